@@ -1,0 +1,12 @@
+"""Settings of the user service's project: the only one that holds the key which signs tokens."""
+
+from config.env import read
+from config.settings.base import service_settings
+from config.topology import USER
+
+globals().update(service_settings(USER))
+
+AUTH_USER_MODEL = "user_app.User"
+SIGNING_KEY: str = read("USER_SIGNING_KEY")
+RETIRED_PUBLIC_KEYS: str = read("USER_RETIRED_PUBLIC_KEYS")
+JWKS_LOADER = "user_app.tokens.own_jwks"

@@ -1,0 +1,15 @@
+"""The URLs that every project has, around those of its app."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.urls import URLPattern, URLResolver, include, path
+
+
+def service_urls(app: str) -> list[URLPattern | URLResolver]:
+    """Return the URL patterns of the project whose app is `app`: its API, the admin, health and documentation."""
+    return [
+        path("api/v1/", include(f"{app}.api.urls")),
+        path("admin/", admin.site.urls),
+        path("", include("webapi.urls")),
+    ]

@@ -1,0 +1,7 @@
+"""URLs of the user service's project: its keys stand at the root, where the other services look for them."""
+
+from django.urls import include, path
+
+from config.urls.base import service_urls
+
+urlpatterns = [*service_urls("user_app"), path(".well-known/", include("user_app.api.well_known"))]

@@ -1,0 +1,57 @@
+"""What the product service publishes: answers to orders on `product.events`, its products on `product.catalog`."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from uuid import UUID
+
+import msgspec
+
+from messaging.event import Event, event
+
+TOPIC = "product.events"
+CATALOG = "product.catalog"
+
+
+class StockLine(msgspec.Struct, frozen=True, kw_only=True):
+    """How many pieces of a product are held."""
+
+    product_id: UUID
+    quantity: int
+
+
+@event("product.StockReduced.v1", topic=TOPIC, key="order_id")
+class StockReduced(Event):
+    """The stock for every line of the order is held."""
+
+    order_id: UUID
+    lines: tuple[StockLine, ...]
+
+
+@event("product.StockReduceFailed.v1", topic=TOPIC, key="order_id")
+class StockReduceFailed(Event):
+    """Nothing is held. `reason`: out_of_stock, unknown_product, retries_exhausted or order_canceled; `detail` is for people."""
+
+    order_id: UUID
+    reason: str
+    detail: str = ""
+
+
+@event("product.StockRestored.v1", topic=TOPIC, key="order_id")
+class StockRestored(Event):
+    """The cancelled order holds nothing. `restored` is false when there was never anything to give back."""
+
+    order_id: UUID
+    restored: bool
+
+
+@event("product.ProductChanged.v1", topic=CATALOG, key="product_id")
+class ProductChanged(Event):
+    """A product as it is now. `version` grows by one with every change: an older one never overwrites a newer one."""
+
+    product_id: UUID
+    version: int
+    name: str
+    price: Decimal
+    currency: str
+    active: bool

@@ -1,0 +1,18 @@
+"""What the user service publishes, on `user.events`, keyed by user id."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from messaging.event import Event, event
+
+TOPIC = "user.events"
+
+
+@event("user.UserChanged.v1", topic=TOPIC, key="user_id")
+class UserChanged(Event):
+    """A user as it is now; nothing personal. `version` grows with every change: an older one never overwrites a newer one."""
+
+    user_id: UUID
+    version: int
+    active: bool

@@ -1,0 +1,146 @@
+"""Which partitions a consumer has, and where each begins: at our own position, never where Kafka would put it."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from django.db import transaction
+from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
+
+from messaging import positions
+from messaging.conf import conf
+
+logger = logging.getLogger(__name__)
+
+#: Longest wait for one answer of the broker about offsets, in milliseconds.
+ASK_MS = 5000
+
+
+class Listener(ConsumerRebalanceListener):  # type: ignore[misc]
+    """Notes what the group does. It runs on Kafka's I/O thread, so it only notes."""
+
+    def __init__(self) -> None:
+        self.notes: deque[tuple[bool, frozenset[TopicPartition]]] = deque()
+
+    def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        self.notes.append((False, frozenset(revoked)))
+
+    def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        self.notes.append((True, frozenset(assigned)))
+
+
+@dataclass
+class Stop:
+    """A partition that does not go on: why, and when it is looked at again (monotonic seconds)."""
+
+    reason: str
+    again_at: float
+    pause: float
+
+
+@dataclass
+class Assignment:
+    """The partitions of one consumer, each either in step with our database, to be brought in step, or stopped."""
+
+    consumer: KafkaConsumer
+    group: str
+    listener: Listener = field(default_factory=Listener)
+    at: dict[TopicPartition, int] = field(default_factory=dict)
+    out_of_step: set[TopicPartition] = field(default_factory=set)
+    stopped: dict[TopicPartition, Stop] = field(default_factory=dict)
+    committed: dict[TopicPartition, int] = field(default_factory=dict)
+
+    def take_notes(self) -> None:
+        """Follow what the group did since the last call."""
+        while self.listener.notes:
+            assigned, partitions = self.listener.notes.popleft()
+            for tp in partitions:
+                self.at.pop(tp, None)
+                self.stopped.pop(tp, None)
+                self.committed.pop(tp, None)
+                (self.out_of_step.add if assigned else self.out_of_step.discard)(tp)
+
+    def doubt(self, partitions: Iterable[TopicPartition]) -> None:
+        """Bring these in step with the database again before anything of them is handled."""
+        for tp in partitions:
+            if self.at.pop(tp, None) is not None:
+                self.out_of_step.add(tp)
+
+    def moved(self, ends: dict[TopicPartition, int]) -> None:
+        """Note positions that were committed to the database."""
+        self.at.update(ends)
+        self.committed.update(ends)
+
+    def stop(self, tp: TopicPartition, reason: str) -> None:
+        """Hold the partition, tell the operators, and look again after a pause that grows."""
+        before = self.stopped.get(tp)
+        pause = min(before.pause * 2 if before else conf().stopped_retry_seconds, conf().stopped_retry_cap_seconds)
+        logger.critical("%s %s/%s is stopped: %s", self.group, tp.topic, tp.partition, reason)
+        self.stopped[tp] = Stop(reason, time.monotonic() + pause, pause)
+        self.at.pop(tp, None)
+        self.out_of_step.discard(tp)
+        self.consumer.pause(tp)
+        positions.stop(self.group, (tp.topic, tp.partition), reason)
+
+    def compare(self) -> None:
+        """Doubt the partitions whose position in the database is not ours (an idle consumer's step 2)."""
+        rows = positions.read(self.group, {(tp.topic, tp.partition) for tp in self.at})
+        self.doubt([tp for tp, offset in self.at.items() if rows.get((tp.topic, tp.partition)) != offset])
+
+    def look_again(self) -> None:
+        """Give stopped partitions whose pause is over another try."""
+        for tp, stop in self.stopped.items():
+            if tp not in self.at and time.monotonic() >= stop.again_at:
+                self.out_of_step.add(tp)
+
+    def bring_in_step(self) -> None:
+        """Seek every partition that is out of step to its position in our database. Creates the rows of new ones."""
+        wanted = sorted(self.out_of_step & self.consumer.assignment())
+        if not wanted:
+            return
+        offsets = {tp: self.consumer.committed(tp, timeout_ms=ASK_MS) for tp in wanted}
+        begin = self.consumer.beginning_offsets(wanted, timeout_ms=ASK_MS)
+        end = self.consumer.end_offsets(wanted, timeout_ms=ASK_MS)
+        rows = self._rows({tp: begin[tp] for tp in wanted if offsets.get(tp) is None})
+        for tp in wanted:
+            self._place(tp, rows.get((tp.topic, tp.partition)), offsets.get(tp), begin[tp], end[tp])
+
+    def _rows(self, starts: dict[TopicPartition, int]) -> dict[positions.Place, int]:
+        with transaction.atomic():
+            positions.create(self.group, {(tp.topic, tp.partition): offset for tp, offset in starts.items()})
+        return positions.read(self.group, {(tp.topic, tp.partition) for tp in self.out_of_step})
+
+    def _place(self, tp: TopicPartition, row: int | None, offset: int | None, begin: int, end: int) -> None:
+        reason = reason_to_stop(row, offset, self.committed.get(tp), begin, end)
+        if reason or row is None:
+            self.stop(tp, reason or "no position")
+            return
+        self.consumer.seek(tp, row)
+        self.consumer.resume(tp)
+        self.at[tp] = row
+        self.out_of_step.discard(tp)
+
+
+def reason_to_stop(row: int | None, offset: int | None, committed: int | None, begin: int, end: int) -> str | None:
+    """Say why a partition may not go on from its position, or None when it may.
+
+    `row` is our position, `offset` the group's, `committed` what this process has committed, `begin` and `end` the log.
+    """
+    if row is None:
+        return (
+            f"the group has an offset ({offset}) but the database has no position: it lost commits (a backup restored?)."
+            " Going on could contradict what was already published"
+        )
+    behind = max(offset or 0, committed or 0)
+    if row < behind:
+        return (
+            f"the position {row} is behind {behind}, which was committed: the database lost commits (a backup restored,"
+            " a standby that lagged), or the group was moved from outside"
+        )
+    if not begin <= row <= end:
+        return f"the position {row} is outside the log, which has offsets {begin} to {end}"
+    return None

@@ -1,0 +1,100 @@
+"""One batch, one transaction: compare the positions, insert the inbox rows, run the handlers, record what they publish."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from django.db import transaction
+
+from messaging import deadletters, inbox, outbox, positions
+from messaging.conf import conf
+from messaging.context import Delivery, in_hand
+from messaging.errors import DeadLetter
+from messaging.event import decode
+from messaging.positions import Fetched
+from messaging.record import Received, received
+from messaging.registry import Handler, handlers_of
+from messaging.waves import waves_of
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A record and the handlers that want it (none: its type is nobody's here, and it is passed over)."""
+
+    record: Received
+    handlers: list[Handler]
+
+
+Letter = tuple[Received, Handler, str, str]
+
+
+def work_of(record: Any, group: str, received_at: datetime) -> Work | None:
+    """Read a Kafka record. None when no handler of the group subscribed to its type. InvalidRecord says what is wrong."""
+    handlers = handlers_of(_type_of(record), group, default_group())
+    return Work(received(record, received_at), handlers) if handlers else None
+
+
+def default_group() -> str:
+    """Return the service's first consumer group."""
+    return next(iter(conf().groups), "")
+
+
+def _type_of(record: Any) -> str:
+    for name, value in record.headers:
+        if name == "ce_type":
+            return bytes(value or b"").decode(errors="replace")
+    return ""
+
+
+def handle_batch(group: str, batch: Sequence[Fetched]) -> None:
+    """Handle everything that one poll gave, in one transaction.
+
+    PositionMoved when another worker has gone on. Whatever a handler raises: the transaction is rolled back whole.
+    """
+    now = datetime.now(UTC)
+    works = [work for fetched in batch for record in fetched.records if (work := work_of(record, group, now))]
+    with transaction.atomic(), outbox.gather() as envelopes:
+        positions.lock_and_compare(group, batch)
+        deadletters.keep(apply(works))
+        outbox.insert(envelopes)
+        positions.move(group, {fetched.place: fetched.end for fetched in batch})
+
+
+def apply(works: Iterable[Work]) -> list[Letter]:
+    """Insert the inbox rows and run the handlers on what is new, in waves. Returns what is to be dead-lettered."""
+    once: dict[str, Work] = {}
+    for work in works:
+        once.setdefault(work.record.event_id, work)
+    pairs = [(work.record, handler) for work in once.values() for handler in work.handlers]
+    new = inbox.insert_new(pairs)
+    fresh = [(record, handler) for record, handler in pairs if (record.event_id, handler.name) in new]
+    letters: list[Letter] = []
+    for wave in waves_of((deliver(record), handler) for record, handler in fresh):
+        for handler, deliveries in wave.items():
+            letters += run(handler, deliveries, {record.event_id: record for record, _ in fresh})
+    return letters
+
+
+def deliver(record: Received, attempt: int = 1) -> Delivery:
+    """Decode a record into what a handler takes. InvalidRecord when it does not fit the event's schema."""
+    return Delivery(decode(record.type, record.data), record.context(attempt))
+
+
+def run(handler: Handler, deliveries: Sequence[Delivery], records: dict[str, Received]) -> list[Letter]:
+    """Call a handler with its wave. Returns the events that it declared dead."""
+    if handler.batch:
+        dead = handler.function(deliveries) or []
+        return [(records[delivery.context.event_id], handler, reason, "") for delivery, reason in dead]
+    letters: list[Letter] = []
+    for delivery in deliveries:
+        token = in_hand.set(delivery.context)
+        try:
+            handler.function(delivery.event, delivery.context)
+        except DeadLetter as error:
+            letters.append((records[delivery.context.event_id], handler, error.reason, error.detail))
+        finally:
+            in_hand.reset(token)
+    return letters

@@ -1,0 +1,82 @@
+"""Every setting of the library: type, default and meaning. Read from Django's `MESSAGING`; an unknown key is an error."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from functools import cache
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.core.signals import setting_changed
+
+
+@dataclass(frozen=True, kw_only=True)
+class MessagingSettings:
+    """The settings, in lower case; in Django's settings their names stand in upper case."""
+
+    #: Name of the service: the prefix of its event types and handler names.
+    service: str
+    #: Kafka brokers, host:port.
+    bootstrap_servers: list[str]
+    #: The topics that this service owns and creates: name → {"compacted": bool}.
+    topics: dict[str, dict[str, Any]] = field(default_factory=dict)
+    #: Consumer group → the topics that it may read. The first group is the default one.
+    groups: dict[str, list[str]] = field(default_factory=dict)
+    #: Topics whose log itself defines the order: their rows need not wait for the row before of the same key.
+    unordered_topics: list[str] = field(default_factory=list)
+    #: Partitions of a topic when it is created.
+    partitions: int = 12
+    #: Replicas of a topic when it is created.
+    replication_factor: int = 3
+    #: How long the records of a topic that is not compacted are kept, in days.
+    retention_days: int = 30
+    #: Relay shards; rows carry crc32(key) % shards. Changed only by a migration on an empty outbox.
+    shards: int = 8
+    #: Rows in one round of the relay.
+    relay_batch: int = 500
+    #: Longest wait, in seconds, before the relay looks without having been woken.
+    relay_poll_seconds: float = 1.0
+    #: Seconds without any acknowledgement, with rows in flight, after which the producer is thrown away.
+    relay_stall_seconds: float = 15.0
+    #: Seconds of silence after which PostgreSQL ends a relay's connection, and with it its locks.
+    relay_idle_seconds: int = 10
+    #: Largest event, in bytes of JSON; less than the broker's max.message.bytes by room for headers.
+    max_event_bytes: int = 900_000
+    #: Records in one batch, so in one transaction.
+    max_poll_records: int = 500
+    #: Longest wait in one poll, in milliseconds.
+    poll_ms: int = 500
+    #: Silence after which Kafka gives a worker's partitions to others, in milliseconds.
+    session_timeout_ms: int = 10_000
+    #: Longest time between two polls, in milliseconds.
+    max_poll_interval_ms: int = 60_000
+    #: Local attempts at an event before it is exhausted.
+    retry_immediate: int = 3
+    #: First and longest pause after an outage, in seconds; doubles, with jitter.
+    outage_pause_seconds: float = 0.5
+    outage_pause_cap_seconds: float = 10.0
+    #: First and longest pause before an event that can't be handled is looked at again, in seconds; doubles.
+    stopped_retry_seconds: float = 5.0
+    stopped_retry_cap_seconds: float = 300.0
+
+
+@cache
+def conf() -> MessagingSettings:
+    """Return the settings of this process; ImproperlyConfigured when a key is unknown or one is missing."""
+    given = {name.lower(): value for name, value in settings.MESSAGING.items()}
+    unknown = set(given) - {each.name for each in fields(MessagingSettings)}
+    if unknown:
+        raise ImproperlyConfigured(f"MESSAGING has unknown keys: {', '.join(sorted(unknown)).upper()}")
+    try:
+        return MessagingSettings(**given)
+    except TypeError as error:
+        raise ImproperlyConfigured(f"MESSAGING is not complete: {error}") from error
+
+
+def _forget(*, setting: str, **_: object) -> None:
+    if setting == "MESSAGING":
+        conf.cache_clear()
+
+
+setting_changed.connect(_forget)

@@ -1,0 +1,175 @@
+"""The consumer: poll, handle the batch in one transaction, then tell Kafka how far we are."""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable
+
+from django.db import close_old_connections, connections
+from kafka import KafkaConsumer, TopicPartition
+from kafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
+from kafka.structs import OffsetAndMetadata
+
+from messaging.assignment import Assignment
+from messaging.batch import handle_batch
+from messaging.conf import conf
+from messaging.errors import PartitionStopped
+from messaging.failures import Kind, kind_of
+from messaging.kafka_clients import CLOSE_MS, group_consumer
+from messaging.positions import Fetched
+from messaging.single import handle_one, split
+
+logger = logging.getLogger(__name__)
+
+#: Longest time between telling Kafka how far we are while busy, in seconds; our own position is the truth.
+COMMIT_SECONDS = 0.2
+#: How often an idle consumer compares its position with the database's, in seconds.
+COMPARE_SECONDS = 5.0
+
+
+class Consumer:
+    """A member of a consumer group, run by one thread."""
+
+    def __init__(self, group: str, topics: list[str], make_client: Callable[[str], KafkaConsumer] = group_consumer) -> None:
+        self.group = group
+        self.topics = topics
+        self.progress = time.monotonic()
+        self._make_client = make_client
+        self._stopping = threading.Event()
+        self._pause = 0.0
+        self._told = time.monotonic()
+        self._untold: dict[TopicPartition, int] = {}
+        self._compared = time.monotonic()
+
+    def stop(self) -> None:
+        """Ask run() to end after the batch in hand. May be called from any thread."""
+        self._stopping.set()
+
+    def run(self) -> None:
+        """Consume until stop() is called. An outage is waited out; no error of the database or the broker ends it."""
+        self.client = self._make_client(self.group)
+        self.assignment = Assignment(self.client, self.group)
+        self.client.subscribe(self.topics, listener=self.assignment.listener)
+        try:
+            while not self._stopping.is_set():
+                self._step_or_rest()
+        finally:
+            self._close()
+
+    def _step_or_rest(self) -> None:
+        try:
+            self._step()
+            self._pause = 0.0
+        except Exception as error:
+            self.assignment.doubt(list(self.assignment.at))
+            self._pause = min(max(self._pause * 2, conf().outage_pause_seconds), conf().outage_pause_cap_seconds)
+            kind = kind_of(error)
+            if kind is Kind.MOVED:
+                self._pause = 0.0
+            logger.warning("%s: nothing is consumed for %.1f s: %r", self.group, self._pause, error, exc_info=kind is Kind.BUG)
+            self._rest(self._pause * random.uniform(0.5, 1))
+        self.progress = time.monotonic()
+
+    def _step(self) -> None:
+        close_old_connections()
+        self.assignment.take_notes()
+        self.assignment.look_again()
+        self.assignment.bring_in_step()
+        batch = self._poll()
+        if batch:
+            self._handle(batch)
+        elif time.monotonic() - self._compared > COMPARE_SECONDS:
+            self._compared = time.monotonic()
+            self.assignment.compare()
+        self._tell_kafka()
+
+    def _poll(self) -> list[Fetched]:
+        """Return what was fetched of partitions that are in step; anything else is fetched again later."""
+        try:
+            polled = self.client.poll(timeout_ms=conf().poll_ms)
+        except NoOffsetForPartitionError:
+            polled = {}
+        except OffsetOutOfRangeError as error:
+            self.assignment.take_notes()
+            self._out_of_range(error)
+            polled = {}
+        self.assignment.take_notes()
+        batch = []
+        for tp, records in polled.items():
+            start = self.assignment.at.get(tp)
+            if records and start is not None:
+                batch.append(Fetched(tp.topic, tp.partition, start, records[-1].offset + 1, records))
+        return sorted(batch, key=lambda fetched: fetched.place)
+
+    def _out_of_range(self, error: OffsetOutOfRangeError) -> None:
+        for tp in [tp for tp in error.args[0] if tp in self.assignment.at]:
+            self.assignment.stop(tp, f"the position {self.assignment.at[tp]} is outside the log")
+
+    def _handle(self, batch: list[Fetched]) -> None:
+        try:
+            handle_batch(self.group, batch)
+        except Exception as error:
+            if kind_of(error) in (Kind.OUTAGE, Kind.MOVED):
+                raise
+            logger.warning("%s: a batch failed and is taken event by event: %r", self.group, error)
+            self._handle_singly(batch)
+        else:
+            self._done(batch)
+
+    def _handle_singly(self, batch: list[Fetched]) -> None:
+        """Event by event; a partition that can't go on is stopped, the others go on."""
+        stopped: set[TopicPartition] = set()
+        for one in split(batch):
+            tp = TopicPartition(one.topic, one.partition)
+            if tp in stopped:
+                continue
+            try:
+                handle_one(self.group, one)
+                self._done([one])
+            except PartitionStopped as error:
+                stopped.add(tp)
+                self.assignment.stop(tp, str(error))
+
+    def _done(self, batch: list[Fetched]) -> None:
+        ends = {TopicPartition(fetched.topic, fetched.partition): fetched.end for fetched in batch}
+        self.assignment.moved(ends)
+        for tp in ends:
+            self.assignment.stopped.pop(tp, None)
+        self._untold.update(ends)
+
+    def _tell_kafka(self, *, now: bool = False) -> None:
+        """Commit the offsets to Kafka, after the database; a failure loses nothing, since our position is the truth."""
+        if not self._untold or not (now or time.monotonic() - self._told > COMMIT_SECONDS):
+            return
+        mine = self.client.assignment()
+        offsets = {tp: OffsetAndMetadata(offset, "", -1) for tp, offset in self._untold.items() if tp in mine}
+        self._untold.clear()
+        self._told = time.monotonic()
+        if offsets and now:
+            self.client.commit(offsets, timeout_ms=2000)
+        elif offsets:
+            self.client.commit_async(offsets)
+
+    def _rest(self, seconds: float) -> None:
+        """Consume nothing for a while, yet keep polling: membership of the group lives by it."""
+        until = time.monotonic() + seconds
+        while not self._stopping.is_set() and time.monotonic() < until:
+            try:
+                self.assignment.take_notes()
+                self.client.pause(*self.client.assignment())
+                self.client.poll(timeout_ms=int(max(50, min(500, 1000 * (until - time.monotonic())))))
+            except (KafkaError, AssertionError) as error:
+                logger.info("%s: while resting: %r", self.group, error)
+                time.sleep(0.2)
+        self.assignment.take_notes()
+
+    def _close(self) -> None:
+        try:
+            self._tell_kafka(now=True)
+        except KafkaError as error:
+            logger.warning("%s: the last offsets were not told to Kafka (no loss): %r", self.group, error)
+        self.client.close(timeout_ms=CLOSE_MS)
+        connections.close_all()

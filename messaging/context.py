@@ -1,0 +1,41 @@
+"""Where an event came from, as its handler sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+
+from messaging.event import Event
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """One record's place and headers. Times are aware UTC; `attempt` counts from 1; `data` is the raw JSON value."""
+
+    event_id: str
+    type: str
+    topic: str
+    partition: int
+    offset: int
+    key: str
+    occurred_at: datetime
+    received_at: datetime
+    correlation_id: str
+    causation_id: str | None
+    attempt: int
+    headers: Mapping[str, str]
+    data: bytes
+
+
+class Delivery(NamedTuple):
+    """An event and where it came from."""
+
+    event: Event
+    context: Context
+
+
+#: The context of the event that a single-form handler has in hand: the cause of what it publishes.
+in_hand: ContextVar[Context | None] = ContextVar("messaging_in_hand", default=None)

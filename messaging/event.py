@@ -1,0 +1,114 @@
+"""What an event is: a frozen struct with a type, a topic and a key. Needs no framework."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import msgspec
+
+from messaging.errors import InvalidRecord
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of all events: a fact in the past tense, named without a suffix, immutable.
+
+    Fields are UUID, Decimal (a JSON string), datetime (RFC 3339, UTC), str, int, bool, None, tuples and further structs.
+    Unknown fields are ignored when read, so that a publisher may add some.
+    """
+
+
+@dataclass(frozen=True)
+class EventSpec:
+    """How one type of event stands on Kafka."""
+
+    cls: type[Event]
+    type: str
+    topic: str
+    key: str
+    decoder: msgspec.json.Decoder[Event]
+
+    @property
+    def source(self) -> str:
+        return "/" + self.type.split(".", 1)[0]
+
+    @property
+    def name(self) -> str:
+        return self.cls.__name__
+
+    def decode(self, data: bytes) -> Event:
+        """Read the JSON `data`; InvalidRecord when it does not fit the schema."""
+        try:
+            return self.decoder.decode(data)
+        except msgspec.DecodeError as error:
+            raise InvalidRecord(f"{self.type}: {error}") from error
+
+
+_SPECS: dict[type[Event], EventSpec] = {}
+_TYPES: dict[str, EventSpec] = {}
+_UPCASTERS: dict[str, tuple[str, Callable[[dict[str, Any]], dict[str, Any]]]] = {}
+_encoder = msgspec.json.Encoder()
+
+E = TypeVar("E", bound=Event)
+
+
+def event(type_name: str, *, topic: str, key: str) -> Callable[[type[E]], type[E]]:
+    """Declare an event class: `type_name` is '<service>.<Name>.v<version>', `key` the field that orders it.
+
+    ValueError when the type was declared before, or when the class has no field `key`.
+    """
+
+    def declare(cls: type[E]) -> type[E]:
+        if type_name in _TYPES:
+            raise ValueError(f"the event type {type_name} is declared twice")
+        if key not in cls.__struct_fields__:
+            raise ValueError(f"{cls.__name__} has no field {key!r} to be keyed by")
+        spec = EventSpec(cls, type_name, topic, key, msgspec.json.Decoder(cls))
+        _SPECS[cls] = _TYPES[type_name] = spec
+        return cls
+
+    return declare
+
+
+def upcaster(old_type: str, new_type: str) -> Callable[[Callable[[dict[str, Any]], dict[str, Any]]], Any]:
+    """Declare a function from the JSON object of `old_type` to that of `new_type`; both are then accepted."""
+
+    def declare(function: Callable[[dict[str, Any]], dict[str, Any]]) -> Any:
+        _UPCASTERS[old_type] = (new_type, function)
+        return function
+
+    return declare
+
+
+def spec_of(cls: type[Event]) -> EventSpec:
+    """Return the declaration of an event class; KeyError when it was never declared."""
+    return _SPECS[cls]
+
+
+def all_specs() -> list[EventSpec]:
+    """Return every declared event, in the order of declaration."""
+    return list(_TYPES.values())
+
+
+def current_type(type_name: str) -> str:
+    """Follow upcasters from an old type to the one that is declared today."""
+    while type_name in _UPCASTERS:
+        type_name = _UPCASTERS[type_name][0]
+    return type_name
+
+
+def encode(event: Event) -> bytes:
+    """Return the event as JSON; TypeError when a field can't be written."""
+    return _encoder.encode(event)
+
+
+def decode(type_name: str, data: bytes) -> Event:
+    """Read `data` as `type_name`, through upcasters when it is an old version. InvalidRecord when it does not fit."""
+    while type_name in _UPCASTERS:
+        type_name, upcast = _UPCASTERS[type_name]
+        try:
+            data = _encoder.encode(upcast(msgspec.json.decode(data)))
+        except (msgspec.DecodeError, KeyError, TypeError, AttributeError) as error:
+            raise InvalidRecord(f"{type_name}: the older version can't be converted: {error!r}") from error
+    return _TYPES[type_name].decode(data)

@@ -1,0 +1,87 @@
+"""What kind of failure an exception is, by type and SQLSTATE: the one table that says what happens next.
+
+Deadlocks, timeouts and a full disk are all Django's OperationalError; only the SQLSTATE tells them apart
+(PostgreSQL's appendix A).
+"""
+
+from __future__ import annotations
+
+import traceback
+from enum import Enum
+from pathlib import Path
+
+from django.db import Error as DatabaseError
+from django.db import InterfaceError, OperationalError
+
+from messaging.errors import PositionMoved, TransientError
+
+
+class Kind(Enum):
+    """Outage: nothing is counted, wait. Moved: another worker went on. Transient: try again. Bug: anything else."""
+
+    OUTAGE = "outage"
+    MOVED = "moved"
+    TRANSIENT = "transient"
+    BUG = "bug"
+
+
+#: Two transactions in each other's way, or a wait that grew too long: the same work may succeed at once.
+TRANSIENT_STATES = {
+    "40001": "serialization failure",
+    "40P01": "deadlock",
+    "55P03": "lock timeout",
+    "57014": "statement timeout",
+}
+
+#: The database is not able to work: class 08 (connection), 53 (resources), 57P (shutdown), 58 (system).
+OUTAGE_CLASSES = ("08", "53", "57P", "58")
+OUTAGE_STATES = {
+    "25P03": "idle in transaction timeout",
+    "25P04": "transaction timeout",
+    "25006": "read-only transaction: a standby, or a failover under way",
+}
+
+
+def kind_of(error: BaseException, retry_on: tuple[type[Exception], ...] = ()) -> Kind:
+    """Classify `error`; `retry_on` are further exceptions that a handler declared as worth a retry."""
+    if isinstance(error, PositionMoved):
+        return Kind.MOVED
+    if isinstance(error, TransientError) or (retry_on and isinstance(error, retry_on)):
+        return Kind.TRANSIENT
+    if isinstance(error, InterfaceError):
+        return Kind.OUTAGE
+    if isinstance(error, DatabaseError):
+        return _kind_of_database_error(error)
+    return Kind.BUG
+
+
+def _kind_of_database_error(error: BaseException) -> Kind:
+    state = sqlstate(error)
+    if state in TRANSIENT_STATES:
+        return Kind.TRANSIENT
+    if state.startswith(OUTAGE_CLASSES) or state in OUTAGE_STATES:
+        return Kind.OUTAGE
+    if isinstance(error, OperationalError) and not state:
+        return Kind.OUTAGE
+    return Kind.BUG
+
+
+def sqlstate(error: BaseException) -> str:
+    """Return PostgreSQL's code of what went wrong, or '' where the connection was lost before there was one."""
+    while error is not None:
+        code = getattr(error, "pgcode", None)
+        if code:
+            return str(code)
+        if error.__cause__ is None:
+            return ""
+        error = error.__cause__
+    return ""
+
+
+def fingerprint(error: BaseException) -> str:
+    """Return the exception's type and the first frame of ours, from the inside out: what groups equal failures."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "site-packages" not in frame.filename]
+    if not frames:
+        return type(error).__name__
+    frame = frames[-1]
+    return f"{type(error).__name__} at {Path(frame.filename).parent.name}/{Path(frame.filename).name}:{frame.name}"

@@ -1,0 +1,111 @@
+"""The tables that the library keeps in each service's database."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from messaging.states import InboxState
+
+
+class OutboxRow(models.Model):
+    """An event that was committed and is not yet acknowledged by Kafka. The relay deletes it when it is."""
+
+    id = models.BigAutoField(primary_key=True)
+    event_id = models.CharField(max_length=255)
+    topic = models.CharField(max_length=249)
+    key = models.TextField()
+    shard = models.SmallIntegerField()
+    type = models.CharField(max_length=200)
+    occurred_at = models.DateTimeField()
+    correlation_id = models.TextField()
+    causation_id = models.TextField(null=True)
+    #: Further headers, as one JSON object of strings.
+    extra = models.TextField(default="")
+    data = models.BinaryField()
+
+    class Meta:
+        db_table = "messaging_outbox"
+        indexes = [models.Index(fields=["shard", "id"], name="outbox_shard_id"), models.Index(fields=["key"], name="outbox_key")]
+        verbose_name = _("outbox row")
+        verbose_name_plural = _("outbox")
+
+    def __str__(self) -> str:
+        return f"{self.id} {self.type} {self.key}"
+
+
+class InboxRow(models.Model):
+    """An event that a handler has seen. The unique pair (event, handler) is what makes its effect happen once."""
+
+    id = models.BigAutoField(primary_key=True)
+    event_id = models.CharField(max_length=255)
+    handler = models.CharField(max_length=100)
+    topic = models.CharField(max_length=249)
+    partition = models.IntegerField()
+    offset = models.BigIntegerField()
+    key = models.TextField()
+    state = models.CharField(max_length=10, choices=InboxState, default=InboxState.DONE)
+    attempts = models.SmallIntegerField(default=1)
+    fingerprint = models.TextField(null=True)
+    error = models.TextField(null=True)
+    received_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        db_table = "messaging_inbox"
+        constraints = [models.UniqueConstraint(fields=["event_id", "handler"], name="inbox_once")]
+        indexes = [models.Index(fields=["key", "topic", "offset"], name="inbox_key_order")]
+        verbose_name = _("inbox row")
+        verbose_name_plural = _("inbox")
+
+    def __str__(self) -> str:
+        return f"{self.event_id} {self.handler} {self.state}"
+
+
+class ConsumerPosition(models.Model):
+    """Where a consumer group of this service stands in a partition: the truth that Kafka's own offset follows."""
+
+    id = models.BigAutoField(primary_key=True)
+    consumer_group = models.CharField(max_length=100)
+    topic = models.CharField(max_length=249)
+    partition = models.IntegerField()
+    next_offset = models.BigIntegerField()
+    stopped_reason = models.TextField(null=True)
+    stopped_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "messaging_consumer_position"
+        constraints = [models.UniqueConstraint(fields=["consumer_group", "topic", "partition"], name="one_position")]
+        verbose_name = _("consumer position")
+        verbose_name_plural = _("consumer positions")
+
+    def __str__(self) -> str:
+        return f"{self.consumer_group} {self.topic}/{self.partition} at {self.next_offset}"
+
+
+class DeadLetterRow(models.Model):
+    """An event that could not be handled, kept whole."""
+
+    id = models.BigAutoField(primary_key=True)
+    event_id = models.CharField(max_length=255)
+    handler = models.CharField(max_length=100)
+    topic = models.CharField(max_length=249)
+    partition = models.IntegerField()
+    offset = models.BigIntegerField()
+    key = models.TextField()
+    type = models.CharField(max_length=200)
+    reason = models.CharField(max_length=100)
+    detail = models.TextField(default="")
+    headers = models.JSONField(default=dict)
+    data = models.BinaryField()
+    attempts = models.SmallIntegerField(default=1)
+    at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        db_table = "messaging_dead_letter"
+        constraints = [models.UniqueConstraint(fields=["event_id", "handler"], name="dead_once")]
+        verbose_name = _("dead letter")
+        verbose_name_plural = _("dead letters")
+
+    def __str__(self) -> str:
+        return f"{self.event_id} {self.handler} {self.reason}"

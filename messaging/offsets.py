@@ -1,0 +1,38 @@
+"""Where the log ends, and how far this service has come."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from django.db import connection
+from kafka import TopicPartition
+
+from messaging.kafka_clients import reader
+
+
+def end_offsets(topics: Iterable[str]) -> dict[tuple[str, int], int]:
+    """Ask Kafka for the offset after the last record of each partition: (topic, partition) → offset.
+
+    KafkaError when the broker can't be reached, or a topic does not exist.
+    """
+    with reader() as consumer:
+        partitions = [
+            TopicPartition(topic, partition)
+            for topic in topics
+            for partition in sorted(consumer.partitions_for_topic(topic) or ())
+        ]
+        return {(tp.topic, tp.partition): offset for tp, offset in consumer.end_offsets(partitions).items()}
+
+
+def positions_passed(group: str, offsets: Mapping[tuple[str, int], int]) -> bool:
+    """Tell whether the group's positions in our database have passed every one of `offsets`.
+
+    An empty partition, or one whose end is 0, counts as passed.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT topic, partition, next_offset FROM messaging_consumer_position WHERE consumer_group = %s", [group]
+        )
+        rows = cursor.fetchall()
+    here = {(topic, partition): next_offset for topic, partition, next_offset in rows}
+    return all(here.get(place, 0) >= offset for place, offset in offsets.items())

@@ -1,0 +1,143 @@
+"""publish(): an event becomes a row of the same transaction as the state change that it tells of (promise P1)."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import msgspec
+import psycopg2
+from django.db import connection
+
+from messaging.conf import conf
+from messaging.context import Context, in_hand
+from messaging.errors import EventTooLarge, TransactionRequired
+from messaging.event import Event, encode, spec_of
+from messaging.ids import new_id
+from messaging.signals import event_recorded
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """An event on its way out: what a row of the outbox holds."""
+
+    event_id: str
+    topic: str
+    key: str
+    type: str
+    occurred_at: datetime
+    correlation_id: str
+    causation_id: str | None
+    extra: str
+    data: bytes
+
+
+#: While a consumer's transaction is open, what its handlers publish gathers here, for one INSERT before the commit.
+_gathering: ContextVar[list[Envelope] | None] = ContextVar("messaging_gathering", default=None)
+
+_INSERT = """
+INSERT INTO messaging_outbox
+       (event_id, topic, key, type, occurred_at, correlation_id, causation_id, extra, data, shard)
+SELECT event_id, topic, key, type, occurred_at, correlation_id, causation_id, extra, data, shard
+  FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::timestamptz[], %s::text[], %s::text[], %s::text[],
+              %s::bytea[], %s::smallint[])
+       WITH ORDINALITY AS t(event_id, topic, key, type, occurred_at, correlation_id, causation_id, extra, data, shard, n)
+ ORDER BY n
+"""
+
+
+def publish(event: Event, *, cause: Context | None = None) -> None:
+    """Record `event` in the outbox, in the open transaction; the relay brings it to Kafka after the commit.
+
+    `cause` is the context of the event that led to this one; inside a single-form handler it is known already.
+
+    TransactionRequired outside a transaction. EventTooLarge, or TypeError for a field that can't be written.
+    """
+    publish_all([(event, cause)])
+
+
+def publish_all(items: Iterable[tuple[Event, Context | None]]) -> None:
+    """Record several events in one statement, in the order of the list. Errors as publish()."""
+    if not connection.in_atomic_block:
+        raise TransactionRequired("publish() needs the transaction of the state change: with transaction.atomic(): …")
+    envelopes = [envelope_of(event, cause or in_hand.get()) for event, cause in items]
+    gathering = _gathering.get()
+    if gathering is None:
+        insert(envelopes)
+    else:
+        gathering.extend(envelopes)
+
+
+def envelope_of(event: Event, cause: Context | None) -> Envelope:
+    """Wrap an event for its way out. EventTooLarge, or TypeError for a field that can't be written."""
+    spec = spec_of(type(event))
+    data = encode(event)
+    if len(data) > conf().max_event_bytes:
+        raise EventTooLarge(f"{spec.type} has {len(data)} bytes; at most {conf().max_event_bytes} can be sent")
+    key = str(getattr(event, spec.key))
+    return Envelope(
+        event_id=str(new_id()),
+        topic=spec.topic,
+        key=key,
+        type=spec.type,
+        occurred_at=datetime.now(UTC),
+        correlation_id=cause.correlation_id if cause else key,
+        causation_id=cause.event_id if cause else None,
+        extra=_extra(cause) if cause else "",
+        data=data,
+    )
+
+
+def _extra(cause: Context) -> str:
+    extra = {"ce_causereceived": cause.received_at.isoformat(), "ce_causeattempts": str(cause.attempt)}
+    if "traceparent" in cause.headers:
+        extra["traceparent"] = cause.headers["traceparent"]
+    return msgspec.json.encode(extra).decode()
+
+
+@contextmanager
+def gather() -> Iterator[list[Envelope]]:
+    """Let publish() collect into the list that is given; whoever gathers inserts it before the commit."""
+    envelopes: list[Envelope] = []
+    token = _gathering.set(envelopes)
+    try:
+        yield envelopes
+    finally:
+        _gathering.reset(token)
+
+
+def insert(envelopes: Sequence[Envelope]) -> None:
+    """Write the rows in one statement, in the order of the list, and send `event_recorded`."""
+    if not envelopes:
+        return
+    columns = (
+        [each.event_id for each in envelopes],
+        [each.topic for each in envelopes],
+        [each.key for each in envelopes],
+        [each.type for each in envelopes],
+        [each.occurred_at for each in envelopes],
+        [each.correlation_id for each in envelopes],
+        [each.causation_id for each in envelopes],
+        [each.extra for each in envelopes],
+        [psycopg2.Binary(each.data) for each in envelopes],
+        [shard_of(each.key) for each in envelopes],
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(_INSERT, columns)
+    event_recorded.send(sender=Envelope, envelopes=envelopes)
+
+
+def shard_of(key: str) -> int:
+    """Return the relay shard of a key."""
+    return zlib.crc32(key.encode()) % conf().shards
+
+
+def outbox_pending(key: str) -> bool:
+    """Tell whether an event of `key` has not reached Kafka yet."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT EXISTS (SELECT 1 FROM messaging_outbox WHERE key = %s)", [key])
+        return bool(cursor.fetchone()[0])

@@ -1,0 +1,88 @@
+"""The wake: after a commit that recorded events, the relay is told to look. A hint only; it polls without it.
+
+In the relay's own process this is a call; from another process it is a PostgreSQL notification, sent by a thread
+that coalesces: NOTIFY takes a lock of the whole cluster at commit, so it never runs inside a business transaction.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+
+import psycopg2
+from django.conf import settings
+from django.db import connection, transaction
+
+from messaging.database import own_connection
+from messaging.signals import event_recorded
+
+CHANNEL = "messaging_outbox"
+#: Shortest time between two notifications of one process, in seconds.
+THROTTLE_SECONDS = 0.005
+
+logger = logging.getLogger(__name__)
+
+#: Set by a relay in this process: wakes it, and tells whether it serves every shard.
+local_relay: Callable[[], bool] | None = None
+
+
+def connect() -> None:
+    """Let every recorded event register the wake."""
+    event_recorded.connect(on_event_recorded, dispatch_uid="messaging.wake")
+
+
+def on_event_recorded(**_: object) -> None:
+    """Register the wake for after the commit, once per transaction."""
+    if not any(entry[1] is wake for entry in connection.run_on_commit):
+        transaction.on_commit(wake, robust=True)
+
+
+def wake() -> None:
+    """Tell the relay, here or in another process, that the outbox has rows."""
+    if local_relay is not None and local_relay():
+        return
+    _notifier().notify()
+
+
+class Notifier:
+    """A thread with a connection of its own that turns any number of wakes into few notifications."""
+
+    def __init__(self) -> None:
+        self.pid = os.getpid()
+        self._wanted = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="outbox-notifier", daemon=True)
+        self._thread.start()
+
+    def notify(self) -> None:
+        self._wanted.set()
+
+    def _run(self) -> None:
+        opened = None
+        while True:
+            self._wanted.wait()
+            self._wanted.clear()
+            try:
+                opened = opened or own_connection(application_name=f"{settings.SERVICE_NAME}:wake")
+                with opened.cursor() as cursor:
+                    cursor.execute(f"NOTIFY {CHANNEL}")
+            except psycopg2.Error as error:
+                logger.warning("the wake was not sent (the relay polls anyway): %s", error)
+                opened = None
+                time.sleep(1)
+            time.sleep(THROTTLE_SECONDS)
+
+
+_started: Notifier | None = None
+_lock = threading.Lock()
+
+
+def _notifier() -> Notifier:
+    """Return the thread of this process; a fork needs one of its own."""
+    global _started
+    with _lock:
+        if _started is None or _started.pid != os.getpid():
+            _started = Notifier()
+        return _started

@@ -1,0 +1,38 @@
+"""A small project of its own: the library alone, with events and topics that only these tests know."""
+
+import os
+
+from config.settings.base import service_settings
+from config.topology import PRODUCT
+
+_RUN = os.environ.get("SAMPLE_RUN", str(os.getpid()))
+
+globals().update(service_settings(PRODUCT))
+SERVICE_NAME = "sample"
+ROOT_URLCONF = "tests.messaging.urls"
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "messaging",
+    "tests.messaging.sample",
+]
+SAMPLE_TOPIC = f"sample.events.{_RUN}"
+SAMPLE_UNORDERED = f"sample.claims.{_RUN}"
+SAMPLE_GROUP = f"sample-{_RUN}"
+MESSAGING = {
+    **globals()["MESSAGING"],
+    "SERVICE": "sample",
+    "TOPICS": {SAMPLE_TOPIC: {}, SAMPLE_UNORDERED: {}},
+    "GROUPS": {SAMPLE_GROUP: [SAMPLE_TOPIC], f"{SAMPLE_GROUP}-claims": [SAMPLE_UNORDERED]},
+    "UNORDERED_TOPICS": [SAMPLE_UNORDERED],
+    "PARTITIONS": 3,
+    "REPLICATION_FACTOR": 1,
+    "SESSION_TIMEOUT_MS": 6000,
+    "POLL_MS": 100,
+    "STOPPED_RETRY_SECONDS": 0.3,
+    "OUTAGE_PAUSE_SECONDS": 0.1,
+    "OUTAGE_PAUSE_CAP_SECONDS": 0.5,
+}
