@@ -68,7 +68,7 @@ def url(*schemes: str) -> Callable[[str], str]:
 def postgres(text: str) -> dict[str, Any]:
     """Read postgres://user:password@host:port/name into Django's DATABASES form."""
     url("postgres", "postgresql")(text)
-    return environ.Env.db_url_config(text)
+    return dict(environ.Env.db_url_config(text))
 
 
 def servers(text: str) -> list[str]:
@@ -80,25 +80,59 @@ def servers(text: str) -> list[str]:
 
 
 VARIABLES: tuple[Variable, ...] = (
-    Variable("{SERVICE}_DATABASE_URL", postgres, REQUIRED, "The service's own PostgreSQL: postgres://user:password@host:port/name."),
+    Variable(
+        "{SERVICE}_DATABASE_URL",
+        postgres,
+        REQUIRED,
+        "The service's own PostgreSQL: postgres://user:password@host:port/name.",
+    ),
     Variable("{SERVICE}_SECRET_KEY", str, REQUIRED, "Django's secret key of this service, 50 random characters."),
-    Variable("{SERVICE}_ALLOWED_HOSTS", words, ["127.0.0.1", "localhost"], "Host names under which the service answers."),
+    Variable(
+        "{SERVICE}_ALLOWED_HOSTS", words, ["127.0.0.1", "localhost"], "Host names under which the service answers."
+    ),
     Variable("DEBUG", flag, False, "Django's debug pages. Never in production."),
     Variable("KAFKA_BOOTSTRAP_SERVERS", servers, REQUIRED, "The Kafka brokers: host:port[,host:port…]."),
     Variable("KAFKA_PARTITIONS", positive, 12, "Partitions of each topic when it is created."),
-    Variable("KAFKA_REPLICATION_FACTOR", positive, 3, "Replicas of each topic when it is created (1 on a single broker)."),
-    Variable("CELERY_BROKER_URL", url("redis", "rediss"), REQUIRED, "Celery's Redis; holds nothing that can't be lost."),
-    Variable("USER_URL", url("http", "https"), "http://127.0.0.1:8004", "The user service; its JWKS is read from here."),
-    Variable("USER_SIGNING_KEY", pem, REQUIRED, "User service only: the private key (PEM, PKCS 8, Ed25519) that signs tokens."),
-    Variable("USER_RETIRED_PUBLIC_KEYS", pem, "", "User service only: public keys (PEM) still shown in the JWKS after a rotation."),
+    Variable(
+        "KAFKA_REPLICATION_FACTOR", positive, 3, "Replicas of each topic when it is created (1 on a single broker)."
+    ),
+    Variable(
+        "CELERY_BROKER_URL", url("redis", "rediss"), REQUIRED, "Celery's Redis; holds nothing that can't be lost."
+    ),
+    Variable(
+        "USER_URL", url("http", "https"), "http://127.0.0.1:8004", "The user service; its JWKS is read from here."
+    ),
+    Variable(
+        "USER_SIGNING_KEY",
+        pem,
+        REQUIRED,
+        "User service only: the private key (PEM, PKCS 8, Ed25519) that signs tokens.",
+    ),
+    Variable(
+        "USER_RETIRED_PUBLIC_KEYS",
+        pem,
+        "",
+        "User service only: public keys (PEM) still shown in the JWKS after a rotation.",
+    ),
     Variable("OUTBOX_SHARDS", positive, 8, "Relay shards; changed only by a migration on an empty outbox."),
     Variable("CONSUMER_MAX_POLL_RECORDS", positive, 500, "Records in one batch, so in one transaction."),
-    Variable("CONSUMER_SESSION_TIMEOUT_MS", positive, 10_000, "Silence after which Kafka gives a worker's partitions to others."),
+    Variable(
+        "CONSUMER_SESSION_TIMEOUT_MS",
+        positive,
+        10_000,
+        "Silence after which Kafka gives a worker's partitions to others.",
+    ),
     Variable("RETRY_IMMEDIATE", positive, 3, "Local attempts at an event before it counts as exhausted."),
     Variable("SAGA_DEADLINE_SECONDS", positive, 900, "Order service: a saga without all answers by then is cancelled."),
-    Variable("SAGA_UNDO_BUDGET_SECONDS", positive, 600, "Order service: compensation unanswered for this long is stuck."),
-    Variable("SAGA_UNDO_RETRY_SECONDS", positive, 30, "Order service: first wait before an undo is asked for again; doubles."),
-    Variable("SAGA_UNDO_RETRY_CAP_SECONDS", positive, 600, "Order service: longest wait before an undo is asked for again."),
+    Variable(
+        "SAGA_UNDO_BUDGET_SECONDS", positive, 600, "Order service: compensation unanswered for this long is stuck."
+    ),
+    Variable(
+        "SAGA_UNDO_RETRY_SECONDS", positive, 30, "Order service: first wait before an undo is asked for again; doubles."
+    ),
+    Variable(
+        "SAGA_UNDO_RETRY_CAP_SECONDS", positive, 600, "Order service: longest wait before an undo is asked for again."
+    ),
 )
 _BY_NAME = {variable.name: variable for variable in VARIABLES}
 
@@ -118,4 +152,6 @@ def read(name: str, service: str = "") -> Any:
     try:
         return variable.read(text)
     except (ValueError, ImproperlyConfigured) as error:
-        raise ImproperlyConfigured(f"The environment variable {actual} is not usable: {error}. {variable.meaning}") from error
+        raise ImproperlyConfigured(
+            f"The environment variable {actual} is not usable: {error}. {variable.meaning}"
+        ) from error

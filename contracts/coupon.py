@@ -12,7 +12,7 @@ CLAIMS = "coupon.claims"
 
 
 @event("coupon.CouponUsed.v1", topic=TOPIC, key="order_id")
-class CouponUsed(Event):
+class CouponUsed(Event, frozen=True, kw_only=True):
     """The coupon is used by this order. `discount` is in the order's currency and never above its total."""
 
     order_id: UUID
@@ -21,7 +21,7 @@ class CouponUsed(Event):
 
 
 @event("coupon.CouponUseFailed.v1", topic=TOPIC, key="order_id")
-class CouponUseFailed(Event):
+class CouponUseFailed(Event, frozen=True, kw_only=True):
     """The coupon is not used. `reason`: unknown_coupon, not_owner, already_used, expired, not_yet_valid, below_minimum,
     currency_mismatch, retries_exhausted or order_canceled.
     """
@@ -32,7 +32,7 @@ class CouponUseFailed(Event):
 
 
 @event("coupon.CouponRestored.v1", topic=TOPIC, key="order_id")
-class CouponRestored(Event):
+class CouponRestored(Event, frozen=True, kw_only=True):
     """The cancelled order uses no coupon. `restored` is false when it never used one."""
 
     order_id: UUID
@@ -40,7 +40,7 @@ class CouponRestored(Event):
 
 
 @event("coupon.CouponClaimRequested.v1", topic=CLAIMS, key="campaign_id")
-class CouponClaimRequested(Event):
+class CouponClaimRequested(Event, frozen=True, kw_only=True):
     """A user asks for a coupon of a campaign. The log's order decides who gets one."""
 
     claim_id: UUID

@@ -22,7 +22,7 @@ class OrderLine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @event("order.OrderCreated.v1", topic=TOPIC, key="order_id")
-class OrderCreated(Event):
+class OrderCreated(Event, frozen=True, kw_only=True):
     """An order was placed and waits for stock and coupon. `total` is of the lines, before any discount."""
 
     order_id: UUID
@@ -35,7 +35,7 @@ class OrderCreated(Event):
 
 
 @event("order.OrderConfirmed.v1", topic=TOPIC, key="order_id")
-class OrderConfirmed(Event):
+class OrderConfirmed(Event, frozen=True, kw_only=True):
     """Every step of the order succeeded. `total` is of the lines; the customer pays `total` less `discount`."""
 
     order_id: UUID
@@ -47,7 +47,7 @@ class OrderConfirmed(Event):
 
 
 @event("order.OrderCanceled.v1", topic=TOPIC, key="order_id")
-class OrderCanceled(Event):
+class OrderCanceled(Event, frozen=True, kw_only=True):
     """The order ended; whoever took something for it gives it back. `actor` is who cancelled: an id, or a part of the system."""
 
     order_id: UUID

@@ -21,7 +21,7 @@ class StockLine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @event("product.StockReduced.v1", topic=TOPIC, key="order_id")
-class StockReduced(Event):
+class StockReduced(Event, frozen=True, kw_only=True):
     """The stock for every line of the order is held."""
 
     order_id: UUID
@@ -29,7 +29,7 @@ class StockReduced(Event):
 
 
 @event("product.StockReduceFailed.v1", topic=TOPIC, key="order_id")
-class StockReduceFailed(Event):
+class StockReduceFailed(Event, frozen=True, kw_only=True):
     """Nothing is held. `reason`: out_of_stock, unknown_product, retries_exhausted or order_canceled; `detail` is for people."""
 
     order_id: UUID
@@ -38,7 +38,7 @@ class StockReduceFailed(Event):
 
 
 @event("product.StockRestored.v1", topic=TOPIC, key="order_id")
-class StockRestored(Event):
+class StockRestored(Event, frozen=True, kw_only=True):
     """The cancelled order holds nothing. `restored` is false when there was never anything to give back."""
 
     order_id: UUID
@@ -46,7 +46,7 @@ class StockRestored(Event):
 
 
 @event("product.ProductChanged.v1", topic=CATALOG, key="product_id")
-class ProductChanged(Event):
+class ProductChanged(Event, frozen=True, kw_only=True):
     """A product as it is now. `version` grows by one with every change: an older one never overwrites a newer one."""
 
     product_id: UUID

@@ -35,7 +35,7 @@ def install(app: Celery) -> None:
     app.steps["worker"].add(RelayStep)
 
 
-class ThreadStep(bootsteps.StartStopStep):  # type: ignore[misc]
+class ThreadStep(bootsteps.StartStopStep):
     """A thread that lives as long as the worker."""
 
     requires = {"celery.worker.components:Pool"}
@@ -90,7 +90,9 @@ class ConsumerStep(ThreadStep):
 
         group = self.options.get("consumer_group") or next(iter(conf().groups))
         if group not in conf().groups:
-            raise SystemExit(f"{settings.SERVICE_NAME} has no consumer group {group!r}; it has {', '.join(conf().groups)}")
+            raise SystemExit(
+                f"{settings.SERVICE_NAME} has no consumer group {group!r}; it has {', '.join(conf().groups)}"
+            )
         return Consumer(group, conf().groups[group])
 
 

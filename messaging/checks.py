@@ -21,7 +21,13 @@ def crc32c_is_installed(**_: Any) -> list[CheckMessage]:
     """Without the C extension, Kafka's clients take three to six times the CPU."""
     if importlib.util.find_spec("crc32c") is not None:
         return []
-    return [Warning("crc32c is not installed: kafka-python is slow without it", hint="pip install 'kafka-python[crc32c]'", id="messaging.W001")]
+    return [
+        Warning(
+            "crc32c is not installed: kafka-python is slow without it",
+            hint="pip install 'kafka-python[crc32c]'",
+            id="messaging.W001",
+        )
+    ]
 
 
 def handlers_fit_topology(**_: Any) -> list[CheckMessage]:

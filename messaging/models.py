@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -27,7 +29,10 @@ class OutboxRow(models.Model):
 
     class Meta:
         db_table = "messaging_outbox"
-        indexes = [models.Index(fields=["shard", "id"], name="outbox_shard_id"), models.Index(fields=["key"], name="outbox_key")]
+        indexes = [
+            models.Index(fields=["shard", "id"], name="outbox_shard_id"),
+            models.Index(fields=["key"], name="outbox_key"),
+        ]
         verbose_name = _("outbox row")
         verbose_name_plural = _("outbox")
 
@@ -109,3 +114,30 @@ class DeadLetterRow(models.Model):
 
     def __str__(self) -> str:
         return f"{self.event_id} {self.handler} {self.reason}"
+
+
+class ReplayRun(models.Model):
+    """An executed replay: who, why, which range, and what it did."""
+
+    id = models.BigAutoField(primary_key=True)
+    topic = models.CharField(max_length=249)
+    ranges = models.JSONField()
+    actor = models.CharField(max_length=150)
+    reason = models.TextField()
+    result = models.JSONField(null=True)
+    started_at = models.DateTimeField(default=timezone.now)
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "messaging_replay_run"
+        verbose_name = _("replay")
+        verbose_name_plural = _("replays")
+
+    def __str__(self) -> str:
+        return f"{self.topic} by {self.actor} at {self.started_at:%Y-%m-%d %H:%M}"
+
+    def finish(self, outcome: Any) -> None:
+        """Store what the replay did."""
+        self.result = {name: dict(getattr(outcome, name)) for name in ("applied", "done", "refused", "passed_over")}
+        self.finished_at = timezone.now()
+        self.save(update_fields=["result", "finished_at"])

@@ -1,0 +1,126 @@
+"""manage.py <service> replay_topic TOPIC[:p,p] …"""
+
+from __future__ import annotations
+
+import getpass
+import sys
+from argparse import ArgumentParser, ArgumentTypeError
+from datetime import datetime
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from kafka.errors import KafkaError
+from tqdm import tqdm
+
+from messaging import replay
+from messaging.replay import Outcome
+from messaging.errors import ReplayRefused
+from messaging.kafka_clients import reader
+from messaging.models import ReplayRun
+from messaging.registry import all_handlers
+from messaging.replay_plan import Exit, Plan, Request, plan_of
+
+
+def moment(text: str) -> datetime:
+    """Read an ISO 8601 datetime; one without a zone is refused later, with advice."""
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ArgumentTypeError(f"{text!r} is not a datetime such as 2026-11-23T09:00:00Z") from error
+
+
+class Command(BaseCommand):
+    help = (
+        "Read a topic's range again and pass it through this service's handlers; applies only what was never applied."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("topic", metavar="TOPIC[:p,p]", help="the topic, all of it or some partitions")
+        start = parser.add_mutually_exclusive_group(required=True)
+        start.add_argument("--from-earliest", action="store_true")
+        start.add_argument("--from-offset", type=int, metavar="N")
+        start.add_argument("--from-datetime", type=moment, metavar="T", help="with a zone")
+        end = parser.add_mutually_exclusive_group()
+        end.add_argument("--until-offset", type=int, metavar="N", help="stop before this offset")
+        end.add_argument("--until-datetime", type=moment, metavar="T", help="with a zone")
+        parser.add_argument("--key", help="only records of this key")
+        parser.add_argument("--handler", metavar="NAME", help="only this handler")
+        mode = parser.add_mutually_exclusive_group()
+        mode.add_argument("--dry-run", action="store_true", help="only count (the default)")
+        mode.add_argument("--execute", action="store_true", help="apply what was never applied")
+        parser.add_argument("--reason", default="", help="why; needed to execute, and kept")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            self.replay(request_of(options), execute=options["execute"], reason=options["reason"].strip())
+        except ReplayRefused as refusal:
+            raise CommandError(str(refusal), returncode=refusal.exit_code) from refusal
+        except KafkaError as error:
+            raise CommandError(
+                f"Kafka did not answer: {error!r}. Nothing further was applied; run it again."
+            ) from error
+
+    def replay(self, request: Request, *, execute: bool, reason: str) -> None:
+        """Plan, run, and print the table. ReplayRefused when the request can't be run as asked."""
+        if execute and not reason:
+            raise ReplayRefused("--execute needs --reason TEXT: it is kept with what was done", Exit.NO_REASON)
+        with reader() as consumer:
+            plan = plan_of(request, consumer)
+            self.show_plan(plan)
+            run = self._begin(plan, reason) if execute else None
+            with tqdm(total=plan.offsets, unit="offset", disable=not sys.stderr.isatty()) as bar:
+                outcome = replay.run(plan, consumer, execute=execute, progress=bar.update)
+        if run:
+            run.finish(outcome)
+        self.show_outcome(outcome, execute=execute)
+
+    def _begin(self, plan: Plan, reason: str) -> ReplayRun:
+        return ReplayRun.objects.create(
+            topic=plan.request.topic,
+            ranges={f"{topic}/{partition}": list(span) for (topic, partition), span in plan.ranges.items()},
+            actor=getpass.getuser(),
+            reason=reason,
+        )
+
+    def show_plan(self, plan: Plan) -> None:
+        """Print which offsets will be read."""
+        for (topic, partition), (start, stop) in sorted(plan.ranges.items()):
+            self.stdout.write(f"{topic}/{partition}: offsets {start} to {stop - 1}")
+
+    def show_outcome(self, outcome: Outcome, *, execute: bool) -> None:
+        """Print the table of applied, already done and refused per event type."""
+        applied = "applied" if execute else "would apply"
+        self.stdout.write(f"{'event type':<40}{applied:>14}{'already done':>14}{'refused':>10}{'passed over':>13}")
+        for name in outcome.types:
+            counts = (outcome.applied[name], outcome.done[name], outcome.refused[name], outcome.passed_over[name])
+            self.stdout.write(f"{name:<40}{counts[0]:>14}{counts[1]:>14}{counts[2]:>10}{counts[3]:>13}")
+        if outcome.refused:
+            self.stdout.write(
+                "refused: the same handler has handled a later event of that key; applying would reorder."
+            )
+        if not execute:
+            self.stdout.write("dry run: nothing was changed. Add --execute --reason TEXT to apply.")
+
+
+def request_of(options: dict[str, Any]) -> Request:
+    """Read the command's options. ReplayRefused for an unknown handler or a partition that is no number."""
+    topic, _, numbers = options["topic"].partition(":")
+    try:
+        partitions = tuple(int(number) for number in numbers.split(",") if number)
+    except ValueError as error:
+        raise ReplayRefused(
+            f"{numbers!r} is not a list of partition numbers such as 0,2", Exit.UNKNOWN_PARTITION
+        ) from error
+    names = [handler.name for handler in all_handlers()]
+    if options["handler"] not in (None, *names):
+        raise ReplayRefused(f"no handler {options['handler']!r}; there are {', '.join(names)}", Exit.UNKNOWN_HANDLER)
+    return Request(
+        topic=topic,
+        partitions=partitions,
+        from_offset=options["from_offset"],
+        from_datetime=options["from_datetime"],
+        until_offset=options["until_offset"],
+        until_datetime=options["until_datetime"],
+        key=options["key"],
+        handler=options["handler"],
+    )

@@ -1,0 +1,163 @@
+"""Replay: read a range of a topic again and pass it through the inbox, under the live consumer's locks.
+
+Only what was never applied is applied (promise P10). An inbox row in any state counts as handled; an event is refused
+when the same handler has later rows of its key, since it would then take effect out of order.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from django.db import connection, transaction
+from kafka import KafkaConsumer, TopicPartition
+
+from messaging import deadletters, inbox, outbox, positions
+from messaging.batch import Work, apply, deliver, work_of
+from messaging.errors import InvalidRecord, ReplayRefused
+from messaging.failures import Kind, kind_of
+from messaging.registry import Handler
+from messaging.replay_plan import Exit, Plan
+from messaging.single import attempt_all
+
+#: First of the two numbers of the advisory lock that keeps a topic to one replay at a time.
+LOCK_SPACE = 0x0B0D
+
+
+@dataclass
+class Outcome:
+    """What a replay did, or a dry run would do: counts by event type."""
+
+    applied: Counter[str] = field(default_factory=Counter)
+    done: Counter[str] = field(default_factory=Counter)
+    refused: Counter[str] = field(default_factory=Counter)
+    passed_over: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def types(self) -> list[str]:
+        return sorted({*self.applied, *self.done, *self.refused, *self.passed_over})
+
+
+def run(plan: Plan, consumer: KafkaConsumer, *, execute: bool, progress: Callable[[int], Any]) -> Outcome:
+    """Read the plan's range with `consumer`'s own assignment; apply what was never applied if `execute`, else only count.
+
+    `progress` is told how many offsets were passed. ReplayRefused when the topic is being replayed already.
+    """
+    outcome = Outcome()
+    with _alone(plan.request.topic):
+        for records, passed in read(plan, consumer):
+            works = [work for record in records if (work := _selected(record, plan, outcome))]
+            if works:
+                _take(works, plan, outcome, execute=execute)
+            progress(passed)
+    return outcome
+
+
+class _alone:
+    """Holds the topic's replay lock for a with block."""
+
+    def __init__(self, topic: str) -> None:
+        self.topic = topic
+
+    def __enter__(self) -> None:
+        if not self._call("SELECT pg_try_advisory_lock(%s, hashtext(%s))"):
+            raise ReplayRefused(f"{self.topic} is being replayed already; wait until that replay has ended", Exit.BUSY)
+
+    def __exit__(self, *_: object) -> None:
+        self._call("SELECT pg_advisory_unlock(%s, hashtext(%s))")
+
+    def _call(self, sql: str) -> bool:
+        with connection.cursor() as cursor:
+            cursor.execute(sql, [LOCK_SPACE, self.topic])
+            return bool(cursor.fetchone()[0])
+
+
+def read(plan: Plan, consumer: KafkaConsumer) -> Iterator[tuple[list[Any], int]]:
+    """Yield the records of the range, poll by poll, with the number of offsets that were passed."""
+    left = {TopicPartition(*place): stop for place, (_, stop) in plan.ranges.items()}
+    at = {TopicPartition(*place): start for place, (start, _) in plan.ranges.items()}
+    consumer.assign(list(left))
+    for tp, start in at.items():
+        consumer.seek(tp, start)
+    while left:
+        polled = consumer.poll(timeout_ms=1000)
+        before = sum(at.values())
+        records = [record for tp, batch in polled.items() if tp in left for record in batch if record.offset < left[tp]]
+        for tp in list(left):
+            at[tp] = min(consumer.position(tp), left[tp])
+            if at[tp] >= left[tp]:
+                del left[tp]
+                consumer.pause(tp)
+        yield records, sum(at.values()) - before
+
+
+def _selected(record: Any, plan: Plan, outcome: Outcome) -> Work | None:
+    """Read a record and keep the handlers that are wanted; counts what is passed over."""
+    if plan.request.key is not None and (record.key or b"").decode(errors="replace") != plan.request.key:
+        return None
+    try:
+        work = work_of(record, plan.group, datetime.now(UTC))
+        if work:
+            deliver(work.record)
+    except InvalidRecord:
+        outcome.refused["(can't be read)"] += 1
+        return None
+    if work is None:
+        outcome.passed_over["(no handler here)"] += 1
+        return None
+    wanted = [each for each in work.handlers if plan.request.handler in (None, each.name)]
+    return Work(work.record, wanted) if wanted else None
+
+
+def _take(works: Sequence[Work], plan: Plan, outcome: Outcome, *, execute: bool) -> None:
+    """Handle one poll's records in one transaction; event by event when one of them fails."""
+    try:
+        counts = _take_together(works, plan, execute=execute, singly=False)
+    except Exception as error:
+        if kind_of(error) is Kind.OUTAGE or not execute:
+            raise
+        for work in works:
+            _add(outcome, _take_together([work], plan, execute=True, singly=True))
+    else:
+        _add(outcome, counts)
+
+
+def _take_together(works: Sequence[Work], plan: Plan, *, execute: bool, singly: bool) -> Outcome:
+    counts = Outcome()
+    with transaction.atomic(), outbox.gather() as envelopes:
+        positions.lock(plan.group, plan.ranges)
+        to_apply = _unhandled(works, counts)
+        if execute:
+            letters = attempt_all(to_apply[0], envelopes) if singly and to_apply else [] if singly else apply(to_apply)
+            deadletters.keep(letters)
+            outbox.insert(envelopes)
+    return counts
+
+
+def _unhandled(works: Sequence[Work], counts: Outcome) -> list[Work]:
+    """Sort each (event, handler) into done, refused and to apply; return what is to apply."""
+    handlers: dict[Handler, list[Work]] = {}
+    for work in works:
+        for handler in work.handlers:
+            handlers.setdefault(handler, []).append(work)
+    wanted: dict[str, list[Handler]] = {}
+    for handler, mine in handlers.items():
+        known = inbox.known(handler, [work.record.event_id for work in mine])
+        later = inbox.later_keys(handler, [work.record for work in mine])
+        for work in mine:
+            if work.record.event_id in known:
+                counts.done[work.record.type] += 1
+            elif (work.record.key, work.record.offset) in later:
+                counts.refused[work.record.type] += 1
+            else:
+                counts.applied[work.record.type] += 1
+                wanted.setdefault(work.record.event_id, []).append(handler)
+    return [Work(work.record, wanted[work.record.event_id]) for work in works if work.record.event_id in wanted]
+
+
+def _add(outcome: Outcome, counts: Outcome) -> None:
+    for name in ("applied", "done", "refused", "passed_over"):
+        getattr(outcome, name).update(getattr(counts, name))

@@ -1,0 +1,8 @@
+"""The least that mypy's Django plugin needs to know the library's models."""
+
+SECRET_KEY = "only for the type checker"
+INSTALLED_APPS = ["django.contrib.admin", "django.contrib.auth", "django.contrib.contenttypes", "messaging"]
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+SERVICE_NAME = "typing"
+MESSAGING: dict[str, object] = {"SERVICE": "typing", "BOOTSTRAP_SERVERS": []}
+CELERY: dict[str, object] = {}
