@@ -50,18 +50,18 @@ SELECT event_id, topic, key, type, occurred_at, correlation_id, causation_id, ex
 """
 
 
-def publish(event: Event, *, cause: Context | None = None) -> None:
+def publish(event: Event, *, cause: Context | None = None) -> str:
     """Record `event` in the outbox, in the open transaction; the relay brings it to Kafka after the commit.
 
-    `cause` is the context of the event that led to this one; inside a single-form handler it is known already.
+    Returns the event's id. `cause` is the context of the event that led to this one; inside a single-form handler it is known already.
 
     TransactionRequired outside a transaction. EventTooLarge, or TypeError for a field that can't be written.
     """
-    publish_all([(event, cause)])
+    return publish_all([(event, cause)])[0]
 
 
-def publish_all(items: Iterable[tuple[Event, Context | None]]) -> None:
-    """Record several events in one statement, in the order of the list. Errors as publish()."""
+def publish_all(items: Iterable[tuple[Event, Context | None]]) -> list[str]:
+    """Record several events in one statement, in the order of the list; return their ids. Errors as publish()."""
     if not connection.in_atomic_block:
         raise TransactionRequired("publish() needs the transaction of the state change: with transaction.atomic(): …")
     envelopes = [envelope_of(event, cause or in_hand.get()) for event, cause in items]
@@ -70,6 +70,7 @@ def publish_all(items: Iterable[tuple[Event, Context | None]]) -> None:
         insert(envelopes)
     else:
         gathering.extend(envelopes)
+    return [envelope.event_id for envelope in envelopes]
 
 
 def envelope_of(event: Event, cause: Context | None) -> Envelope:

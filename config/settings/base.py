@@ -65,6 +65,7 @@ def _installed_apps(service: Service) -> list[str]:
         "rest_framework",
         "django_filters",
         "drf_spectacular",
+        "drf_spectacular_sidecar",
         "messaging",
         service.app,
     ]
@@ -125,6 +126,12 @@ def _spectacular(service: Service) -> dict[str, Any]:
         "SERVE_INCLUDE_SCHEMA": False,
         "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
         "SCHEMA_PATH_PREFIX": "/api/v1",
+        "POSTPROCESSING_HOOKS": [
+            "drf_spectacular.hooks.postprocess_schema_enums",
+            "webapi.schema.add_problems",
+        ],
+        "SWAGGER_UI_DIST": "SIDECAR",
+        "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     }
 
 
@@ -168,7 +175,7 @@ _REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["webapi.authentication.BearerAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["webapi.parsers.StrictJSONParser"],
     "DEFAULT_PAGINATION_CLASS": "webapi.pagination.Pages",
     "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",

@@ -2,11 +2,17 @@
 
 from config.env import read
 from config.settings.base import service_settings
-from config.topology import USER
+from config.topology import SERVICES, USER
 
 globals().update(service_settings(USER))
 
 AUTH_USER_MODEL = "user_app.User"
 SIGNING_KEY: str = read("USER_SIGNING_KEY")
 RETIRED_PUBLIC_KEYS: str = read("USER_RETIRED_PUBLIC_KEYS")
+#: Every service accepts the access tokens; each checks that it is named.
+TOKEN_AUDIENCES = list(SERVICES)
 JWKS_LOADER = "user_app.tokens.own_jwks"
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.ScryptPasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+]

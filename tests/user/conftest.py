@@ -1,0 +1,70 @@
+"""What the user service's tests start from: a client, a registered user, tokens, and what was published."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from django.core.cache import cache
+from django.db import transaction
+from rest_framework.test import APIClient
+
+from messaging import Context, Delivery, Event
+from messaging.models import OutboxRow
+from user_app import handlers, services, tokens
+from user_app.models import User
+
+PASSWORD = "correct-horse-battery-7"
+
+
+@pytest.fixture(autouse=True)
+def _quick_hashing_and_no_failures_yet(settings: Any) -> Iterator[None]:
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    cache.clear()
+    yield
+    cache.clear()
+
+
+@pytest.fixture
+def client() -> APIClient:
+    return APIClient()
+
+
+@pytest.fixture
+def alice(transactional_db: None) -> User:
+    with transaction.atomic():
+        user = services.register_user(username="alice", email="alice@example.com", password=PASSWORD)
+    OutboxRow.objects.all().delete()
+    return user
+
+
+@pytest.fixture
+def as_alice(alice: User) -> APIClient:
+    return client_of(alice)
+
+
+def client_of(user: User) -> APIClient:
+    """A client that sends an access token of `user`."""
+    signed_in = APIClient()
+    signed_in.credentials(HTTP_AUTHORIZATION=f"Bearer {tokens.issue_tokens(user).access}")
+    return signed_in
+
+
+@pytest.fixture
+def published() -> Callable[[], list[dict[str, Any]]]:
+    """The data of every recorded event, the oldest first."""
+    return lambda: [json.loads(bytes(row.data)) for row in OutboxRow.objects.order_by("id")]
+
+
+def deliver(*events: Event) -> None:
+    """Hand a batch to the handler, in a transaction as the consumer does."""
+    at = datetime(2026, 11, 23, 12, tzinfo=UTC)
+    deliveries = [
+        Delivery(event, Context(f"e{n}", "", "order.events", 0, n, "", at, at, "", None, 1, {}, b""))
+        for n, event in enumerate(events)
+    ]
+    with transaction.atomic():
+        handlers.on_order_ended(deliveries)

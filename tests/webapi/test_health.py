@@ -1,0 +1,61 @@
+"""/livez and /readyz, with a real database that is taken away."""
+
+from __future__ import annotations
+
+import pytest
+from django.db import connection
+from django.db.migrations.recorder import MigrationRecorder
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def no_database():
+    """Point the connection at a port where nothing listens."""
+    connection.close()
+    kept = connection.settings_dict["PORT"]
+    connection.settings_dict["PORT"] = "9"
+    yield
+    connection.close()
+    connection.settings_dict["PORT"] = kept
+
+
+def test_a_service_with_its_database_is_ready(client):
+    # When all is well
+    response = client.get("/readyz")
+    # Then every check is named
+    assert response.status_code == 200
+    assert response.json() == {"status": "ok", "checks": {"database": "ok", "migrations": "ok"}}
+    assert "no-cache" in response["Cache-Control"]
+
+
+def test_a_service_without_its_database_lives_but_is_not_ready(client, no_database):
+    # When the database is gone
+    response = client.get("/readyz")
+    # Then no traffic should come, the process should not be restarted, and no address is told
+    assert response.status_code == 503
+    assert response.json()["checks"]["database"] == "the database does not answer"
+    assert b"127.0.0.1" not in response.content
+    assert client.get("/livez").json() == {"status": "ok"}
+
+
+def test_a_service_with_migrations_to_come_is_not_ready(client):
+    # Given a migration that is recorded as not applied
+    recorder = MigrationRecorder(connection)
+    recorder.record_unapplied("sessions", "0001_initial")
+    # When it is asked
+    try:
+        response = client.get("/readyz")
+    finally:
+        recorder.record_applied("sessions", "0001_initial")
+    # Then it says how many are missing
+    assert response.status_code == 503
+    assert response.json()["checks"] == {"database": "ok", "migrations": "1 not applied; run the migrate command"}
+
+
+@pytest.mark.parametrize("address", ["/livez", "/readyz"])
+def test_health_is_read_only_and_open(client, address):
+    # When it is asked without a token, then it answers, to reading alone
+    assert client.get(address).status_code == 200
+    assert client.head(address).status_code == 200
+    assert client.post(address).status_code == 405

@@ -1,0 +1,101 @@
+"""The operators' view of users and purchases."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.contrib import admin, messages
+from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.db import transaction
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+
+from user_app import services
+from user_app.models import Purchase, User
+
+#: Staff who may edit users must not be able to make themselves more than they are.
+PRIVILEGES = ("is_superuser", "groups", "user_permissions")
+
+
+@admin.register(User)
+class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]
+    """Users: changed only through the services, so that other services hear of it; deactivated, never deleted."""
+
+    list_display = ("username", "id", "email", "is_active", "is_staff", "version", "date_joined")
+    list_filter = ("is_active", "is_staff", "is_superuser", "date_joined")
+    search_fields = ("username", "email", "id")
+    readonly_fields = ("id", "version", "last_login", "date_joined")
+    fieldsets = (
+        (None, {"fields": ("id", "username", "email", "password")}),
+        ("What it may do", {"fields": ("is_active", "is_staff", *PRIVILEGES)}),
+        ("History", {"fields": ("version", "last_login", "date_joined")}),
+    )
+    add_fieldsets = ((None, {"fields": ("username", "email", "usable_password", "password1", "password2")}),)
+    actions = ("deactivate", "reactivate")
+
+    def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        """Refuse: other services go on holding the id."""
+        return False
+
+    def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> tuple[str, ...]:
+        """Return what can't be edited; only superusers hand out privileges."""
+        may_all = getattr(request.user, "is_superuser", False)
+        return (*self.readonly_fields, *(() if may_all else (*PRIVILEGES, "is_staff")))
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> User | None:
+        """Return the user, locked while a form is saved: it must not undo unseen what was stored after it was read."""
+        user: User | None = super().get_object(request, object_id, from_field)
+        if user is None or request.method != "POST":
+            return user
+        return services.lock_user(user_id=user.pk)
+
+    def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
+        """Store through the service, which publishes."""
+        services.save_user(user=obj)
+
+    def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:
+        """Change a password in one transaction, for get_object's lock."""
+        with transaction.atomic():
+            return super().user_change_password(request, id, form_url)
+
+    @admin.action(description="Deactivate: their orders are refused, their sessions end", permissions=["change"])
+    def deactivate(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        """Deactivate the chosen users, but not the one who asks."""
+        self._set_active(request, queryset.exclude(username=request.user.get_username()), active=False)
+
+    @admin.action(description="Reactivate", permissions=["change"])
+    def reactivate(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        """Reactivate the chosen users."""
+        self._set_active(request, queryset, active=True)
+
+    def _set_active(self, request: HttpRequest, queryset: QuerySet[User], *, active: bool) -> None:
+        chosen: list[UUID] = list(queryset.exclude(is_active=active).order_by("pk").values_list("pk", flat=True))
+        with transaction.atomic():
+            for user_id in chosen:
+                user = services.set_active(user_id=user_id, active=active)
+                self.log_change(request, user, "Reactivated." if active else "Deactivated.")
+        word = "reactivated" if active else "deactivated"
+        self.message_user(request, f"{len(chosen)} users {word}.", messages.SUCCESS)
+
+
+@admin.register(Purchase)
+class PurchaseAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """The purchase history: written by events alone."""
+
+    list_display = ("order_id", "user_id", "state", "total", "discount", "currency", "confirmed_at", "canceled_at")
+    list_filter = ("state", "currency", "confirmed_at")
+    search_fields = ("order_id", "user_id")
+    date_hierarchy = "confirmed_at"
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Refuse: a purchase comes from order.events."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Purchase | None = None) -> bool:
+        """Refuse: the next replay would contradict it."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Purchase | None = None) -> bool:
+        """Refuse: the row is what makes an event count once."""
+        return False

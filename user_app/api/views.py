@@ -1,0 +1,189 @@
+"""The user service's endpoints: HTTP on one side, a service call on the other."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import transaction
+from django.http import HttpRequest, JsonResponse
+from django.views.decorators.cache import cache_control
+from django.views.decorators.http import require_safe
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.exceptions import AuthenticationFailed, ValidationError
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.throttling import BaseThrottle
+from rest_framework.views import APIView
+
+from user_app import selectors, services, tokens
+from user_app.api import serializers, throttles
+from user_app.models import User
+from webapi.authentication import BearerAuthentication
+from webapi.pagination import Pages
+from webapi.problems import Problem
+from webapi.tokens import InvalidToken, read_claims
+
+
+class AccountAuthentication(BearerAuthentication):
+    """Refuses a deactivated account at once, since the accounts are here; elsewhere its token lives out its minutes."""
+
+    def authenticate(self, request: Request) -> tuple[Any, str] | None:
+        """Return the caller's row and the token; AuthenticationFailed when the account is gone or deactivated."""
+        found = super().authenticate(request)
+        if found is None:
+            return None
+        user = selectors.get_active_user(user_id=found[0].id)
+        if user is None:
+            raise AuthenticationFailed("This account is not active.", code="account_inactive")
+        return user, found[1]
+
+
+class OpenView(APIView):
+    """An endpoint for callers who have no token yet."""
+
+    authentication_classes = ()
+    permission_classes = ()
+
+
+class AccountView(APIView):
+    """An endpoint of the caller's own account."""
+
+    authentication_classes = (AccountAuthentication,)
+
+
+class FailureCountingView(APIView):
+    """Keeps the throttles of the request, so that a failure can be counted once it is known."""
+
+    _asked: list[BaseThrottle]
+
+    def get_throttles(self) -> list[BaseThrottle]:
+        """Return this request's throttles."""
+        self._asked = super().get_throttles()
+        return self._asked
+
+    def count_failure(self) -> None:
+        """Count this request as a failed attempt."""
+        for throttle in self._asked:
+            if isinstance(throttle, throttles.FailedSignIns):
+                throttle.count_failure()
+
+
+class UsersView(OpenView):
+    """Registration."""
+
+    @extend_schema(
+        summary="Register", request=serializers.RegistrationSerializer, responses={201: serializers.UserSerializer}
+    )
+    def post(self, request: Request) -> Response:
+        """201 with the new user; 409 `username_taken`."""
+        body = serializers.RegistrationSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        try:
+            with transaction.atomic():
+                user = services.register_user(**body.validated_data)
+        except services.UsernameTaken as error:
+            raise Problem(409, "username_taken", "This username is taken; choose another one.") from error
+        return Response(serializers.UserSerializer(user).data, status=201)
+
+
+class TokenView(OpenView, FailureCountingView):
+    """Signing in."""
+
+    throttle_classes = (throttles.FailuresPerUsername, throttles.FailuresPerAddress)
+
+    @extend_schema(summary="Sign in", request=serializers.SignInSerializer, responses=serializers.TokensSerializer)
+    def post(self, request: Request) -> Response:
+        """200 with access and refresh token; 401 `invalid_credentials`, whichever of the two is wrong."""
+        body = serializers.SignInSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        try:
+            signed = services.sign_in(**body.validated_data)
+        except services.SignInRefused as error:
+            self.count_failure()
+            raise _refused("invalid_credentials", "No active user has this name and password.") from error
+        return Response(serializers.TokensSerializer(signed).data)
+
+
+class RefreshView(OpenView):
+    """A new access token for a signed-in user."""
+
+    @extend_schema(summary="Refresh", request=serializers.RefreshSerializer, responses=serializers.AccessSerializer)
+    def post(self, request: Request) -> Response:
+        """200 with a new access token; 401 when the refresh token is not valid, or its account or password changed."""
+        body = serializers.RefreshSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        try:
+            claims = read_claims(body.validated_data["refresh"], kind="refresh")
+            access, expires_in = services.refresh_access(user_id=claims.user_id, session=claims.session)
+        except InvalidToken as error:
+            raise _refused(error.code, str(error)) from error
+        except services.SignInRefused as error:
+            raise _refused("session_ended", "This session has ended; sign in again.") from error
+        return Response({"access": access, "expires_in": expires_in})
+
+
+class MeView(AccountView, FailureCountingView):
+    """The caller's own account."""
+
+    throttle_classes = (throttles.FailuresPerAccount,)
+
+    @extend_schema(summary="My account", responses=serializers.UserSerializer)
+    def get(self, request: Request) -> Response:
+        """200 with the account."""
+        return Response(serializers.UserSerializer(request.user).data)
+
+    @extend_schema(
+        summary="Change my account", request=serializers.ProfileSerializer, responses=serializers.UserSerializer
+    )
+    def patch(self, request: Request) -> Response:
+        """200 with the account after the change."""
+        body = serializers.ProfileSerializer(request.user, data=request.data, partial=True)
+        body.is_valid(raise_exception=True)
+        changes: dict[str, Any] = dict(body.validated_data)
+        self._check_current_password(request.user, changes.pop("current_password", None))
+        with transaction.atomic():
+            user = _change(request.user, changes)
+        return Response(serializers.UserSerializer(user).data)
+
+    def _check_current_password(self, user: Any, given: str | None) -> None:
+        if given is not None and not user.check_password(given):
+            self.count_failure()
+            raise ValidationError({"current_password": ["This is not your current password."]})
+
+
+class PurchasesView(AccountView):
+    """The caller's purchase history."""
+
+    @extend_schema(
+        summary="My purchases",
+        parameters=[OpenApiParameter("page", int), OpenApiParameter("page_size", int)],
+        responses=serializers.PurchaseHistorySerializer,
+    )
+    def get(self, request: Request) -> Response:
+        """200 with the number of confirmed orders, what was spent by currency, and a page of the orders."""
+        pages = Pages()
+        page = pages.paginate_queryset(selectors.list_purchases(user_id=request.user.pk), request, view=self)
+        response = pages.get_paginated_response(serializers.PurchaseSerializer(page, many=True).data)
+        spent = {currency: str(amount) for currency, amount in selectors.get_spent(user_id=request.user.pk).items()}
+        response.data = {"orders": response.data["count"], "spent": spent, **response.data}
+        return response
+
+
+@require_safe
+@cache_control(public=True, max_age=300)
+def jwks(request: HttpRequest) -> JsonResponse:
+    """GET /.well-known/jwks.json: the public keys by which everyone verifies our tokens."""
+    return JsonResponse(tokens.own_jwks(), content_type="application/jwk-set+json")
+
+
+def _refused(code: str, detail: str) -> Problem:
+    return Problem(401, code, detail, headers={"WWW-Authenticate": 'Bearer realm="user"'})
+
+
+def _change(user: User, changes: dict[str, Any]) -> User:
+    active = changes.pop("active", None)
+    if changes:
+        user = services.change_profile(user_id=user.pk, **changes)
+    if active is False:
+        user = services.set_active(user_id=user.pk, active=False)
+    return user

@@ -1,0 +1,77 @@
+"""Users, and what they bought as far as the order service has told."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth.models import AbstractUser
+from django.db import models
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models.functions import Lower
+from django.utils.translation import gettext_lazy as _
+
+from messaging import new_id
+from user_app.domain import PurchaseState
+
+
+class User(AbstractUser):
+    """An account. Other services know its id, whether it is active, and nothing else."""
+
+    id = models.UUIDField(_("id"), primary_key=True, default=new_id, editable=False)
+    # Grows with every UserChanged, so that nobody overwrites a newer copy with an older one.
+    version = models.PositiveIntegerField(_("version"), default=1, editable=False)
+
+    class Meta(AbstractUser.Meta):
+        constraints = [
+            # "Alice" beside "alice" would be an invitation to pose as her.
+            models.UniqueConstraint(Lower("username"), name="user_username_unique_in_any_case"),
+        ]
+
+
+class MoneyField(models.DecimalField):  # type: ignore[type-arg]
+    """An amount that keeps the digits of its currency as they were published: a column without a fixed scale."""
+
+    def __init__(self, *names: Any, **options: Any) -> None:
+        super().__init__(*names, **{"max_digits": 38, "decimal_places": 4, **options})
+
+    def db_type(self, connection: BaseDatabaseWrapper) -> str:
+        """Return PostgreSQL's type."""
+        return "numeric"
+
+
+class Purchase(models.Model):
+    """One order in a user's history; the row that makes every event of that order count once.
+
+    An order that was cancelled before it was ever confirmed has no amounts.
+    """
+
+    order_id = models.UUIDField(_("order id"), primary_key=True)
+    user_id = models.UUIDField(_("user id"))
+    state = models.CharField(_("state"), max_length=8, choices=[(state.value, state.value) for state in PurchaseState])
+    total = MoneyField(_("total"), null=True)
+    discount = MoneyField(_("discount"), null=True)
+    currency = models.CharField(_("currency"), max_length=3, default="", blank=True)
+    confirmed_at = models.DateTimeField(_("confirmed at"), null=True)
+    canceled_at = models.DateTimeField(_("canceled at"), null=True)
+
+    class Meta:
+        verbose_name = _("purchase")
+        verbose_name_plural = _("purchases")
+        ordering = ["-confirmed_at", "-order_id"]
+        constraints = [
+            models.CheckConstraint(
+                condition=~models.Q(state=PurchaseState.COUNTED.value)
+                | models.Q(total__isnull=False, discount__isnull=False, confirmed_at__isnull=False),
+                name="purchase_counted_has_amounts",
+            )
+        ]
+        indexes = [
+            models.Index(
+                fields=["user_id", "-confirmed_at", "-order_id"],
+                name="purchase_history",
+                condition=models.Q(state=PurchaseState.COUNTED.value),
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"order {self.order_id}"

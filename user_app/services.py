@@ -1,0 +1,159 @@
+"""Writes: accounts, tokens, the purchase history. Each needs an open transaction where it changes anything."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from decimal import Decimal
+from operator import attrgetter
+from uuid import UUID
+
+from django.contrib.auth import authenticate
+from django.db import IntegrityError, connection, transaction
+from django.utils.crypto import constant_time_compare
+
+from contracts.order import OrderCanceled, OrderConfirmed
+from contracts.user import UserChanged
+from messaging import Delivery, publish, publish_all
+from user_app import selectors, tokens
+from user_app.domain import Ending, PurchaseState, next_state
+from user_app.models import User
+from user_app.sql import MERGE_PURCHASES
+
+
+class UsernameTaken(Exception):
+    """Somebody has this username already, in whatever case; choose another one."""
+
+
+class SignInRefused(Exception):
+    """No active user has this name and password, or the refresh token's session has ended."""
+
+
+def register_user(*, username: str, email: str, password: str, is_staff: bool = False) -> User:
+    """Create an active user and publish it. UsernameTaken when the name is not free."""
+    user = User(username=User.normalize_username(username), email=User.objects.normalize_email(email))
+    user.is_staff = is_staff
+    user.set_password(password)
+    try:
+        with transaction.atomic():
+            save_user(user=user)
+    except IntegrityError as error:
+        raise UsernameTaken(username) from error
+    return user
+
+
+def save_user(*, user: User) -> None:
+    """Store `user` as it is, and publish it when it is new or when what others may rely upon has changed.
+
+    Every write of a user that may concern others comes through here. The row is locked first, so that two changes of
+    one user are published in the order in which they are stored.
+    """
+    stored = lock_user(user_id=user.pk)
+    changed = stored is not None and (stored.is_active, stored.is_staff) != (user.is_active, user.is_staff)
+    if stored is not None:
+        user.version = stored.version + changed
+    user.save()
+    if stored is None or changed:
+        publish(_as_published(user))
+
+
+def lock_user(*, user_id: UUID) -> User | None:
+    """Return the user, locked until the transaction ends; None when there is none of that id."""
+    return User.objects.select_for_update().filter(pk=user_id).first()
+
+
+def change_profile(*, user_id: UUID, email: str | None = None, password: str | None = None) -> User:
+    """Change what is given and return the user. A new password ends every refresh token."""
+    user = User.objects.select_for_update().get(pk=user_id)
+    if email is not None:
+        user.email = User.objects.normalize_email(email)
+    if password is not None:
+        user.set_password(password)
+    user.save(update_fields=["email", "password"])
+    return user
+
+
+def set_active(*, user_id: UUID, active: bool) -> User:
+    """Deactivate or reactivate a user, publish it if that changes anything, and return the user."""
+    user = User.objects.select_for_update().get(pk=user_id)
+    user.is_active = active
+    save_user(user=user)
+    return user
+
+
+def sign_in(*, username: str, password: str) -> tokens.Tokens:
+    """Return a pair of tokens. SignInRefused, after the same time for an unknown name as for a wrong password."""
+    user = authenticate(username=username, password=password)
+    if not isinstance(user, User):
+        raise SignInRefused
+    return tokens.issue_tokens(user)
+
+
+def refresh_access(*, user_id: UUID, session: str) -> tuple[str, int]:
+    """Return a new access token and its life in seconds. SignInRefused when the user or the session has ended."""
+    user = selectors.get_active_user(user_id=user_id)
+    if user is None or not constant_time_compare(session, tokens.session_of(user)):
+        raise SignInRefused
+    return tokens.issue_access_token(user), int(tokens.ACCESS_LIFETIME.total_seconds())
+
+
+def republish_users(*, user_ids: Sequence[UUID]) -> int:
+    """Announce these users again as they are now, and return how many. Locked, so that no change overtakes it."""
+    users = list(User.objects.select_for_update().filter(pk__in=user_ids).order_by("pk"))
+    publish_all((_as_published(user), None) for user in users)
+    return len(users)
+
+
+def _as_published(user: User) -> UserChanged:
+    return UserChanged(user_id=user.pk, version=user.version, active=user.is_active)
+
+
+@dataclass(slots=True)
+class PurchaseRow:
+    """A row of the purchase history as one batch tells it, in the column order of MERGE_PURCHASES."""
+
+    order_id: UUID
+    user_id: UUID
+    state: PurchaseState | None = None
+    total: Decimal | None = None
+    discount: Decimal | None = None
+    currency: str = ""
+    confirmed_at: datetime | None = None
+    canceled_at: datetime | None = None
+
+    def confirm(self, event: OrderConfirmed, at: datetime) -> None:
+        """Take over what a confirmation tells."""
+        counted_before = self.state is not None
+        self.state = next_state(self.state, Ending.CONFIRMED)
+        if not counted_before:
+            self.total, self.discount, self.currency = event.total, event.discount, event.currency
+            self.confirmed_at = at
+
+    def cancel(self, at: datetime) -> None:
+        """Take over what a cancellation tells."""
+        self.state = next_state(self.state, Ending.CANCELED)
+        self.canceled_at = self.canceled_at or at
+
+
+_columns = attrgetter(*(field.name for field in fields(PurchaseRow)))
+
+
+def record_purchases(*, deliveries: Sequence[Delivery]) -> None:
+    """Merge a batch of OrderConfirmed and OrderCanceled into the purchase history, by the table in domain.py.
+
+    What a batch tells of one order is folded first; one statement then merges it with what is stored.
+    """
+    rows: dict[UUID, PurchaseRow] = {}
+    for event, context in deliveries:
+        assert isinstance(event, OrderConfirmed | OrderCanceled)
+        row = rows.setdefault(event.order_id, PurchaseRow(event.order_id, event.user_id))
+        if isinstance(event, OrderConfirmed):
+            row.confirm(event, context.occurred_at)
+        else:
+            row.cancel(context.occurred_at)
+    if rows:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                MERGE_PURCHASES, [list(column) for column in zip(*map(_columns, rows.values()), strict=True)]
+            )

@@ -1,0 +1,116 @@
+"""Signs tokens, and shows the public keys by which others verify them. The only reader of the private key.
+
+Rotation: first show the new public key (USER_RETIRED_PUBLIC_KEYS holds any key that is shown but does not sign), wait
+for the other services' caches (5 minutes), then sign with it and show the old one until its last token has expired
+(the refresh token's day).
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import Any
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from jwt.algorithms import OKPAlgorithm
+
+from messaging import new_id
+from user_app.models import User
+
+ISSUER = "user"
+ACCESS_LIFETIME = timedelta(minutes=5)
+REFRESH_LIFETIME = timedelta(days=1)
+PEM_BLOCK = re.compile(r"-----BEGIN ([A-Z ]+)-----.+?-----END \1-----", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class SigningKey:
+    """The private key and the id under which its public half is shown."""
+
+    kid: str
+    private: Ed25519PrivateKey
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """A signed pair. `expires_in` is the access token's life in seconds; the refresh token is for us alone."""
+
+    access: str
+    refresh: str
+    expires_in: int
+
+
+def issue_tokens(user: User) -> Tokens:
+    """Sign a pair for `user`. The refresh token ends with the session: at the next change of password."""
+    refresh = _signed(user, "refresh", [ISSUER], REFRESH_LIFETIME, ses=session_of(user))
+    return Tokens(issue_access_token(user), refresh, int(ACCESS_LIFETIME.total_seconds()))
+
+
+def issue_access_token(user: User) -> str:
+    """Sign an access token for all services."""
+    return _signed(user, "access", settings.TOKEN_AUDIENCES, ACCESS_LIFETIME, staff=user.is_staff)
+
+
+def session_of(user: User) -> str:
+    """Return what binds a refresh token to the password of its day, without telling anything of it."""
+    return hashlib.sha256(user.get_session_auth_hash().encode()).hexdigest()[:32]
+
+
+def own_jwks() -> dict[str, Any]:
+    """Return the JWK set (RFC 7517): the signing key first, then those that are shown only."""
+    shown = [_signing_key(settings.SIGNING_KEY).private.public_key(), *_shown_only(settings.RETIRED_PUBLIC_KEYS)]
+    return {"keys": [_public_jwk(key) for key in shown]}
+
+
+def thumbprint(jwk: dict[str, Any]) -> str:
+    """Return the JWK thumbprint (RFC 7638) of an Ed25519 key: its id is a function of the key itself."""
+    members = json.dumps({name: jwk[name] for name in ("crv", "kty", "x")}, separators=(",", ":"))
+    return base64.urlsafe_b64encode(hashlib.sha256(members.encode()).digest()).rstrip(b"=").decode()
+
+
+def _signed(user: User, kind: str, audience: list[str], lifetime: timedelta, **claims: Any) -> str:
+    now = datetime.now(UTC)
+    payload = {
+        "iss": ISSUER,
+        "aud": audience,
+        "sub": str(user.pk),
+        "typ": kind,
+        "iat": now,
+        "exp": now + lifetime,
+        "jti": str(new_id()),
+        **claims,
+    }
+    key = _signing_key(settings.SIGNING_KEY)
+    return jwt.encode(payload, key.private, algorithm="EdDSA", headers={"kid": key.kid})
+
+
+@cache
+def _signing_key(pem: str) -> SigningKey:
+    private = load_pem_private_key(pem.encode(), password=None)
+    if not isinstance(private, Ed25519PrivateKey):
+        raise ImproperlyConfigured(
+            "USER_SIGNING_KEY must be an Ed25519 private key (openssl genpkey -algorithm ed25519)"
+        )
+    return SigningKey(_public_jwk(private.public_key())["kid"], private)
+
+
+@cache
+def _shown_only(pems: str) -> list[Ed25519PublicKey]:
+    keys = [load_pem_public_key(block.group().encode()) for block in PEM_BLOCK.finditer(pems)]
+    if (pems.strip() and not keys) or not all(isinstance(key, Ed25519PublicKey) for key in keys):
+        raise ImproperlyConfigured("USER_RETIRED_PUBLIC_KEYS must be Ed25519 public keys (PEM), one after another")
+    return keys  # type: ignore[return-value]
+
+
+def _public_jwk(key: Ed25519PublicKey) -> dict[str, Any]:
+    jwk = OKPAlgorithm.to_jwk(key, as_dict=True)
+    return {"kty": jwk["kty"], "crv": jwk["crv"], "x": jwk["x"], "use": "sig", "alg": "EdDSA", "kid": thumbprint(jwk)}

@@ -1,0 +1,64 @@
+"""Who calls: the user of a verified access token. No service asks the user service about a request."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.conf import settings
+from rest_framework.authentication import BaseAuthentication, get_authorization_header
+from rest_framework.exceptions import APIException, AuthenticationFailed
+from rest_framework.request import Request
+
+from webapi.jwks import KeysUnavailable
+from webapi.tokens import InvalidToken, read_claims
+
+
+class NoKeys(APIException):
+    """503: no token can be judged at the moment; DRF makes `wait` the Retry-After header."""
+
+    # Not a Problem: DRF imports this module before its own views, and webapi.problems needs those.
+    status_code = 503
+    default_code = "keys_unavailable"
+    default_detail = "The user service's keys can't be had at the moment; try again."
+    wait = 1
+
+
+@dataclass(frozen=True)
+class TokenUser:
+    """The caller, as the access token says. No row of any table: it may be five minutes old."""
+
+    id: UUID
+    is_staff: bool
+    is_active: bool = True
+    is_authenticated: bool = True
+
+    @property
+    def pk(self) -> UUID:
+        """DRF's throttles tell callers apart by it."""
+        return self.id
+
+
+class BearerAuthentication(BaseAuthentication):
+    """`Authorization: Bearer <access token>`; anything else in that header is left to other schemes."""
+
+    def authenticate(self, request: Request) -> tuple[TokenUser, str] | None:
+        """Return the caller and the token, None without one; AuthenticationFailed (401) when it is not genuine."""
+        scheme, _, token = get_authorization_header(request).partition(b" ")
+        if scheme.lower() != b"bearer":
+            return None
+        return self._judge(token.strip().decode("latin-1"))
+
+    def authenticate_header(self, request: Request) -> str:
+        """Return the challenge (RFC 6750) of a 401."""
+        error = ', error="invalid_token"' if get_authorization_header(request) else ""
+        return f'Bearer realm="{settings.SERVICE_NAME}"{error}'
+
+    def _judge(self, token: str) -> tuple[TokenUser, str]:
+        try:
+            claims = read_claims(token, kind="access")
+        except InvalidToken as error:
+            raise AuthenticationFailed(str(error), code=error.code) from error
+        except KeysUnavailable as error:
+            raise NoKeys from error
+        return TokenUser(id=claims.user_id, is_staff=claims.is_staff), token

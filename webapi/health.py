@@ -1,0 +1,56 @@
+"""What an orchestrator asks: is the process alive, may it get traffic. Kafka is not asked: the API works without."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from django.db import DatabaseError, connection
+from django.db.migrations.executor import MigrationExecutor
+from django.http import HttpRequest, JsonResponse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+logger = logging.getLogger(__name__)
+
+
+@never_cache
+@require_safe
+def live(request: HttpRequest) -> JsonResponse:
+    """Answer 200 while the process answers at all; a dead database is no reason to restart it."""
+    return JsonResponse({"status": "ok"})
+
+
+@never_cache
+@require_safe
+def ready(request: HttpRequest) -> JsonResponse:
+    """Answer 200 when every check is ok, else 503; the body names each check and what is wrong with it."""
+    checks = {name: _outcome(check) for name, check in CHECKS.items()}
+    well = all(outcome == "ok" for outcome in checks.values())
+    return JsonResponse({"status": "ok" if well else "unready", "checks": checks}, status=200 if well else 503)
+
+
+def database_answers() -> str:
+    """Return ok when the database answers a query; DatabaseError otherwise."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+    return "ok"
+
+
+def migrations_are_applied() -> str:
+    """Return ok, or how many migrations are not applied yet."""
+    executor = MigrationExecutor(connection)
+    pending = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    return f"{len(pending)} not applied; run the migrate command" if pending else "ok"
+
+
+CHECKS: dict[str, Callable[[], str]] = {"database": database_answers, "migrations": migrations_are_applied}
+
+
+def _outcome(check: Callable[[], str]) -> str:
+    try:
+        return check()
+    except DatabaseError as error:
+        # The error names hosts and roles, which are nobody's business at an open address.
+        logger.error("Not ready, %s: %s", check.__name__, error)
+        return "the database does not answer"

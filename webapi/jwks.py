@@ -1,0 +1,112 @@
+"""The user service's public keys, as this process knows them.
+
+Kept in memory only, by choice: the keys are fetched again within one request when a process starts, and a copy on disk
+or in the database would be one more place in which a forged key could be planted. While the user service is down, the
+last good set goes on being used, so a running process goes on judging tokens; one that starts then answers 503.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from functools import lru_cache, partial
+from typing import Any
+
+import jwt
+from django.conf import settings
+from django.utils.module_loading import import_string
+
+logger = logging.getLogger(__name__)
+
+Loader = Callable[[], dict[str, Any]]
+
+#: A set older than this is fetched again, so that a withdrawn key stops working.
+REFRESH_SECONDS = 300.0
+#: Tokens with made-up key ids must not become requests to the user service: one in this time at most.
+UNKNOWN_KEY_SECONDS = 10.0
+#: After a failed fetch: long enough to spare a user service that struggles, short enough to notice its return.
+FAILURE_SECONDS = 1.0
+FETCH_TIMEOUT_SECONDS = 2.0
+
+
+class KeysUnavailable(Exception):
+    """No key was ever fetched and none can be now: tokens can't be judged. Retryable; is the user service up?"""
+
+
+class KeyUnknown(Exception):
+    """The user service shows no key of this id."""
+
+
+class JwksCache:
+    """Ed25519 public keys by `kid`, from `load()`, which returns a JWK set (RFC 7517). May be shared by threads."""
+
+    def __init__(self, load: Loader, clock: Callable[[], float] = time.monotonic) -> None:
+        self._load = load
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._keys: dict[str, jwt.PyJWK] = {}
+        self._tried_at = float("-inf")
+        self._failed = False
+
+    def key(self, kid: str) -> jwt.PyJWK:
+        """Return the key `kid`; KeyUnknown when there is none, KeysUnavailable when there are no keys at all."""
+        self._refresh_after(REFRESH_SECONDS)
+        if kid not in self._keys:
+            self._refresh_after(UNKNOWN_KEY_SECONDS)
+        if not self._keys:
+            raise KeysUnavailable
+        if kid not in self._keys:
+            raise KeyUnknown(kid)
+        return self._keys[kid]
+
+    def _refresh_after(self, seconds: float) -> None:
+        if not self._due(seconds):
+            return
+        # Whoever has keys need not wait for the thread that fetches.
+        if not self._lock.acquire(blocking=not self._keys):
+            return
+        try:
+            if self._due(seconds):
+                self._refresh()
+        finally:
+            self._lock.release()
+
+    def _due(self, seconds: float) -> bool:
+        return self._clock() - self._tried_at >= (FAILURE_SECONDS if self._failed else seconds)
+
+    def _refresh(self) -> None:
+        try:
+            self._keys = signing_keys(self._load())
+            self._failed = False
+        except jwt.PyJWTError as error:
+            self._failed = True
+            logger.warning("JWKS not refreshed, %d known keys kept: %s", len(self._keys), error)
+        finally:
+            self._tried_at = self._clock()
+
+
+def signing_keys(jwk_set: dict[str, Any]) -> dict[str, jwt.PyJWK]:
+    """Return the Ed25519 keys of `jwk_set` by `kid`, leaving out all others; PyJWTError when it is no JWK set."""
+    keys = jwt.PyJWKSet.from_dict(jwk_set).keys
+    return {key.key_id: key for key in keys if key.key_id and key.algorithm_name == "EdDSA"}
+
+
+def key_for(kid: str) -> jwt.PyJWK:
+    """Return the public key `kid` of the user service; KeyUnknown or KeysUnavailable."""
+    return _cache(getattr(settings, "JWKS_LOADER", None), settings.JWKS_URL).key(kid)
+
+
+@lru_cache(maxsize=8)
+def _cache(loader: str | None, url: str) -> JwksCache:
+    # The user service names a loader of its own: it must not need itself over HTTP to answer.
+    return JwksCache(import_string(loader) if loader else partial(_fetch, url))
+
+
+def _fetch(url: str) -> dict[str, Any]:
+    try:
+        client = jwt.PyJWKClient(url, cache_jwk_set=False, timeout=FETCH_TIMEOUT_SECONDS)
+        return client.fetch_data()  # type: ignore[no-any-return]
+    except (OSError, ValueError) as error:
+        raise jwt.PyJWKClientConnectionError(f"{url} did not answer with JSON: {error}") from error

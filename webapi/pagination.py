@@ -1,0 +1,13 @@
+"""How lists are cut: ?page=2&page_size=50."""
+
+from __future__ import annotations
+
+from rest_framework.pagination import PageNumberPagination
+
+
+class Pages(PageNumberPagination):
+    """Pages of 50 unless asked otherwise, 200 at most; `count`, `next`, `previous` and `results`."""
+
+    page_size = 50
+    page_size_query_param = "page_size"
+    max_page_size = 200

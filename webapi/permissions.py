@@ -1,0 +1,19 @@
+"""Who may: beside DRF's IsAuthenticated, staff."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+
+
+class IsStaff(BasePermission):
+    """Only callers whose token says staff."""
+
+    message = "Only staff may do this."
+    code = "staff_only"
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        """Return whether the caller is staff."""
+        return bool(request.user and request.user.is_authenticated and request.user.is_staff)

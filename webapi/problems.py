@@ -1,0 +1,140 @@
+"""Every error of the API as a problem (RFC 9457) with a stable `code`: for programs the code, for people the detail."""
+
+from __future__ import annotations
+
+import logging
+from http import HTTPStatus
+from typing import Any
+
+from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
+from django.core.exceptions import RequestDataTooBig
+from django.db import InterfaceError, OperationalError
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.views import defaults
+from rest_framework.exceptions import NotFound, PermissionDenied, ValidationError
+from rest_framework.response import Response
+from rest_framework.views import exception_handler, set_rollback
+
+logger = logging.getLogger(__name__)
+
+CONTENT_TYPE = "application/problem+json"
+#: Two transactions wanted the same rows (deadlock, serialization failure, lock timeout): the database is well.
+CONTENTION = {"40P01", "40001", "55P03"}
+
+
+class Problem(Exception):
+    """Raise it in a view to answer with `status`; `extra` members go into the body beside `code` and `detail`."""
+
+    def __init__(
+        self, status: int, code: str, detail: str, *, headers: dict[str, str] | None = None, **extra: Any
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.code = code
+        self.detail = detail
+        self.headers = headers or {}
+        self.extra = extra
+
+
+def handler(error: Exception, context: dict[str, Any]) -> Response | None:
+    """Return the problem response of `error`; None for one that nobody foresaw, which Django then logs as a 500."""
+    problem = _problem_of(error)
+    if problem is not None:
+        set_rollback()
+        return _response(problem)
+    error = _as_api_exception(error)
+    # DRF's own handler knows which headers each of its exceptions brings (Allow, Retry-After, WWW-Authenticate).
+    response = exception_handler(error, context)
+    return None if response is None else _dressed(error, response)
+
+
+def body(status: int, code: str, detail: str, **extra: Any) -> dict[str, Any]:
+    """Return the members of a problem; the title is the status's own, as RFC 9457 asks of type about:blank."""
+    return {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        "code": code,
+        **extra,
+    }
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Django's handler404, with a problem under /api/."""
+    if not _is_api(request):
+        return defaults.page_not_found(request, exception)
+    return _plain(404, "not_found", "There is nothing at this address.")
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Django's handler400, with a problem under /api/."""
+    if not _is_api(request):
+        return defaults.bad_request(request, exception)
+    return _plain(400, "bad_request", "The request can't be understood.")
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """Django's handler500, with a problem under /api/. Django has logged the exception; none of it is told."""
+    if not _is_api(request):
+        return defaults.server_error(request)
+    return _plain(500, "internal_error", "Something went wrong on our side; it has been logged.")
+
+
+def _problem_of(error: Exception) -> Problem | None:
+    match error:
+        case Problem():
+            return error
+        case OperationalError() | InterfaceError():
+            return _database_problem(error)
+        case RequestDataTooBig():
+            return Problem(413, "body_too_large", "The body is larger than is accepted here.")
+        case _:
+            return None
+
+
+def _database_problem(error: Exception) -> Problem:
+    again = {"Retry-After": "1"}
+    if getattr(error.__cause__, "pgcode", None) in CONTENTION:
+        return Problem(503, "busy", "Others are changing the same data; try again.", headers=again)
+    logger.error("Answered 503, the database failed: %s", error)
+    return Problem(503, "database_unavailable", "The database does not answer; try again.", headers=again)
+
+
+def _response(problem: Problem) -> Response:
+    content = body(problem.status, problem.code, problem.detail, **problem.extra)
+    return Response(content, status=problem.status, headers=problem.headers, content_type=CONTENT_TYPE)
+
+
+def _as_api_exception(error: Exception) -> Exception:
+    match error:
+        # Their messages are for Django's debug pages (names of models, of permissions), not for callers.
+        case Http404():
+            return NotFound()
+        case DjangoPermissionDenied():
+            return PermissionDenied()
+        case _:
+            return error
+
+
+def _dressed(error: Exception, response: Response) -> Response:
+    status = response.status_code
+    if isinstance(error, ValidationError):
+        response.data = body(status, "validation_failed", "Some values are not acceptable.", errors=_by_field(error))
+    else:
+        detail = response.data["detail"]
+        response.data = body(status, detail.code, str(detail))
+    response.content_type = CONTENT_TYPE
+    return response
+
+
+def _by_field(error: ValidationError) -> Any:
+    return error.detail if isinstance(error.detail, dict) else {"non_field_errors": error.detail}
+
+
+def _is_api(request: HttpRequest) -> bool:
+    return request.path.startswith("/api/")
+
+
+def _plain(status: int, code: str, detail: str) -> JsonResponse:
+    return JsonResponse(body(status, code, detail), status=status, content_type=CONTENT_TYPE)

@@ -1,0 +1,60 @@
+"""What drf-spectacular can't see by itself: bearer tokens, and that every error is a problem."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+
+METHODS = {"get", "post", "put", "patch", "delete"}
+PROBLEM_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "description": "RFC 9457 problem details.",
+    "required": ["type", "title", "status", "detail", "code"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string", "description": "For people; may be reworded."},
+        "code": {"type": "string", "description": "For programs; stable."},
+        "errors": {"type": "object", "description": "By field, where values are not acceptable."},
+    },
+}
+
+
+class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    """Tells the schema what BearerAuthentication is."""
+
+    target_class = "webapi.authentication.BearerAuthentication"
+    match_subclasses = True
+    name = "bearer"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
+        """Return the security scheme object."""
+        return {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
+
+
+def add_problems(result: dict[str, Any], generator: Any, request: Any, public: bool) -> dict[str, Any]:
+    """Return the schema with the problem responses of every operation. A postprocessing hook of drf-spectacular."""
+    result.setdefault("components", {}).setdefault("schemas", {})["Problem"] = PROBLEM_SCHEMA
+    for address, operations in result["paths"].items():
+        for method in METHODS & operations.keys():
+            for status, meaning in _problems_of(address, operations[method]).items():
+                operations[method]["responses"].setdefault(status, _problem_response(meaning))
+    return result
+
+
+def _problems_of(address: str, operation: dict[str, Any]) -> dict[str, str]:
+    problems = {"429": "Too many requests.", "503": "The database does not answer."}
+    if "requestBody" in operation:
+        problems |= {"400": "Malformed, or values not acceptable.", "413": "Too large.", "415": "Not JSON."}
+    if any(operation.get("security", [])):
+        problems |= {"401": "No valid access token.", "403": "Not allowed to you."}
+    if "{" in address:
+        problems["404"] = "No such thing, or another's."
+    return dict(sorted(problems.items()))
+
+
+def _problem_response(meaning: str) -> dict[str, Any]:
+    content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {"description": meaning, "content": content}
