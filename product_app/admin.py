@@ -1,0 +1,167 @@
+"""The operators' view of the product service. Stock changes by adjustments only; what orders did is read-only."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID, uuid5
+
+from django import forms
+from django.contrib import admin
+from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.translation import gettext_lazy as _
+
+from messaging import new_id
+from product_app import selectors, services
+from product_app.domain import to_minor_unit
+from product_app.models import Product, StockAdjustment, StockDecision, StockHold
+
+
+class ReadOnly:
+    """For rows that are written by events alone."""
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+class AdjustmentInline(ReadOnly, admin.TabularInline):
+    model = StockAdjustment
+    fields = readonly_fields = ["at", "delta", "reason", "actor"]
+    ordering = ["-id"]
+
+
+@admin.register(Product)
+class ProductAdmin(admin.ModelAdmin):
+    list_display = ["name", "shown_price", "currency", "quantity", "held", "active", "version"]
+    list_filter = ["active", "currency"]
+    search_fields = ["name", "=id"]
+    readonly_fields = ["id", "version", "quantity", "held", "adjust"]
+    ordering = ["-id"]
+    inlines = [AdjustmentInline]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Product]:
+        return selectors.with_held(super().get_queryset(request))
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def save_model(self, request: HttpRequest, obj: Product, form: forms.ModelForm, change: bool) -> None:
+        given = {name: form.cleaned_data[name] for name in ("name", "price", "currency", "active")}
+        saved = services.change_product(product_id=obj.id, **given) if change else services.create_product(**given)
+        obj.id = saved.id
+
+    @admin.display(description=_("price"), ordering="price")
+    def shown_price(self, product: Product) -> str:
+        return str(to_minor_unit(product.price, product.currency))
+
+    @admin.display(description=_("held for orders"), ordering="held")
+    def held(self, product: Product) -> int:
+        return getattr(product, "held", 0)
+
+    @admin.display(description=_("stock"))
+    def adjust(self, product: Product) -> str:
+        if product._state.adding:
+            return "-"
+        address = reverse("admin:product_app_stockadjustment_add")
+        return format_html('<a href="{}?product={}">{}</a>', address, product.id, _("Adjust the stock"))
+
+
+class AdjustmentForm(forms.ModelForm):
+    """`request_key` is made with the form, so that sending it twice adjusts once."""
+
+    request_key = forms.CharField(widget=forms.HiddenInput, max_length=255, initial=new_id)
+
+    class Meta:
+        model = StockAdjustment
+        fields = ["product", "delta", "reason"]
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        if cleaned.get("delta") == 0:
+            raise ValidationError({"delta": _("Zero changes nothing.")})
+        if self.errors:
+            return cleaned
+        try:
+            # The admin has opened the transaction, so the lock holds until the adjustment is saved.
+            product = selectors.get_product_locked(product_id=cleaned["product"].id)
+            services.check_adjustment(product=product, delta=cleaned["delta"])
+        except services.StockBelowZero as error:
+            raise ValidationError({"delta": str(error)}) from error
+        return cleaned
+
+
+@admin.register(StockAdjustment)
+class StockAdjustmentAdmin(admin.ModelAdmin):
+    form = AdjustmentForm
+    list_display = ["at", "product", "delta", "reason", "actor"]
+    list_filter = ["at"]
+    list_select_related = ["product"]
+    search_fields = ["product__name", "reason", "actor"]
+    autocomplete_fields = ["product"]
+    ordering = ["-id"]
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def save_model(self, request: HttpRequest, obj: StockAdjustment, form: forms.ModelForm, change: bool) -> None:
+        given = form.cleaned_data
+        saved = services.adjust_stock(
+            product_id=given["product"].id,
+            delta=given["delta"],
+            reason=given["reason"],
+            actor=request.user.get_username(),
+            # Sent twice it is one request; sent again after "back" with other values it is another.
+            request_key=str(uuid5(given["product"].id, "{request_key} {delta} {reason}".format(**given))),
+        )
+        obj.id = saved.id
+
+
+class HoldInline(ReadOnly, admin.TabularInline):
+    model = StockHold
+    fields = ["product", "quantity", "restored_at"]
+
+
+class ByOrder(ReadOnly, admin.ModelAdmin):
+    """A ledger that is searched by the order's id alone: it grows with every order, and only that is indexed."""
+
+    order_field = "order_id"
+    search_help_text = _("The id of an order")
+    search_fields = ["order_id"]
+    show_full_result_count = False
+
+    def get_search_results(self, request: HttpRequest, queryset: QuerySet, search_term: str) -> tuple[QuerySet, bool]:
+        if not search_term.strip():
+            return queryset, False
+        try:
+            return queryset.filter(**{self.order_field: UUID(search_term.strip())}), False
+        except ValueError:
+            return queryset.none(), False
+
+
+@admin.register(StockDecision)
+class StockDecisionAdmin(ByOrder):
+    list_display = ["order_id", "decision", "reason", "detail", "at"]
+    list_filter = ["decision", "reason"]
+    ordering = ["-order_id"]
+    inlines = [HoldInline]
+
+
+@admin.register(StockHold)
+class StockHoldAdmin(ByOrder):
+    order_field = "decision_id"
+    list_display = ["decision_id", "product", "quantity", "restored_at"]
+    list_filter = [("restored_at", admin.EmptyFieldListFilter)]
+    list_select_related = ["product"]
+    ordering = ["-id"]

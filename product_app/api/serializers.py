@@ -1,0 +1,72 @@
+"""Products and stock adjustments as JSON."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+
+from product_app.domain import InvalidPrice, check_price, to_minor_unit
+from product_app.models import MOST_PIECES, Product
+
+
+class ProductSerializer(serializers.ModelSerializer):
+    """A product as anyone sees it. `price` is text with the currency's digits; `available` is what is in stock."""
+
+    price = serializers.SerializerMethodField()
+    available = serializers.IntegerField(source="quantity")
+
+    class Meta:
+        model = Product
+        fields = ["id", "name", "price", "currency", "active", "version", "available"]
+
+    def get_price(self, product: Product) -> str:
+        return str(to_minor_unit(product.price, product.currency))
+
+
+class StrictSerializer(serializers.Serializer):
+    """Refuses fields that it does not know: a misspelt one would be lost without a word."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, dict) and (unknown := data.keys() - self.fields.keys()):
+            raise serializers.ValidationError({name: ["There is no such field here."] for name in sorted(unknown)})
+        return super().to_internal_value(data)
+
+
+class ProductInput(StrictSerializer):
+    """What staff says of a product. Stock is not among it: it changes by adjustments only."""
+
+    name = serializers.CharField(max_length=200)
+    price = serializers.DecimalField(max_digits=18, decimal_places=3, min_value=0)
+    currency = serializers.ChoiceField(choices=Product._meta.get_field("currency").choices)
+    active = serializers.BooleanField(required=False)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if "price" in attrs and "currency" in attrs:
+            try:
+                check_price(attrs["price"], attrs["currency"])
+            except InvalidPrice as error:
+                raise serializers.ValidationError({"price": [str(error)]}) from error
+        return attrs
+
+
+class StockAdjustmentInput(StrictSerializer):
+    """`delta` pieces more, or less when below zero, and why."""
+
+    delta = serializers.IntegerField(min_value=-MOST_PIECES, max_value=MOST_PIECES)
+    reason = serializers.CharField(max_length=500)
+
+    def validate_delta(self, delta: int) -> int:
+        if delta == 0:
+            raise serializers.ValidationError("Zero changes nothing.")
+        return delta
+
+
+class StockAdjustmentSerializer(serializers.Serializer):
+    """An adjustment that was made; `quantity` is what the product has in stock now."""
+
+    id = serializers.IntegerField()
+    product_id = serializers.UUIDField()
+    delta = serializers.IntegerField()
+    reason = serializers.CharField()
+    quantity = serializers.IntegerField(source="product.quantity")

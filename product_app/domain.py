@@ -1,0 +1,216 @@
+"""What an order is answered, by the table of the saga's participants; and the rules of stock and money."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, MutableMapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import StrEnum
+from typing import NamedTuple
+from uuid import UUID
+
+
+class Decision(StrEnum):
+    """What was decided for an order; there is one for each, and all but HELD are final."""
+
+    HELD = "HELD"
+    REFUSED = "REFUSED"
+    CANCELED_FIRST = "CANCELED_FIRST"
+    RESTORED = "RESTORED"
+
+
+class Incoming(StrEnum):
+    """What asks for an answer; the first time, again, replayed or late makes no difference."""
+
+    CREATED = "OrderCreated"
+    EXHAUSTED = "retries exhausted on OrderCreated"
+    CANCELED = "OrderCanceled"
+
+
+class Effect(StrEnum):
+    """What happens to the stock."""
+
+    NOTHING = "nothing"
+    TAKE = "take every line"
+    GIVE_BACK = "give back exactly what the hold rows say"
+
+
+class Answer(StrEnum):
+    """The event that goes back to the order service."""
+
+    REDUCED = "StockReduced, from the hold rows"
+    REFUSED = "StockReduceFailed(stored reason)"
+    CANCELED = "StockReduceFailed(order_canceled)"
+    RESTORED = "StockRestored(true)"
+    NOT_RESTORED = "StockRestored(false)"
+
+
+class Reason(StrEnum):
+    """Why stock was not reduced: the `reason` of StockReduceFailed."""
+
+    OUT_OF_STOCK = "out_of_stock"
+    UNKNOWN_PRODUCT = "unknown_product"
+    RETRIES_EXHAUSTED = "retries_exhausted"
+    ORDER_CANCELED = "order_canceled"
+
+
+class Cell(NamedTuple):
+    """A cell of the table: the decision after the event, its effect, its answer."""
+
+    decision: Decision
+    effect: Effect
+    answer: Answer
+
+
+_NOTHING = Effect.NOTHING
+
+#: decision so far → incoming → what follows
+DECISIONS: Mapping[Decision | None, Mapping[Incoming, Cell]] = {
+    None: {
+        Incoming.CREATED: Cell(Decision.HELD, Effect.TAKE, Answer.REDUCED),
+        Incoming.EXHAUSTED: Cell(Decision.REFUSED, _NOTHING, Answer.REFUSED),
+        Incoming.CANCELED: Cell(Decision.CANCELED_FIRST, _NOTHING, Answer.NOT_RESTORED),
+    },
+    Decision.HELD: {
+        Incoming.CREATED: Cell(Decision.HELD, _NOTHING, Answer.REDUCED),
+        Incoming.EXHAUSTED: Cell(Decision.HELD, _NOTHING, Answer.REDUCED),
+        Incoming.CANCELED: Cell(Decision.RESTORED, Effect.GIVE_BACK, Answer.RESTORED),
+    },
+    Decision.REFUSED: {
+        Incoming.CREATED: Cell(Decision.REFUSED, _NOTHING, Answer.REFUSED),
+        Incoming.EXHAUSTED: Cell(Decision.REFUSED, _NOTHING, Answer.REFUSED),
+        Incoming.CANCELED: Cell(Decision.REFUSED, _NOTHING, Answer.NOT_RESTORED),
+    },
+    Decision.CANCELED_FIRST: {
+        Incoming.CREATED: Cell(Decision.CANCELED_FIRST, _NOTHING, Answer.CANCELED),
+        Incoming.EXHAUSTED: Cell(Decision.CANCELED_FIRST, _NOTHING, Answer.CANCELED),
+        Incoming.CANCELED: Cell(Decision.CANCELED_FIRST, _NOTHING, Answer.NOT_RESTORED),
+    },
+    Decision.RESTORED: {
+        Incoming.CREATED: Cell(Decision.RESTORED, _NOTHING, Answer.CANCELED),
+        Incoming.EXHAUSTED: Cell(Decision.RESTORED, _NOTHING, Answer.CANCELED),
+        Incoming.CANCELED: Cell(Decision.RESTORED, _NOTHING, Answer.RESTORED),
+    },
+}
+#: In place of the cell that takes, when one of the lines can't be had.
+CANNOT = Cell(Decision.REFUSED, _NOTHING, Answer.REFUSED)
+
+
+class InvalidLines(ValueError):
+    """The lines of an order make no sense (none at all, a quantity below one): no stock can be decided by them."""
+
+
+class Request(NamedTuple):
+    """Something that an order asks of the stock; `lines` are (product id, quantity)."""
+
+    incoming: Incoming
+    order_id: UUID
+    lines: tuple[tuple[UUID, int], ...] = ()
+
+
+class Refusal(NamedTuple):
+    """Why an order was refused, for machines and for people."""
+
+    reason: Reason
+    detail: str
+
+
+RETRIES_EXHAUSTED = Refusal(Reason.RETRIES_EXHAUSTED, "the stock could not be decided; the operators see the error")
+
+
+@dataclass(slots=True)
+class Stock:
+    """What is there of a product."""
+
+    name: str
+    quantity: int
+
+
+@dataclass(slots=True)
+class OrderDecision:
+    """The decision row of an order with its hold rows (product id → quantity); None: nothing was decided yet."""
+
+    decision: Decision | None = None
+    refusal: Refusal | None = None
+    holds: dict[UUID, int] = field(default_factory=dict)
+
+
+def likely_decision(incoming: Incoming) -> OrderDecision:
+    """Return what an order whose first event is `incoming` becomes, unless its stock can't be had."""
+    decision = DECISIONS[None][incoming].decision
+    return OrderDecision(decision, RETRIES_EXHAUSTED if decision is Decision.REFUSED else None)
+
+
+def answer(request: Request, order: OrderDecision, shelf: MutableMapping[UUID, Stock]) -> Answer:
+    """Apply `request` to the order's decision and to the stock on the shelf; return what to answer.
+
+    InvalidLines when something is to be taken and the lines make no sense.
+    """
+    cell = DECISIONS[order.decision][request.incoming]
+    if cell.effect is Effect.TAKE:
+        cell = _take(request, order, shelf)
+    elif cell.effect is Effect.GIVE_BACK:
+        for product_id, quantity in order.holds.items():
+            shelf[product_id].quantity += quantity
+    elif order.decision is None and cell.decision is Decision.REFUSED:
+        order.refusal = RETRIES_EXHAUSTED
+    order.decision = cell.decision
+    return cell.answer
+
+
+def _take(request: Request, order: OrderDecision, shelf: MutableMapping[UUID, Stock]) -> Cell:
+    wanted = quantities(request.lines)
+    order.refusal = find_obstacle(wanted, shelf)
+    if order.refusal:
+        return CANNOT
+    for product_id, quantity in wanted.items():
+        shelf[product_id].quantity -= quantity
+    order.holds = wanted
+    return DECISIONS[None][Incoming.CREATED]
+
+
+def quantities(lines: Iterable[tuple[UUID, int]]) -> dict[UUID, int]:
+    """Return the quantity wanted of each product, by product id; a product named twice is added up."""
+    wanted: dict[UUID, int] = {}
+    for product_id, quantity in sorted(lines):
+        if quantity < 1:
+            raise InvalidLines(f"product {product_id}: a quantity of {quantity} can't be held")
+        wanted[product_id] = wanted.get(product_id, 0) + quantity
+    if not wanted:
+        raise InvalidLines("an order without lines can't be held")
+    return wanted
+
+
+def find_obstacle(wanted: Mapping[UUID, int], shelf: Mapping[UUID, Stock]) -> Refusal | None:
+    """Return why the wanted quantities can't all be had, or None when they can."""
+    for product_id, quantity in wanted.items():
+        stock = shelf.get(product_id)
+        if stock is None:
+            return Refusal(Reason.UNKNOWN_PRODUCT, f"product {product_id} is not known")
+        if stock.quantity < quantity:
+            detail = f"{stock.name} ({product_id}): {quantity} wanted, {stock.quantity} there"
+            return Refusal(Reason.OUT_OF_STOCK, detail)
+    return None
+
+
+#: Digits after the point, by ISO 4217; a currency that is not here is not sold in.
+MINOR_UNITS = {"KRW": 0, "JPY": 0, "VND": 0, "USD": 2, "EUR": 2, "GBP": 2, "CNY": 2, "SGD": 2, "KWD": 3}
+
+
+class InvalidPrice(ValueError):
+    """A price that can't be: unknown currency, below zero, or finer than the currency's minor unit."""
+
+
+def check_price(price: Decimal, currency: str) -> None:
+    """Raise InvalidPrice, saying what to change, unless `price` can be paid in `currency`."""
+    if currency not in MINOR_UNITS:
+        raise InvalidPrice(f"The currency must be one of {', '.join(sorted(MINOR_UNITS))}.")
+    if not price.is_finite() or price < 0:
+        raise InvalidPrice("The price must be zero or more.")
+    if price != to_minor_unit(price, currency):
+        raise InvalidPrice(f"A price in {currency} has {MINOR_UNITS[currency]} digits after the point.")
+
+
+def to_minor_unit(price: Decimal, currency: str) -> Decimal:
+    """Return `price` with as many digits after the point as `currency` has."""
+    return price.quantize(Decimal(1).scaleb(-MINOR_UNITS[currency]))

@@ -1,0 +1,141 @@
+"""Products with their stock, the ledger of its adjustments, and what was decided and held for orders.
+
+At any time, for each product: quantity + what the open hold rows say = the sum of its adjustments.
+"""
+
+from __future__ import annotations
+
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.db.models import F, Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from messaging import new_id
+from product_app.domain import MINOR_UNITS, Decision, InvalidPrice, check_price
+
+#: Bounds of one adjustment, so that no sum of them leaves the column.
+MOST_PIECES = 1_000_000_000
+REFUSED = Decision.REFUSED.value
+
+
+class Product(models.Model):
+    """Something that is sold. `version` counts the changes that were announced; the stock is not one of them."""
+
+    id = models.UUIDField(_("id"), primary_key=True, default=new_id, editable=False)
+    name = models.CharField(_("name"), max_length=200)
+    price = models.DecimalField(_("price"), max_digits=18, decimal_places=3)
+    currency = models.CharField(_("currency"), max_length=3, choices=[(code, code) for code in MINOR_UNITS])
+    quantity = models.BigIntegerField(_("in stock"), default=0, editable=False)
+    active = models.BooleanField(_("active"), default=True, help_text=_("Shown to customers and open to new orders."))
+    version = models.PositiveIntegerField(_("version"), default=1, editable=False)
+
+    class Meta:
+        verbose_name = _("product")
+        verbose_name_plural = _("products")
+        constraints = [
+            models.CheckConstraint(condition=Q(quantity__gte=0), name="product_quantity_not_negative"),
+            models.CheckConstraint(condition=Q(price__gte=0), name="product_price_not_negative"),
+            models.CheckConstraint(condition=Q(version__gte=1), name="product_version_from_one"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def clean(self) -> None:
+        if self.price is None:
+            return
+        try:
+            check_price(self.price, self.currency)
+        except InvalidPrice as error:
+            raise ValidationError({"price": str(error)}) from error
+
+
+class StockAdjustment(models.Model):
+    """A change of stock by a person. Rows are only ever added: a trigger refuses anything else.
+
+    `request_key` is the caller's name for the request, so that the same one, sent again, adds nothing.
+    """
+
+    product = models.ForeignKey(Product, models.PROTECT, related_name="adjustments", verbose_name=_("product"))
+    delta = models.BigIntegerField(
+        _("change"), validators=[MinValueValidator(-MOST_PIECES), MaxValueValidator(MOST_PIECES)]
+    )
+    reason = models.CharField(_("reason"), max_length=500)
+    actor = models.CharField(_("by"), max_length=255, editable=False)
+    request_key = models.CharField(_("request key"), max_length=255, null=True)
+    at = models.DateTimeField(_("at"), default=timezone.now, editable=False)
+
+    class Meta:
+        verbose_name = _("stock adjustment")
+        verbose_name_plural = _("stock adjustments")
+        constraints = [
+            models.CheckConstraint(condition=~Q(delta=0), name="adjustment_changes_something"),
+            models.CheckConstraint(condition=~Q(reason=""), name="adjustment_has_a_reason"),
+            models.UniqueConstraint(fields=["actor", "request_key"], name="adjustment_once_per_request"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.delta:+d} ({self.reason})"
+
+
+class StockDecision(models.Model):
+    """What was decided for an order: one row, for good. `at` is when it was decided first."""
+
+    order_id = models.UUIDField(_("order"), primary_key=True)
+    decision = models.CharField(_("decision"), max_length=20, choices=[(each.value, each.value) for each in Decision])
+    reason = models.CharField(_("reason"), max_length=50, blank=True)
+    detail = models.TextField(_("detail"), blank=True)
+    at = models.DateTimeField(_("at"))
+
+    class Meta:
+        verbose_name = _("stock decision")
+        verbose_name_plural = _("stock decisions")
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(decision__in=[each.value for each in Decision]), name="decision_is_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(decision=REFUSED) & ~Q(reason="") | ~Q(decision=REFUSED) & Q(reason=""),
+                name="decision_reason_when_refused",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.order_id} {self.decision}"
+
+
+class StockHold(models.Model):
+    """What was taken of a product for an order. The row stays when it is given back, with the time of that.
+
+    The foreign keys are not the database's: rows are written under locks on both, which are never deleted, and
+    checking each again is the dearest part of the insert.
+    """
+
+    decision = models.ForeignKey(
+        StockDecision,
+        models.PROTECT,
+        db_column="order_id",
+        db_constraint=False,
+        db_index=False,
+        related_name="holds",
+        verbose_name=_("order"),
+    )
+    product = models.ForeignKey(
+        Product, models.PROTECT, db_constraint=False, db_index=False, related_name="holds", verbose_name=_("product")
+    )
+    quantity = models.BigIntegerField(_("quantity"))
+    restored_at = models.DateTimeField(_("given back at"), null=True)
+
+    class Meta:
+        verbose_name = _("stock hold")
+        verbose_name_plural = _("stock holds")
+        indexes = [models.Index(F("product"), condition=Q(restored_at=None), name="hold_open_by_product")]
+        constraints = [
+            models.UniqueConstraint(fields=["decision", "product"], name="hold_once_per_order_and_product"),
+            models.CheckConstraint(condition=Q(quantity__gt=0), name="hold_of_something"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.quantity} × {self.product_id}"

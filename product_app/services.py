@@ -1,0 +1,183 @@
+"""What changes the product service's data. Every service needs an open transaction: the entry point opens it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from decimal import Decimal as Amount
+from uuid import UUID
+
+from django.utils import timezone
+
+from contracts.product import ProductChanged, StockLine, StockReduced, StockReduceFailed, StockRestored
+from messaging import Context, Event, publish, publish_all
+from product_app import selectors, sql
+from product_app.domain import (
+    Answer,
+    Decision,
+    Incoming,
+    OrderDecision,
+    Reason,
+    Request,
+    Stock,
+    answer,
+    check_price,
+    likely_decision,
+    to_minor_unit,
+)
+from product_app.models import Product, StockAdjustment
+
+
+class StockBelowZero(Exception):
+    """More would be taken away than is in stock; what orders hold can't be taken."""
+
+
+class RequestKeyReused(Exception):
+    """The caller used this request key before, for another adjustment."""
+
+
+def answer_order_events(*, requests: Sequence[tuple[Request, Context | None]]) -> None:
+    """Answer what orders ask of the stock, in the order of the list, each with the event that caused it.
+
+    All lines of an order are held or none; what an earlier order of the list took is gone for the later ones.
+    InvalidLines when stock is to be decided by lines that make no sense.
+    """
+    now = timezone.now()
+    likely = _likely_decisions(requests)
+    new = sql.insert_decisions(likely, now)
+    stored = sql.lock_decisions(likely.keys() - new)
+    before = {order_id: (row.decision, row.refusal) for order_id, row in (likely | stored).items()}
+    orders = {order_id: OrderDecision() for order_id in new} | stored
+    shelf = sql.lock_products(_products_touched(requests, new, stored))
+    quantities = {product_id: stock.quantity for product_id, stock in shelf.items()}
+
+    answers = [(_answer(request, orders[request.order_id], shelf), cause) for request, cause in requests]
+
+    changed = {order_id: row for order_id, row in orders.items() if (row.decision, row.refusal) != before[order_id]}
+    sql.update_decisions(changed)
+    sql.insert_holds({order_id: orders[order_id] for order_id in new}, now)
+    sql.restore_holds([order_id for order_id in stored if order_id in changed], now)
+    sql.update_quantities({id_: stock.quantity for id_, stock in shelf.items() if stock.quantity != quantities[id_]})
+    publish_all(answers)
+
+
+def _likely_decisions(requests: Sequence[tuple[Request, Context | None]]) -> dict[UUID, OrderDecision]:
+    """The rows are inserted as what they most likely become, so that few of them need a second write."""
+    likely: dict[UUID, OrderDecision] = {}
+    for request, _ in requests:
+        if request.order_id not in likely:
+            likely[request.order_id] = likely_decision(request.incoming)
+    return likely
+
+
+def _products_touched(
+    requests: Sequence[tuple[Request, Context | None]], new: Collection[UUID], stored: Mapping[UUID, OrderDecision]
+) -> set[UUID]:
+    asked = {
+        product_id
+        for request, _ in requests
+        if request.order_id in new and request.incoming is Incoming.CREATED
+        for product_id, _ in request.lines
+    }
+    held = {product_id for row in stored.values() if row.decision is Decision.HELD for product_id in row.holds}
+    return asked | held
+
+
+def _answer(request: Request, order: OrderDecision, shelf: dict[UUID, Stock]) -> Event:
+    order_id = request.order_id
+    match answer(request, order, shelf):
+        case Answer.REDUCED:
+            lines = tuple(StockLine(product_id=id_, quantity=quantity) for id_, quantity in order.holds.items())
+            return StockReduced(order_id=order_id, lines=lines)
+        case Answer.REFUSED if order.refusal:
+            return StockReduceFailed(order_id=order_id, reason=order.refusal.reason.value, detail=order.refusal.detail)
+        case Answer.RESTORED:
+            return StockRestored(order_id=order_id, restored=True)
+        case Answer.NOT_RESTORED:
+            return StockRestored(order_id=order_id, restored=False)
+        case _:
+            return StockReduceFailed(order_id=order_id, reason=Reason.ORDER_CANCELED.value)
+
+
+def create_product(*, name: str, price: Amount, currency: str, active: bool = True) -> Product:
+    """Create a product without stock and announce it. InvalidPrice when it can't be paid in `currency`."""
+    check_price(price, currency)
+    product = Product.objects.create(name=name, price=price, currency=currency, active=active)
+    publish(_product_changed(product))
+    return product
+
+
+def change_product(
+    *,
+    product_id: UUID,
+    name: str | None = None,
+    price: Amount | None = None,
+    currency: str | None = None,
+    active: bool | None = None,
+) -> Product:
+    """Change what is given and differs, and announce the next version; nothing is announced when nothing differs.
+
+    Product.DoesNotExist; InvalidPrice when price and currency don't fit together.
+    """
+    product = selectors.get_product_locked(product_id=product_id)
+    given = {"name": name, "price": price, "currency": currency, "active": active}
+    changes = {each: value for each, value in given.items() if value not in (None, getattr(product, each))}
+    if not changes:
+        return product
+    for each, value in changes.items():
+        setattr(product, each, value)
+    check_price(product.price, product.currency)
+    product.version += 1
+    product.save(update_fields=[*changes, "version"])
+    publish(_product_changed(product))
+    return product
+
+
+def announce_products(*, product_ids: Sequence[UUID]) -> int:
+    """Announce these products again as they are, at their present version; return how many there were."""
+    products = selectors.list_products_locked(product_ids=product_ids)
+    publish_all((_product_changed(product), None) for product in products)
+    return len(products)
+
+
+def _product_changed(product: Product) -> ProductChanged:
+    return ProductChanged(
+        product_id=product.id,
+        version=product.version,
+        name=product.name,
+        price=to_minor_unit(product.price, product.currency),
+        currency=product.currency,
+        active=product.active,
+    )
+
+
+def adjust_stock(
+    *, product_id: UUID, delta: int, reason: str, actor: str, request_key: str | None = None
+) -> StockAdjustment:
+    """Add `delta` pieces (or take away, below zero) and write it into the ledger; `.product` has the new quantity.
+
+    With a `request_key` the same request, sent again by the same actor, changes nothing.
+    Product.DoesNotExist, StockBelowZero, RequestKeyReused.
+    """
+    product = selectors.get_product_locked(product_id=product_id)
+    earlier = selectors.find_adjustment(actor=actor, request_key=request_key)
+    if earlier is not None:
+        return _same_request(earlier, product, delta, reason)
+    check_adjustment(product=product, delta=delta)
+    product.quantity += delta
+    product.save(update_fields=["quantity"])
+    return StockAdjustment.objects.create(
+        product=product, delta=delta, reason=reason, actor=actor, request_key=request_key
+    )
+
+
+def check_adjustment(*, product: Product, delta: int) -> None:
+    """Raise StockBelowZero, saying what is there, when `delta` would take more away."""
+    if product.quantity + delta < 0:
+        raise StockBelowZero(f"{product.name} has {product.quantity} in stock; {-delta} can't be taken away.")
+
+
+def _same_request(earlier: StockAdjustment, product: Product, delta: int, reason: str) -> StockAdjustment:
+    if (earlier.product_id, earlier.delta, earlier.reason) != (product.id, delta, reason):
+        raise RequestKeyReused("This request key was used for another adjustment; take a new one.")
+    earlier.product = product
+    return earlier
