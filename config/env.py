@@ -6,6 +6,7 @@ message that names the variable.
 
 from __future__ import annotations
 
+import difflib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -155,3 +156,16 @@ def read(name: str, service: str = "") -> Any:
         raise ImproperlyConfigured(
             f"The environment variable {actual} is not usable: {error}. {variable.meaning}"
         ) from error
+
+
+#: Names that begin so are ours alone; one that is not in VARIABLES is a slip of the pen.
+OUR_PREFIXES = ("OUTBOX_", "CONSUMER_", "RETRY_", "SAGA_")
+
+
+def refuse_unknown() -> None:
+    """Raise ImproperlyConfigured, naming the variable and the nearest known one, when a variable of ours is not known."""
+    for name in sorted(os.environ):
+        if name.startswith(OUR_PREFIXES) and name not in _BY_NAME:
+            near = difflib.get_close_matches(name, _BY_NAME, n=1)
+            advice = f"Did you mean {near[0]}?" if near else "Take it out."
+            raise ImproperlyConfigured(f"The environment variable {name} is not known. {advice}")

@@ -1,8 +1,10 @@
 """The least that mypy's Django plugin needs to know the library's models."""
 
+from typing import Any
+
 SECRET_KEY = "only for the type checker"
 INSTALLED_APPS = ["django.contrib.admin", "django.contrib.auth", "django.contrib.contenttypes", "messaging"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 SERVICE_NAME = "typing"
-MESSAGING: dict[str, object] = {"SERVICE": "typing", "BOOTSTRAP_SERVERS": []}
-CELERY: dict[str, object] = {}
+MESSAGING: dict[str, Any] = {"SERVICE": "typing", "BOOTSTRAP_SERVERS": []}
+CELERY: dict[str, Any] = {}

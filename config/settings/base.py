@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from config.env import read
+from config.env import read, refuse_unknown
 from config.topology import Service
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -16,6 +16,7 @@ def service_settings(service: Service) -> dict[str, Any]:
 
     ImproperlyConfigured, naming the variable, when one is missing or unusable.
     """
+    refuse_unknown()
     debug = read("DEBUG")
     return {
         "SERVICE_NAME": service.name,
