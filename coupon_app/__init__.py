@@ -1,0 +1,1 @@
+"""The coupon service: campaigns, claims, coupons, and the coupon step of the order saga."""

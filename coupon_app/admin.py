@@ -1,0 +1,183 @@
+"""The coupon service's admin: campaigns and grants go through the services, everything else is a ledger to read."""
+
+from __future__ import annotations
+
+from functools import reduce
+from operator import or_
+from typing import Any
+from uuid import UUID
+
+from django.contrib import admin, messages
+from django.db import transaction
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils import timezone
+from django.utils.html import format_html
+
+from coupon_app import selectors, services
+from coupon_app.admin_forms import CampaignForm, GrantForm
+from coupon_app.campaigns import Grant
+from coupon_app.domain import CouponStatus
+from coupon_app.models import Campaign, Claim, Coupon, CouponDecision, UserCopy
+
+
+class ReadOnlyAdmin(admin.ModelAdmin):
+    """A ledger: shown, searched and filtered, never changed by hand."""
+
+    list_per_page = 50
+    show_full_result_count = False
+    #: Searched when the text is an id, by their indexes; `search_fields` when it is not.
+    id_fields: tuple[str, ...] = ("id",)
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """Return the rows with this id, or those that have the text."""
+        try:
+            wanted = UUID(search_term.strip())
+        except ValueError:
+            return super().get_search_results(request, queryset, search_term)
+        return queryset.filter(reduce(or_, (Q(**{name: wanted}) for name in self.id_fields))), False
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Nobody adds a row by hand."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody changes a row by hand."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody takes a row away."""
+        return False
+
+
+@admin.register(Campaign)
+class CampaignAdmin(ReadOnlyAdmin):
+    """Campaigns: created once, then only granted from. Their terms were promised to their users."""
+
+    form = CampaignForm
+    list_display = (
+        "name",
+        "kind",
+        "value",
+        "currency",
+        "valid_from",
+        "valid_until",
+        "quantity",
+        "granted",
+        "grant_link",
+    )
+    list_filter = ("kind", "currency", "valid_from", "valid_until")
+    search_fields = ("name",)
+    date_hierarchy = "created_at"
+    readonly_fields = ("id", "granted", "created_at", "grant_link")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Whoever was given the permission."""
+        return admin.ModelAdmin.has_add_permission(self, request)
+
+    def get_fields(self, request: HttpRequest, obj: Campaign | None = None) -> tuple[str, ...]:
+        """Return what to fill in, and for an existing campaign what became of it."""
+        return CampaignForm.Meta.fields if obj is None else (*CampaignForm.Meta.fields, *self.readonly_fields)
+
+    def save_model(self, request: HttpRequest, obj: Campaign, form: CampaignForm, change: bool) -> None:
+        """Create the campaign through the service; `obj` takes its identity over for the admin's log."""
+        with transaction.atomic():
+            created = services.create_campaign(**form.offer())
+        obj.pk, obj.created_at, obj._state.adding = created.pk, created.created_at, False
+
+    def get_urls(self) -> list[URLPattern]:
+        """Return the admin's addresses and the one of the grant form."""
+        grant = path(
+            "<uuid:campaign_id>/grant/", self.admin_site.admin_view(self.grant), name="coupon_app_campaign_grant"
+        )
+        return [grant, *super().get_urls()]
+
+    @admin.display(description="Grant")
+    def grant_link(self, campaign: Campaign) -> str:
+        """Return the way to the grant form."""
+        return format_html('<a href="{}">Grant…</a>', reverse("admin:coupon_app_campaign_grant", args=[campaign.pk]))
+
+    def grant(self, request: HttpRequest, campaign_id: Any) -> HttpResponse:
+        """Show and take the form that gives one user a coupon, with a reason."""
+        campaign = self.get_object(request, str(campaign_id))
+        if campaign is None or not request.user.has_perm("coupon_app.add_coupon"):
+            return HttpResponseRedirect(reverse("admin:coupon_app_campaign_changelist"))
+        form = GrantForm(request.POST or None)
+        if form.is_valid() and self._granted(request, campaign, form):
+            return HttpResponseRedirect(reverse("admin:coupon_app_campaign_change", args=[campaign.pk]))
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "title": f"Grant: {campaign}",
+            "form": form,
+        }
+        return TemplateResponse(request, "coupon_app/grant.html", context)
+
+    def _granted(self, request: HttpRequest, campaign: Campaign, form: GrantForm) -> bool:
+        actor = f"admin {request.user.get_username()}"
+        try:
+            with transaction.atomic():
+                wish = Grant(campaign_id=campaign.pk, granted_by=actor, **form.cleaned_data)
+                coupon = services.grant_coupon(grant=wish, now=timezone.now())
+                self.log_change(request, campaign, f"Granted {coupon} to {coupon.user_id}: {coupon.grant_reason}")
+        except (services.GrantRefused, services.UserInactive, services.GrantIdReused) as error:
+            form.add_error(None, str(error))
+            return False
+        messages.success(request, f"Coupon {coupon} granted to {coupon.user_id}.")
+        return True
+
+
+@admin.register(Coupon)
+class CouponAdmin(ReadOnlyAdmin):
+    """Coupons, whose they are and which order uses them."""
+
+    list_display = ("id", "campaign", "user_id", "state", "order_id", "granted_by", "granted_at")
+    list_filter = ("status", "campaign", "granted_at")
+    list_select_related = ("campaign",)
+    search_fields = ("campaign__name", "granted_by")
+    id_fields = ("id", "user_id", "order_id")
+    date_hierarchy = "granted_at"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Coupon]:
+        """Return the coupons with the status of this moment."""
+        return selectors.with_state(super().get_queryset(request), now=timezone.now())
+
+    @admin.display(description="status", ordering="state")
+    def state(self, coupon: Any) -> CouponStatus:
+        """Return AVAILABLE, USED or EXPIRED."""
+        return coupon.state
+
+
+@admin.register(CouponDecision)
+class CouponDecisionAdmin(ReadOnlyAdmin):
+    """What was decided for each order, for good."""
+
+    list_display = ("order_id", "decision", "reason", "coupon_id", "discount", "currency", "at")
+    list_filter = ("decision", "reason", "currency", "at")
+    search_fields = ("reason",)
+    id_fields = ("order_id", "coupon_id")
+
+
+@admin.register(Claim)
+class ClaimAdmin(ReadOnlyAdmin):
+    """Claims and what became of them."""
+
+    list_display = ("id", "campaign", "user_id", "status", "coupon_id", "requested_at", "decided_at")
+    list_filter = ("status", "campaign", "requested_at")
+    list_select_related = ("campaign",)
+    search_fields = ("campaign__name",)
+    id_fields = ("id", "user_id", "coupon_id")
+
+
+@admin.register(UserCopy)
+class UserCopyAdmin(ReadOnlyAdmin):
+    """What is known of users here."""
+
+    list_display = ("user_id", "version", "active")
+    list_filter = ("active",)
+    search_fields = ("version",)
+    id_fields = ("user_id",)

@@ -1,0 +1,1 @@
+"""The HTTP API of the coupon service, under /api/v1/."""

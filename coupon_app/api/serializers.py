@@ -1,0 +1,84 @@
+"""JSON in and out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+
+from coupon_app.campaigns import Terms
+from coupon_app.domain import CouponStatus
+from coupon_app.models import Campaign, Claim, Coupon
+
+MAX_COUNT = 2_147_483_647  # what the column holds
+
+
+class MoneyField(serializers.DecimalField):
+    """A decimal as a JSON string, without needless zeros."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(max_digits=20, decimal_places=4, normalize_output=True, **options)
+
+
+class CampaignSerializer(serializers.ModelSerializer[Campaign]):
+    """A campaign, as it is created and as it is shown."""
+
+    value = MoneyField()
+    minimum_order = MoneyField(default=0)
+    quantity = serializers.IntegerField(min_value=1, max_value=MAX_COUNT)
+    per_user_limit = serializers.IntegerField(min_value=1, max_value=MAX_COUNT, default=1)
+    currency = serializers.CharField(max_length=3, allow_null=True, default=None)
+
+    class Meta:
+        model = Campaign
+        fields = (
+            "id",
+            "name",
+            "kind",
+            "value",
+            "currency",
+            "minimum_order",
+            "valid_from",
+            "valid_until",
+            "quantity",
+            "per_user_limit",
+            "granted",
+            "created_at",
+        )
+        read_only_fields = ("granted", "created_at")
+
+    def offer(self) -> dict[str, Any]:
+        """Return the valid data as create_campaign() takes it."""
+        data = dict(self.validated_data)
+        terms = Terms(**{name: data.pop(name) for name in Terms._fields})
+        return {"terms": terms, **data}
+
+
+class GrantSerializer(serializers.Serializer[Any]):
+    """What staff says to give a user a coupon."""
+
+    campaign_id = serializers.UUIDField()
+    user_id = serializers.UUIDField()
+    reason = serializers.CharField(max_length=500, default="", allow_blank=True)
+
+
+class CouponSerializer(serializers.ModelSerializer[Coupon]):
+    """A coupon with its status of this moment; the coupon comes from selectors.with_state()."""
+
+    status = serializers.ChoiceField(choices=[str(status) for status in CouponStatus], source="state")
+    campaign_name = serializers.CharField(source="campaign.name")
+    valid_until = serializers.DateTimeField(source="campaign.valid_until")
+
+    class Meta:
+        model = Coupon
+        fields = ("id", "campaign_id", "campaign_name", "user_id", "status", "order_id", "valid_until", "granted_at")
+        read_only_fields = fields
+
+
+class ClaimSerializer(serializers.ModelSerializer[Claim]):
+    """A claim and what became of it."""
+
+    class Meta:
+        model = Claim
+        fields = ("id", "campaign_id", "status", "coupon_id", "requested_at", "decided_at")
+        read_only_fields = fields

@@ -1,0 +1,160 @@
+"""HTTP in, one service call in a transaction, JSON out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+from uuid import UUID, uuid5
+
+from django.db import transaction
+from django.db.models import QuerySet
+from django.urls import reverse
+from django.utils import timezone
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import status
+from rest_framework.generics import ListAPIView, RetrieveAPIView
+from rest_framework.permissions import BasePermission, IsAuthenticated
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from coupon_app import selectors, services
+from coupon_app.api.filters import CampaignFilter, CouponFilter
+from coupon_app.api.serializers import CampaignSerializer, ClaimSerializer, CouponSerializer, GrantSerializer
+from coupon_app.campaigns import Grant, InvalidTerms
+from coupon_app.models import Campaign, Claim, Coupon
+from messaging import new_id
+from webapi.permissions import IsStaff
+from webapi.problems import Problem
+
+_IDEMPOTENCY_KEY = OpenApiParameter(
+    "Idempotency-Key", str, OpenApiParameter.HEADER, description="The same key again returns the coupon granted before."
+)
+
+
+@contextmanager
+def refusals_as_problems() -> Iterator[None]:
+    """Turn what the services refuse into problem responses."""
+    try:
+        yield
+    except InvalidTerms as error:
+        raise Problem(422, error.code, str(error), errors={error.field: [str(error)]}) from error
+    except services.UserInactive as error:
+        raise Problem(403, "user_inactive", str(error)) from error
+    except services.GrantRefused as error:
+        raise Problem(409, error.status.lower(), str(error)) from error
+    except services.GrantIdReused as error:
+        raise Problem(422, "idempotency_key_reused", str(error)) from error
+
+
+class ReadableByAll(APIView):
+    """GET for every user, anything else for staff."""
+
+    def get_permissions(self) -> Sequence[BasePermission]:
+        """Return who may."""
+        return [IsAuthenticated()] if self.request.method == "GET" else [IsAuthenticated(), IsStaff()]
+
+
+class CampaignsView(ReadableByAll, ListAPIView[Campaign]):
+    """All campaigns; staff creates one."""
+
+    serializer_class = CampaignSerializer
+    filterset_class = CampaignFilter
+
+    def get_queryset(self) -> QuerySet[Campaign]:
+        """Return the campaigns, the newest first."""
+        return selectors.list_campaigns()
+
+    @extend_schema(request=CampaignSerializer, responses={201: CampaignSerializer})
+    def post(self, request: Request) -> Response:
+        """Create a campaign. Its terms can't be changed later. Times without a zone are UTC."""
+        given = CampaignSerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        with refusals_as_problems(), transaction.atomic():
+            campaign = services.create_campaign(**given.offer())
+        location = reverse("campaign", args=[campaign.id])
+        return Response(CampaignSerializer(campaign).data, status.HTTP_201_CREATED, headers={"Location": location})
+
+
+class CampaignView(RetrieveAPIView[Campaign]):
+    """One campaign."""
+
+    serializer_class = CampaignSerializer
+    lookup_url_kwarg = "campaign_id"
+
+    def get_queryset(self) -> QuerySet[Campaign]:
+        """Return where to look."""
+        return selectors.list_campaigns()
+
+
+class CouponsView(ReadableByAll, ListAPIView[Coupon]):
+    """The caller's own coupons; staff grants one to somebody."""
+
+    serializer_class = CouponSerializer
+    filterset_class = CouponFilter
+
+    def get_queryset(self) -> QuerySet[Coupon]:
+        """Return the caller's coupons, the newest first."""
+        if getattr(self, "swagger_fake_view", False):  # drf-spectacular looks at the type; there is no caller
+            return Coupon.objects.none()
+        return selectors.list_coupons(user_id=self.request.user.id, now=timezone.now()).select_related("campaign")
+
+    @extend_schema(request=GrantSerializer, responses={201: CouponSerializer}, parameters=[_IDEMPOTENCY_KEY])
+    def post(self, request: Request) -> Response:
+        """Grant a coupon. It counts against the campaign's quantity and its limit for each user."""
+        given = GrantSerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        wish = Grant(coupon_id=_grant_id(request), granted_by=f"staff {request.user.id}", **given.validated_data)
+        with refusals_as_problems(), transaction.atomic():
+            coupon = _grant(wish)
+        return Response(_shown(coupon), status.HTTP_201_CREATED)
+
+
+def _grant(wish: Grant) -> Coupon:
+    try:
+        return services.grant_coupon(grant=wish, now=timezone.now())
+    except services.UnknownCampaign as error:
+        raise Problem(422, "unknown_campaign", str(error), errors={"campaign_id": [str(error)]}) from error
+
+
+def _grant_id(request: Request) -> UUID:
+    key = request.headers.get("Idempotency-Key")
+    return uuid5(request.user.id, key) if key else new_id()
+
+
+def _shown(coupon: Coupon) -> dict[str, Any]:
+    coupons = selectors.with_state(Coupon.objects.select_related("campaign"), now=timezone.now())
+    return CouponSerializer(coupons.get(id=coupon.id)).data
+
+
+class CampaignClaimsView(APIView):
+    """Wishes for a coupon of a campaign, first come first served."""
+
+    @extend_schema(request=None, responses={202: ClaimSerializer})
+    def post(self, request: Request, campaign_id: UUID) -> Response:
+        """Claim a coupon. The answer comes later: poll the address in Location until the status is not PENDING."""
+        with refusals_as_problems(), transaction.atomic():
+            claim = _claim(campaign_id, request.user.id)
+        location = reverse("claim", args=[claim.id])
+        return Response(ClaimSerializer(claim).data, status.HTTP_202_ACCEPTED, headers={"Location": location})
+
+
+def _claim(campaign_id: UUID, user_id: UUID) -> Claim:
+    try:
+        return services.request_claim(campaign_id=campaign_id, user_id=user_id, now=timezone.now())
+    except services.UnknownCampaign as error:
+        raise Problem(404, "not_found", str(error)) from error
+
+
+class ClaimView(RetrieveAPIView[Claim]):
+    """One of the caller's own claims."""
+
+    serializer_class = ClaimSerializer
+    lookup_url_kwarg = "claim_id"
+
+    def get_queryset(self) -> QuerySet[Claim]:
+        """Return where to look: another's claim is not found."""
+        if getattr(self, "swagger_fake_view", False):
+            return Claim.objects.none()
+        return selectors.list_claims(user_id=self.request.user.id)

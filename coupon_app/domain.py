@@ -1,0 +1,198 @@
+"""What the coupon service answers to an order (the table of the saga's participants), and its rules of coupons."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import NamedTuple
+from uuid import UUID
+
+from coupon_app.campaigns import Terms, discount
+
+
+class Decision(StrEnum):
+    """What was decided for an order; there is one for each, and all but HELD are final."""
+
+    HELD = "HELD"
+    REFUSED = "REFUSED"
+    CANCELED_FIRST = "CANCELED_FIRST"
+    RESTORED = "RESTORED"
+
+
+class Incoming(StrEnum):
+    """What asks for an answer; the first time, again, replayed or late makes no difference."""
+
+    CREATED = "OrderCreated"
+    EXHAUSTED = "retries exhausted on OrderCreated"
+    CANCELED = "OrderCanceled"
+
+
+class Effect(StrEnum):
+    """What happens to the coupon."""
+
+    NOTHING = "nothing"
+    TAKE = "take the coupon for the order"
+    GIVE_BACK = "give back the coupon that the decision row names"
+
+
+class Answer(StrEnum):
+    """The event that goes back to the order service."""
+
+    USED = "CouponUsed, from the decision row"
+    REFUSED = "CouponUseFailed(stored reason)"
+    CANCELED = "CouponUseFailed(order_canceled)"
+    RESTORED = "CouponRestored(true)"
+    NOT_RESTORED = "CouponRestored(false)"
+
+
+class Reason(StrEnum):
+    """Why a coupon was not used: the `reason` of CouponUseFailed."""
+
+    UNKNOWN_COUPON = "unknown_coupon"
+    NOT_OWNER = "not_owner"
+    ALREADY_USED = "already_used"
+    NOT_YET_VALID = "not_yet_valid"
+    EXPIRED = "expired"
+    CURRENCY_MISMATCH = "currency_mismatch"
+    BELOW_MINIMUM = "below_minimum"
+    RETRIES_EXHAUSTED = "retries_exhausted"
+    ORDER_CANCELED = "order_canceled"
+
+
+class Cell(NamedTuple):
+    """A cell of the table: the decision after the event, its effect, its answer."""
+
+    decision: Decision
+    effect: Effect
+    answer: Answer
+
+
+_NOTHING = Effect.NOTHING
+
+#: decision so far → incoming → what follows
+DECISIONS: Mapping[Decision | None, Mapping[Incoming, Cell]] = {
+    None: {
+        Incoming.CREATED: Cell(Decision.HELD, Effect.TAKE, Answer.USED),
+        Incoming.EXHAUSTED: Cell(Decision.REFUSED, _NOTHING, Answer.REFUSED),
+        Incoming.CANCELED: Cell(Decision.CANCELED_FIRST, _NOTHING, Answer.NOT_RESTORED),
+    },
+    Decision.HELD: {
+        Incoming.CREATED: Cell(Decision.HELD, _NOTHING, Answer.USED),
+        Incoming.EXHAUSTED: Cell(Decision.HELD, _NOTHING, Answer.USED),
+        Incoming.CANCELED: Cell(Decision.RESTORED, Effect.GIVE_BACK, Answer.RESTORED),
+    },
+    Decision.REFUSED: {
+        Incoming.CREATED: Cell(Decision.REFUSED, _NOTHING, Answer.REFUSED),
+        Incoming.EXHAUSTED: Cell(Decision.REFUSED, _NOTHING, Answer.REFUSED),
+        Incoming.CANCELED: Cell(Decision.REFUSED, _NOTHING, Answer.NOT_RESTORED),
+    },
+    Decision.CANCELED_FIRST: {
+        Incoming.CREATED: Cell(Decision.CANCELED_FIRST, _NOTHING, Answer.CANCELED),
+        Incoming.EXHAUSTED: Cell(Decision.CANCELED_FIRST, _NOTHING, Answer.CANCELED),
+        Incoming.CANCELED: Cell(Decision.CANCELED_FIRST, _NOTHING, Answer.NOT_RESTORED),
+    },
+    Decision.RESTORED: {
+        Incoming.CREATED: Cell(Decision.RESTORED, _NOTHING, Answer.CANCELED),
+        Incoming.EXHAUSTED: Cell(Decision.RESTORED, _NOTHING, Answer.CANCELED),
+        Incoming.CANCELED: Cell(Decision.RESTORED, _NOTHING, Answer.RESTORED),
+    },
+}
+#: In place of the cell that takes, when the coupon can't be used so.
+CANNOT = Cell(Decision.REFUSED, _NOTHING, Answer.REFUSED)
+
+
+class CouponStatus(StrEnum):
+    """EXPIRED is never stored: it is an available coupon whose campaign has ended."""
+
+    AVAILABLE = "AVAILABLE"
+    USED = "USED"
+    EXPIRED = "EXPIRED"
+
+
+@dataclass(slots=True)
+class Coupon:
+    """A coupon in hand; `order_id` is the one order that uses it."""
+
+    user_id: UUID
+    order_id: UUID | None
+    terms: Terms
+
+
+class Use(NamedTuple):
+    """What an order says of the use that it asks for; validity is judged at its `created_at`."""
+
+    user_id: UUID
+    total: Decimal
+    currency: str
+    created_at: datetime
+
+
+class Request(NamedTuple):
+    """Something that an order asks of its coupon; `use` comes with CREATED alone."""
+
+    incoming: Incoming
+    order_id: UUID
+    coupon_id: UUID
+    use: Use | None = None
+
+
+@dataclass(slots=True)
+class OrderDecision:
+    """The decision row of an order; None: nothing was decided yet. `coupon_id` is what its first event named."""
+
+    coupon_id: UUID
+    decision: Decision | None = None
+    reason: Reason | None = None
+    discount: Decimal | None = None
+    currency: str = ""
+
+
+def answer(request: Request, order: OrderDecision, coupons: Mapping[UUID, Coupon]) -> Answer:
+    """Apply `request` to the order's decision and to its coupon among `coupons`; return what to answer."""
+    cell = DECISIONS[order.decision][request.incoming]
+    if cell.effect is Effect.TAKE:
+        cell = _take(request, order, coupons.get(order.coupon_id))
+    elif cell.effect is Effect.GIVE_BACK:
+        _give_back(request.order_id, coupons.get(order.coupon_id))
+    elif order.decision is None and cell.decision is Decision.REFUSED:
+        order.reason = Reason.RETRIES_EXHAUSTED
+    order.decision = cell.decision
+    return cell.answer
+
+
+def _take(request: Request, order: OrderDecision, coupon: Coupon | None) -> Cell:
+    if request.use is None:
+        raise ValueError(f"order {request.order_id}: a coupon can't be taken without the use that is asked for")
+    order.reason = find_obstacle(coupon, request.use)
+    if order.reason or coupon is None:
+        return CANNOT
+    coupon.order_id = request.order_id
+    order.discount = discount(coupon.terms, request.use.total, request.use.currency)
+    order.currency = request.use.currency
+    return DECISIONS[None][Incoming.CREATED]
+
+
+def _give_back(order_id: UUID, coupon: Coupon | None) -> None:
+    if coupon is not None and coupon.order_id == order_id:  # else it was freed by hand; it may be another order's now
+        coupon.order_id = None
+
+
+#: What a known coupon is refused for, in this order.
+OBSTACLES: tuple[tuple[Reason, Callable[[Coupon, Use], bool]], ...] = (
+    (Reason.NOT_OWNER, lambda coupon, use: coupon.user_id != use.user_id),
+    (Reason.ALREADY_USED, lambda coupon, use: coupon.order_id is not None),
+    (Reason.NOT_YET_VALID, lambda coupon, use: use.created_at < coupon.terms.valid_from),
+    (Reason.EXPIRED, lambda coupon, use: use.created_at >= coupon.terms.valid_until),
+    (Reason.CURRENCY_MISMATCH, lambda coupon, use: coupon.terms.currency not in (None, use.currency)),
+    (Reason.BELOW_MINIMUM, lambda coupon, use: use.total < coupon.terms.minimum_order),
+)
+
+
+def find_obstacle(coupon: Coupon | None, use: Use) -> Reason | None:
+    """Return why the coupon can't be used so, or None when it can."""
+    if coupon is None:
+        return Reason.UNKNOWN_COUPON
+    return next((reason for reason, stands in OBSTACLES if stands(coupon, use)), None)

@@ -1,0 +1,100 @@
+"""The handlers, through the inbox as the consumer calls them."""
+
+from __future__ import annotations
+
+from uuid import uuid4
+
+import pytest
+from django.db import OperationalError
+
+from contracts.coupon import CouponClaimRequested, CouponRestored, CouponUsed, CouponUseFailed
+from contracts.user import UserChanged
+from coupon_app import services, sql
+from coupon_app.models import Claim, UserCopy
+from messaging.models import DeadLetterRow, InboxRow
+from messaging.testing import deliver, published, record_of
+from tests.coupon.given import USER, a_campaign, a_claim, a_coupon, canceled, created, valid_now
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.mark.parametrize("singly", [False, True])
+def test_an_order_uses_its_coupon_and_gives_it_back(singly):
+    coupon = a_coupon(valid_now())
+    order = created(coupon.id)
+    deliver(order, canceled(order), singly=singly)
+    used = CouponUsed(order_id=order.order_id, coupon_id=coupon.id, discount=1000)
+    assert published() == [used, CouponRestored(order_id=order.order_id, restored=True)]
+
+
+@pytest.mark.parametrize("singly", [False, True])
+def test_the_same_record_delivered_again_is_not_even_answered(singly):
+    record = record_of(created(a_coupon().id))
+    deliver(*[record] * 10, singly=singly)
+    deliver(record, singly=singly)
+    assert len(published()) == 1
+
+
+def test_a_request_sent_again_under_a_new_id_is_answered_again():
+    order = created(a_coupon().id)
+    deliver(order)
+    deliver(order)
+    assert len(published(CouponUsed)) == 2
+
+
+def test_when_every_attempt_failed_the_order_is_refused_in_the_same_transaction(monkeypatch):
+    order = created(a_coupon().id)
+    monkeypatch.setattr(sql, "lock_coupons", _fails_until_exhausted(sql.lock_coupons, times=3))
+    deliver(order, singly=True)
+    (failed,) = published(CouponUseFailed)
+    assert (failed.order_id, failed.reason) == (order.order_id, "retries_exhausted")
+    assert InboxRow.objects.get().state == "exhausted"
+
+
+def _fails_until_exhausted(function, *, times):
+    calls = []
+
+    def wrapped(ids):
+        calls.append(ids)
+        if len(calls) <= times:
+            raise RuntimeError("a bug")
+        return function(ids)
+
+    return wrapped
+
+
+def test_an_outage_answers_nothing_and_leaves_nothing(monkeypatch):
+    def down(ids):
+        raise OperationalError("server closed the connection unexpectedly")
+
+    monkeypatch.setattr(sql, "lock_coupons", down)
+    with pytest.raises(OperationalError):
+        deliver(created(a_coupon().id), singly=True)
+    assert not published()
+    assert not InboxRow.objects.exists()
+
+
+@pytest.mark.parametrize("singly", [False, True])
+def test_claims_are_decided_in_the_order_of_the_log_by_the_group_of_their_own(singly):
+    campaign = a_campaign(quantity=2)
+    claims = [a_claim(campaign) for _ in range(3)]
+    deliver(*claims, singly=singly)  # the first group does not take them
+    assert Claim.objects.filter(status="PENDING").count() == 3
+
+    deliver(*claims, group="coupon-claims", singly=singly)
+
+    statuses = dict(Claim.objects.values_list("id", "status"))
+    assert [statuses[claim.claim_id] for claim in claims] == ["GRANTED", "GRANTED", "SOLD_OUT"]
+
+
+@pytest.mark.parametrize("singly", [False, True])
+def test_a_claim_that_nobody_made_becomes_a_dead_letter(singly):
+    foreign = CouponClaimRequested(claim_id=uuid4(), campaign_id=a_campaign().id, user_id=USER)
+    deliver(foreign, group="coupon-claims", singly=singly)
+    assert DeadLetterRow.objects.get().reason == "unknown_claim"
+
+
+def test_users_are_copied():
+    deliver(UserChanged(user_id=USER, version=1, active=True), UserChanged(user_id=USER, version=2, active=False))
+    assert UserCopy.objects.get().active is False
+    assert services.selectors.is_active(uuid4())
