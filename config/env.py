@@ -163,7 +163,7 @@ OUR_PREFIXES = ("OUTBOX_", "CONSUMER_", "RETRY_", "SAGA_")
 
 
 def refuse_unknown() -> None:
-    """Raise ImproperlyConfigured, naming the variable and the nearest known one, when a variable of ours is not known."""
+    """Raise ImproperlyConfigured, naming the variable and the nearest known one, when one of ours is not known."""
     for name in sorted(os.environ):
         if name.startswith(OUR_PREFIXES) and name not in _BY_NAME:
             near = difflib.get_close_matches(name, _BY_NAME, n=1)

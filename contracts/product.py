@@ -30,7 +30,10 @@ class StockReduced(Event, frozen=True, kw_only=True):
 
 @event("product.StockReduceFailed.v1", topic=TOPIC, key="order_id")
 class StockReduceFailed(Event, frozen=True, kw_only=True):
-    """Nothing is held. `reason`: out_of_stock, unknown_product, retries_exhausted or order_canceled; `detail` is for people."""
+    """Nothing is held. `reason`: out_of_stock, unknown_product, retries_exhausted or order_canceled.
+
+    `detail` is for people.
+    """
 
     order_id: UUID
     reason: str

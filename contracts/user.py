@@ -11,7 +11,10 @@ TOPIC = "user.events"
 
 @event("user.UserChanged.v1", topic=TOPIC, key="user_id")
 class UserChanged(Event, frozen=True, kw_only=True):
-    """A user as it is now; nothing personal. `version` grows with every change: an older one never overwrites a newer one."""
+    """A user as it is now; nothing personal.
+
+    `version` grows with every change: an older one never overwrites a newer one.
+    """
 
     user_id: UUID
     version: int

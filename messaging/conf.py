@@ -1,4 +1,4 @@
-"""Every setting of the library: type, default and meaning. Read from Django's `MESSAGING`; an unknown key is an error."""
+"""Every setting of the library: type, default, meaning. Read from Django's `MESSAGING`; an unknown key is an error."""
 
 from __future__ import annotations
 
