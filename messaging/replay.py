@@ -42,7 +42,7 @@ class Outcome:
 
 
 def run(plan: Plan, consumer: KafkaConsumer, *, execute: bool, progress: Callable[[int], Any]) -> Outcome:
-    """Read the plan's range with `consumer`'s own assignment; apply what was never applied if `execute`, else only count.
+    """Read the plan's range with `consumer`'s own assignment; apply what was never applied, or only count.
 
     `progress` is told how many offsets were passed. ReplayRefused when the topic is being replayed already.
     """
@@ -127,13 +127,12 @@ def _take(works: Sequence[Work], plan: Plan, outcome: Outcome, *, execute: bool)
 
 def _take_together(works: Sequence[Work], plan: Plan, *, execute: bool, singly: bool) -> Outcome:
     counts = Outcome()
-    with transaction.atomic(), outbox.gather() as envelopes:
+    with transaction.atomic(), outbox.gather():
         positions.lock(plan.group, plan.ranges)
         to_apply = _unhandled(works, counts)
         if execute:
-            letters = attempt_all(to_apply[0], envelopes) if singly and to_apply else [] if singly else apply(to_apply)
+            letters = attempt_all(to_apply[0]) if singly and to_apply else [] if singly else apply(to_apply)
             deadletters.keep(letters)
-            outbox.insert(envelopes)
     return counts
 
 

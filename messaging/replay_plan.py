@@ -30,7 +30,10 @@ class Exit(IntEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What is asked for. Offsets are per partition; datetimes must have a zone. None: from the start, to the live position."""
+    """What is asked for. Offsets are per partition; datetimes must have a zone.
+
+    Without a start it is the log's start, without an end the live position.
+    """
 
     topic: str
     partitions: tuple[int, ...] = ()
@@ -68,7 +71,7 @@ def group_of(topic: str) -> str:
 
 
 def plan_of(request: Request, consumer: KafkaConsumer) -> Plan:
-    """Freeze the range of a request. ReplayRefused, with a message that says what to do, when it can't be run as asked."""
+    """Freeze the range of a request. ReplayRefused, saying what to do, when it can't be run as asked."""
     for moment in (request.from_datetime, request.until_datetime):
         if moment is not None and moment.tzinfo is None:
             raise ReplayRefused(

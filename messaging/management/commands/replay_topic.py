@@ -13,11 +13,11 @@ from kafka.errors import KafkaError
 from tqdm import tqdm
 
 from messaging import replay
-from messaging.replay import Outcome
 from messaging.errors import ReplayRefused
 from messaging.kafka_clients import reader
 from messaging.models import ReplayRun
 from messaging.registry import all_handlers
+from messaging.replay import Outcome
 from messaging.replay_plan import Exit, Plan, Request, plan_of
 
 

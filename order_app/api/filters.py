@@ -1,0 +1,19 @@
+"""How lists of orders are narrowed."""
+
+from __future__ import annotations
+
+from django_filters import rest_framework as filters
+
+from order_app.domain import OrderStatus
+from order_app.models import Order
+
+
+class OrderFilter(filters.FilterSet):
+    """?status= for all, ?user_id= for staff (a customer sees only their own)."""
+
+    status = filters.ChoiceFilter(choices=[(status.value, status.value) for status in OrderStatus])
+    user_id = filters.UUIDFilter()
+
+    class Meta:
+        model = Order
+        fields = ["status", "user_id"]

@@ -1,0 +1,120 @@
+"""Shapes of requests and responses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+
+from order_app.domain import OrderStatus, SagaStatus, StepStatus, money
+from order_app.models import Order, Saga
+from order_app.selectors import waiting_for
+from order_app.services import PlacedOrder
+
+
+class LineRequestSerializer(serializers.Serializer[Any]):
+    """A line as the customer asks for it; the rules of quantity are the domain's."""
+
+    product_id = serializers.UUIDField()
+    quantity = serializers.IntegerField(help_text="1 to 10,000 pieces.")
+
+
+class OrderRequestSerializer(serializers.Serializer[Any]):
+    """The body of POST /orders. Lines of one product are added up."""
+
+    lines = LineRequestSerializer(many=True, help_text="1 to 100 lines, all of one currency.")
+    coupon_id = serializers.UUIDField(allow_null=True, default=None)
+
+
+class CancelRequestSerializer(serializers.Serializer[Any]):
+    """The body of a cancel; it may be left out."""
+
+    reason = serializers.CharField(
+        max_length=1000, default="", allow_blank=True, help_text="Why, when staff cancels another's order."
+    )
+
+
+class LineSerializer(serializers.Serializer[Any]):
+    """A line of an order."""
+
+    product_id = serializers.UUIDField()
+    quantity = serializers.IntegerField()
+    unit_price = serializers.CharField()
+
+
+class OrderSerializer(serializers.Serializer[Any]):
+    """An order. `total` is of the lines, before `discount`; `reason` says why it was cancelled."""
+
+    id = serializers.UUIDField()
+    user_id = serializers.UUIDField()
+    status = serializers.ChoiceField(choices=list(OrderStatus))
+    reason = serializers.CharField()
+    lines = LineSerializer(many=True)
+    total = serializers.CharField()
+    discount = serializers.CharField()
+    currency = serializers.CharField()
+    coupon_id = serializers.UUIDField(allow_null=True)
+    created_at = serializers.DateTimeField()
+
+    def to_representation(self, order: Order | PlacedOrder) -> dict[str, Any]:
+        """Return the order's JSON, amounts with the digits of its currency; by hand, for it is on the hot path."""
+        lines = order.lines.all() if isinstance(order, Order) else order.lines
+        return {
+            "id": str(order.id),
+            "user_id": str(order.user_id),
+            "status": order.status,
+            "reason": order.reason,
+            "lines": [
+                {
+                    "product_id": str(line.product_id),
+                    "quantity": line.quantity,
+                    "unit_price": str(money(line.unit_price, order.currency)),
+                }
+                for line in lines
+            ],
+            "total": str(money(order.total, order.currency)),
+            "discount": str(money(order.discount, order.currency)),
+            "currency": order.currency,
+            "coupon_id": str(order.coupon_id) if order.coupon_id else None,
+            "created_at": order.created_at.isoformat().replace("+00:00", "Z"),
+        }
+
+
+class StepSerializer(serializers.Serializer[Any]):
+    """A step of the saga. `attempts` is what its participant says that it took."""
+
+    name = serializers.CharField()
+    status = serializers.ChoiceField(choices=list(StepStatus))
+    attempts = serializers.IntegerField()
+
+
+class HistorySerializer(serializers.Serializer[Any]):
+    """A transition; `step` is empty for the saga itself, `event` is the event that caused it, or was published."""
+
+    at = serializers.DateTimeField()
+    event = serializers.CharField()
+    step = serializers.CharField()
+    to = serializers.CharField(source="to_status")
+    actor = serializers.SerializerMethodField()
+
+    def get_fields(self) -> dict[str, Any]:
+        """Add `from`, which is a word of the language."""
+        return {**super().get_fields(), "from": serializers.CharField(source="from_status")}
+
+    def get_actor(self, row: Any) -> str:
+        """Return who did it; an operator's name is the operators' business."""
+        return str(row.actor).partition(":")[0]
+
+
+class SagaSerializer(serializers.Serializer[Any]):
+    """The timeline of an order."""
+
+    status = serializers.ChoiceField(choices=list(SagaStatus))
+    deadline = serializers.DateTimeField()
+    waiting_for = serializers.SerializerMethodField()
+    steps = StepSerializer(many=True)
+    history = HistorySerializer(many=True)
+
+    def get_waiting_for(self, saga: Saga) -> list[str]:
+        """Return, in words, what each unfinished step waits for."""
+        return waiting_for(saga)

@@ -1,0 +1,156 @@
+"""The order service's HTTP API. Views open the transaction, translate, and call one service."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import QuerySet
+from django.urls import reverse
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework.generics import ListAPIView
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from order_app import selectors, services
+from order_app.api.filters import OrderFilter
+from order_app.api.serializers import (
+    CancelRequestSerializer,
+    OrderRequestSerializer,
+    OrderSerializer,
+    SagaSerializer,
+)
+from order_app.domain import MAX_LINES, LineRequest, OrderRefused, OrderRequest
+from order_app.models import Order
+from webapi.problems import Problem
+
+KEY_HEADER = OpenApiParameter(
+    "Idempotency-Key",
+    str,
+    OpenApiParameter.HEADER,
+    required=True,
+    description="Up to 255 characters, new for each order; the same request again gets the first answer again.",
+)
+REFUSED = OpenApiResponse(
+    description="unknown_product, product_inactive, mixed_currencies, no_lines, too_many_lines, quantity_out_of_range, "
+    "or idempotency_key_reused."
+)
+
+
+class Orders(ListAPIView):
+    """Place an order; list orders."""
+
+    serializer_class = OrderSerializer
+    filterset_class = OrderFilter
+    queryset = Order.objects.none()
+
+    def get_queryset(self) -> QuerySet[Order]:
+        """Return the caller's orders; all of them for staff."""
+        user = self.request.user
+        return selectors.list_orders(user_id=None if user.is_staff else user.id)
+
+    def get(self, request: Request) -> Response:
+        """List your orders, newest first; staff sees everybody's."""
+        return super().get(request)
+
+    @extend_schema(
+        request=OrderRequestSerializer, responses={202: OrderSerializer, 422: REFUSED}, parameters=[KEY_HEADER]
+    )
+    def post(self, request: Request) -> Response:
+        """Place an order at our prices. It is PENDING until every service has answered: see its status or its saga."""
+        key = _key(request)
+        wanted = _order_request(request)
+        with transaction.atomic():
+            try:
+                body = services.place_order_once(request=wanted, key=key, render=_body)
+            except OrderRefused as refusal:
+                raise _problem(refusal) from refusal
+        return Response(body, status=202, headers={"Location": reverse("order", args=[body["id"]])})
+
+
+class OrderDetail(APIView):
+    """One order."""
+
+    @extend_schema(responses=OrderSerializer)
+    def get(self, request: Request, order_id: UUID) -> Response:
+        """Show an order."""
+        return Response(_body(_get_order(request, order_id)))
+
+
+class CancelOrder(APIView):
+    """Cancel an order."""
+
+    @extend_schema(request=CancelRequestSerializer, responses={202: OrderSerializer})
+    def post(self, request: Request, order_id: UUID) -> Response:
+        """Cancel an order, confirmed or not; everything that was done for it is undone. Again: the same answer."""
+        order = _get_order(request, order_id)
+        reason = _validated(CancelRequestSerializer, request)["reason"]
+        with transaction.atomic():
+            if order.user_id == request.user.id:
+                services.cancel_order(order_id=order_id, user_id=request.user.id)
+            else:
+                actor = str(request.user.id)
+                services.compensate(order_ids=[order_id], actor=actor, reason=reason or "cancelled through the API")
+        return Response(_body(_get_order(request, order_id)), status=202)
+
+
+class OrderSaga(APIView):
+    """What happens to an order behind the scenes."""
+
+    @extend_schema(responses=SagaSerializer)
+    def get(self, request: Request, order_id: UUID) -> Response:
+        """Show the timeline of an order: its steps, what they wait for, and all that happened."""
+        _get_order(request, order_id)
+        return Response(SagaSerializer(selectors.get_saga(order_id)).data)
+
+
+def _body(order: Order | services.PlacedOrder) -> dict[str, Any]:
+    return OrderSerializer().to_representation(order)
+
+
+def _get_order(request: Request, order_id: UUID) -> Order:
+    own = None if request.user.is_staff else request.user.id
+    order = selectors.list_orders(user_id=own).filter(id=order_id).first()
+    if order is None:
+        raise Problem(404, "not_found", "There is no such order.")
+    return order
+
+
+def _validated(serializer_class: type[Any], request: Request) -> dict[str, Any]:
+    serializer = serializer_class(data=request.data)
+    serializer.is_valid(raise_exception=True)
+    validated: dict[str, Any] = serializer.validated_data
+    return validated
+
+
+def _order_request(request: Request) -> OrderRequest:
+    if isinstance(request.data, dict):
+        _refuse_too_many_lines(request.data.get("lines"))
+    validated = _validated(OrderRequestSerializer, request)
+    lines = tuple(LineRequest(line["product_id"], line["quantity"]) for line in validated["lines"])
+    return OrderRequest(request.user.id, lines, validated["coupon_id"])
+
+
+def _refuse_too_many_lines(lines: Any) -> None:
+    # Ten thousand lines are told from their number, before each of them is looked at.
+    if isinstance(lines, list) and len(lines) > MAX_LINES:
+        raise Problem(422, "too_many_lines", f"An order has at most {MAX_LINES} lines, this one has {len(lines)}.")
+
+
+def _key(request: Request) -> services.Key:
+    text = request.headers.get("Idempotency-Key", "").strip()
+    if not text:
+        raise Problem(400, "idempotency_key_missing", "Send an Idempotency-Key header, new for each order.")
+    if len(text) > 255 or not text.isprintable():
+        raise Problem(400, "idempotency_key_invalid", "The Idempotency-Key has at most 255 printable characters.")
+    canonical = json.dumps(request.data, sort_keys=True, separators=(",", ":"))
+    return services.Key(request.user.id, text, hashlib.sha256(canonical.encode()).hexdigest())
+
+
+def _problem(refusal: OrderRefused) -> Problem:
+    status = 403 if isinstance(refusal, services.UserInactive) else 422
+    return Problem(status, refusal.code, refusal.detail)

@@ -1,0 +1,182 @@
+"""What a transaction decided about its sagas: gathered, then published and written in one go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import msgspec
+from django.conf import settings
+from django.db import connection
+
+from contracts.order import OrderCanceled, OrderConfirmed, OrderCreated, OrderLine
+from messaging import Context, Event, publish_all
+from order_app.domain import Entry, Line, Outcome, SagaStatus, UndoPolicy, steps
+from order_app.saga_rows import SagaRow, execute_columns, insert_rows, read_lines, update_rows
+
+_INSERT_HISTORY = """
+INSERT INTO order_app_sagahistory (order_id, at, step, from_status, to_status, event, event_id, headers, data, actor,
+                                   flagged, note)
+SELECT order_id, at, step, from_status, to_status, event, event_id, headers::jsonb, data, actor, flagged, note
+  FROM unnest(%s::uuid[], %s::timestamptz[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[],
+              %s::text[], %s::text[], %s::bool[], %s::text[]) WITH ORDINALITY
+       AS t(order_id, at, step, from_status, to_status, event, event_id, headers, data, actor, flagged, note, n)
+ ORDER BY n
+"""
+
+
+@dataclass
+class Noted:
+    """A history row to be; `publication` is the place, among what is published, of the event that it tells of."""
+
+    row: SagaRow
+    entry: Entry
+    actor: str
+    note: str
+    context: Context | None
+    publication: int | None
+
+
+@dataclass
+class Changes:
+    """Outcomes of one transaction. Every saga in it is locked, or new."""
+
+    now: datetime
+    noted: list[Noted] = field(default_factory=list)
+    publications: list[tuple[SagaRow, str, Context | None]] = field(default_factory=list)
+    touched: dict[UUID, SagaRow] = field(default_factory=dict)
+
+    def add(
+        self, row: SagaRow, outcome: Outcome, *, actor: str, context: Context | None = None, note: str = ""
+    ) -> None:
+        """Take up what the domain decided; `context` is the answer that led to it, if one did."""
+        self.touched[row.id] = row
+        places = {}
+        for event_type in outcome.publish:
+            places[event_type] = len(self.publications)
+            self.publications.append((row, event_type, context or _first(row, event_type, self.now)))
+        for entry in outcome.entries:
+            self.noted.append(Noted(row, entry, actor, note, context, places.get(entry.event)))
+        if any(not entry.step for entry in outcome.entries):
+            row.state.schedule_undo(now=self.now, policy=undo_policy())
+            ended = row.state.saga_status in (SagaStatus.COMPLETED, SagaStatus.COMPENSATED)
+            row.finished_at = self.now if ended else None
+
+    def insert(self) -> None:
+        """Write new orders, and publish and record what was decided of them."""
+        ids = self._publish()
+        insert_rows(list(self.touched.values()))
+        self._insert_history(ids)
+
+    def update(self) -> None:
+        """Write what changed in locked sagas, and publish and record it."""
+        ids = self._publish()
+        update_rows(self.touched.values())
+        self._insert_history(ids)
+
+    def _publish(self) -> list[str]:
+        if not self.publications:
+            return []
+        lines = read_lines({row.id: row for row, _, _ in self.publications}.values())
+        events = [(_EVENTS[kind](row, lines[row.id]), cause) for row, kind, cause in self.publications]
+        ids = publish_all(events)
+        for (row, kind, _), event_id in zip(self.publications, ids, strict=True):
+            if kind == steps.CREATED:
+                row.created_event_id = row.created_event_id or event_id
+            elif kind == steps.CANCELED:
+                row.canceled_event_id = row.canceled_event_id or event_id
+        return ids
+
+    def _insert_history(self, ids: list[str]) -> None:
+        with connection.cursor() as cursor:
+            execute_columns(cursor, _INSERT_HISTORY, [self._history_row(noted, ids) for noted in self.noted])
+
+    def _history_row(self, noted: Noted, ids: list[str]) -> tuple[object, ...]:
+        entry, context = noted.entry, noted.context
+        event, event_id, headers, data = entry.event, "", "{}", ""
+        if noted.publication is not None:
+            event_id = ids[noted.publication]
+        elif context:
+            event, event_id, data = context.type, context.event_id, context.data.decode()
+            headers = msgspec.json.encode(dict(context.headers)).decode()
+        where = (noted.row.id, self.now, entry.step, entry.from_status, entry.to_status)
+        return (*where, event, event_id, headers, data, noted.actor, entry.flagged, noted.note)
+
+
+def undo_policy() -> UndoPolicy:
+    """Return how often undo requests are sent again, as configured."""
+    return UndoPolicy(
+        first=timedelta(seconds=settings.SAGA_UNDO_RETRY_SECONDS),
+        cap=timedelta(seconds=settings.SAGA_UNDO_RETRY_CAP_SECONDS),
+        budget=timedelta(seconds=settings.SAGA_UNDO_BUDGET_SECONDS),
+    )
+
+
+def _first(row: SagaRow, event_type: str, now: datetime) -> Context | None:
+    """Return the context of the first event of this type, the cause of the same one sent again; None for the first."""
+    event_id = {steps.CREATED: row.created_event_id, steps.CANCELED: row.canceled_event_id}.get(event_type)
+    if not event_id:
+        return None
+    key = str(row.id)
+    return Context(
+        event_id=event_id,
+        type=event_type,
+        topic="",
+        partition=-1,
+        offset=-1,
+        key=key,
+        occurred_at=now,
+        received_at=now,
+        correlation_id=key,
+        causation_id=None,
+        attempt=1,
+        headers={},
+        data=b"",
+    )
+
+
+def _order_lines(lines: tuple[Line, ...]) -> tuple[OrderLine, ...]:
+    return tuple(OrderLine(product_id=x.product_id, quantity=x.quantity, unit_price=x.unit_price) for x in lines)
+
+
+def _created(row: SagaRow, lines: tuple[Line, ...]) -> Event:
+    return OrderCreated(
+        order_id=row.id,
+        user_id=row.order.user_id,
+        lines=_order_lines(lines),
+        coupon_id=row.order.coupon_id,
+        total=row.order.total,
+        currency=row.order.currency,
+        created_at=row.created_at,
+    )
+
+
+def _confirmed(row: SagaRow, lines: tuple[Line, ...]) -> Event:
+    return OrderConfirmed(
+        order_id=row.id,
+        user_id=row.order.user_id,
+        lines=_order_lines(lines),
+        total=row.order.total,
+        discount=row.state.discount,
+        currency=row.order.currency,
+    )
+
+
+def _canceled(row: SagaRow, lines: tuple[Line, ...]) -> Event:
+    return OrderCanceled(
+        order_id=row.id,
+        user_id=row.order.user_id,
+        lines=_order_lines(lines),
+        coupon_id=row.order.coupon_id,
+        reason=row.state.reason,
+        actor=row.state.canceled_by,
+    )
+
+
+_EVENTS: dict[str, Callable[[SagaRow, tuple[Line, ...]], Event]] = {
+    steps.CREATED: _created,
+    steps.CONFIRMED: _confirmed,
+    steps.CANCELED: _canceled,
+}

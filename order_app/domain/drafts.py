@@ -1,0 +1,122 @@
+"""From what a customer asks for to an order with prices: the rules of lines, prices and currency."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import ROUND_HALF_UP, Decimal
+from uuid import UUID
+
+MAX_LINES = 100
+MAX_QUANTITY = 10_000
+
+MINOR_UNITS = {"KRW": 0, "JPY": 0, "VND": 0, "KWD": 3}
+"""Digits behind the point, for the currencies that do not have two."""
+
+
+class OrderRefused(Exception):
+    """The request can't become an order; `code` is stable and part of the API."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.detail = detail
+
+
+@dataclass(frozen=True)
+class LineRequest:
+    """So many pieces of a product."""
+
+    product_id: UUID
+    quantity: int
+
+
+@dataclass(frozen=True)
+class OrderRequest:
+    """What a customer asks for; the price is ours."""
+
+    user_id: UUID
+    lines: tuple[LineRequest, ...]
+    coupon_id: UUID | None = None
+
+
+@dataclass(frozen=True)
+class Product:
+    """What the order service knows of a product."""
+
+    price: Decimal
+    currency: str
+    active: bool
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line with its price; `unit_price` is in the order's currency."""
+
+    product_id: UUID
+    quantity: int
+    unit_price: Decimal
+
+
+@dataclass(frozen=True)
+class Draft:
+    """An order that may be placed. `total` is that of the lines, before any discount."""
+
+    user_id: UUID
+    lines: tuple[Line, ...]
+    coupon_id: UUID | None
+    total: Decimal
+    currency: str
+
+
+def money(amount: Decimal, currency: str) -> Decimal:
+    """Return `amount` rounded half up to the minor unit of `currency`."""
+    return amount.quantize(Decimal(1).scaleb(-MINOR_UNITS.get(currency, 2)), rounding=ROUND_HALF_UP)
+
+
+def draft_order(request: OrderRequest, catalogue: Mapping[UUID, Product]) -> Draft:
+    """Return the order that `request` asks for, at the prices of `catalogue`; OrderRefused when a rule forbids it."""
+    quantities = merge_lines(request.lines)
+    currency = _one_currency([_orderable(product_id, catalogue) for product_id in quantities])
+    lines = tuple(
+        Line(product_id, quantity, money(catalogue[product_id].price, currency))
+        for product_id, quantity in quantities.items()
+    )
+    total = sum((line.unit_price * line.quantity for line in lines), Decimal(0))
+    return Draft(request.user_id, lines, request.coupon_id, money(total, currency), currency)
+
+
+def merge_lines(lines: tuple[LineRequest, ...]) -> dict[UUID, int]:
+    """Return the quantity of each product, lines of one product added up, in the order of their first line."""
+    if not lines:
+        raise OrderRefused("no_lines", "An order needs at least one line.")
+    if len(lines) > MAX_LINES:
+        raise OrderRefused("too_many_lines", f"An order has at most {MAX_LINES} lines, this one has {len(lines)}.")
+    quantities: dict[UUID, int] = {}
+    for line in lines:
+        if line.quantity < 1:
+            raise _quantity_refused(line.product_id)
+        quantities[line.product_id] = quantities.get(line.product_id, 0) + line.quantity
+        if quantities[line.product_id] > MAX_QUANTITY:
+            raise _quantity_refused(line.product_id)
+    return quantities
+
+
+def _quantity_refused(product_id: UUID) -> OrderRefused:
+    return OrderRefused("quantity_out_of_range", f"Order 1 to {MAX_QUANTITY:,} pieces of product {product_id}.")
+
+
+def _orderable(product_id: UUID, catalogue: Mapping[UUID, Product]) -> Product:
+    product = catalogue.get(product_id)
+    if product is None:
+        raise OrderRefused("unknown_product", f"There is no product {product_id}.")
+    if not product.active:
+        raise OrderRefused("product_inactive", f"Product {product_id} is not sold any more.")
+    return product
+
+
+def _one_currency(products: list[Product]) -> str:
+    currencies = sorted({product.currency for product in products})
+    if len(currencies) > 1:
+        raise OrderRefused("mixed_currencies", f"An order has one currency, not {', '.join(currencies)}.")
+    return currencies[0]

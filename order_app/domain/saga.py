@@ -1,0 +1,235 @@
+"""The coordinator of one order: decides by the tables, changes its state, says what to record and to publish."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+from uuid import UUID
+
+from order_app.domain import steps
+from order_app.domain.drafts import Draft
+from order_app.domain.states import Command, Kind, OrderStatus, SagaStatus, StepStatus
+from order_app.domain.steps import Step
+from order_app.domain.tables import ANSWERS, COMMANDS, Action, Then
+
+UNDO_IS_ASKED = frozenset({SagaStatus.COMPENSATING, SagaStatus.STUCK, SagaStatus.BY_HAND})
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a participant said. `restored` belongs to a restore, `reason` to a failure; `attempts` is what it took."""
+
+    step: Step
+    kind: Kind
+    reason: str = ""
+    restored: bool = False
+    discount: Decimal | None = None
+    attempts: int = 1
+
+
+@dataclass(frozen=True)
+class Guard:
+    """When a deadline may cancel: our own backlog never does."""
+
+    deadline_passed: bool
+    end_offsets_passed: bool
+    outbox_empty: bool
+    nothing_unhandled: bool
+
+    @property
+    def holds(self) -> bool:
+        """Whether the participants had their chance, and we have heard all that they said."""
+        return self.deadline_passed and self.end_offsets_passed and self.outbox_empty and self.nothing_unhandled
+
+
+@dataclass(frozen=True)
+class UndoPolicy:
+    """How often an undo is asked for again: first wait, longest wait, and the budget after which the saga is stuck."""
+
+    first: timedelta
+    cap: timedelta
+    budget: timedelta
+
+    def wait(self, *, asked: int, at_cap: bool) -> timedelta:
+        """Return the wait before the next request when it was already sent again `asked` times."""
+        doublings = min(asked, 32)
+        return self.cap if at_cap else min(self.first * 2**doublings, self.cap)
+
+
+@dataclass
+class StepState:
+    """One step of one order. `succeeded`: it has ever said success. `attempts`: the most that an answer took."""
+
+    status: StepStatus
+    succeeded: bool = False
+    attempts: int = 0
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One row of the history. `step` is empty for the saga itself, `event` when the answer in hand led to it."""
+
+    step: str
+    from_status: str
+    to_status: str
+    event: str = ""
+    flagged: bool = False
+
+
+@dataclass
+class Outcome:
+    """What one call decided. `publish` holds event types; `refused` says why nothing was done, for people."""
+
+    entries: list[Entry] = field(default_factory=list)
+    publish: list[str] = field(default_factory=list)
+    refused: str = ""
+
+    @property
+    def changed(self) -> bool:
+        """Whether there is anything to write down."""
+        return bool(self.entries or self.publish)
+
+
+@dataclass
+class SagaState:
+    """An order's saga in memory. Every method acts on it and returns what to record and publish."""
+
+    order_id: UUID
+    order_status: OrderStatus
+    saga_status: SagaStatus
+    steps: dict[str, StepState]
+    reason: str = ""
+    canceled_by: str = ""
+    discount: Decimal = Decimal(0)
+    flagged: bool = False
+    undo_asked_at: datetime | None = None
+    undo_next_at: datetime | None = None
+    undo_count: int = 0
+
+    def on_answer(self, answer: Answer) -> Outcome:
+        """Apply a participant's answer."""
+        step = self.steps.get(answer.step.name)
+        before = step.status if step else StepStatus.SKIPPED
+        cell = ANSWERS[before, answer.kind]
+        outcome = Outcome()
+        if cell.record:
+            flag = cell.flag or self._contradicts(answer, cell.then)
+            self.flagged = self.flagged or flag
+            outcome.entries.append(Entry(answer.step.name, before, cell.to or before, flagged=flag))
+        if step and answer.kind is Kind.SUCCESS and before is not StepStatus.UNDONE:
+            # It is for the restore that is still to come; afterwards a replay must change no row.
+            step.succeeded = True
+        if step and cell.to:
+            step.status, step.attempts = cell.to, max(step.attempts, answer.attempts)
+            self._follow(cell.then, answer, outcome)
+        return outcome
+
+    def on_cancel(self, *, reason: str, actor: str) -> Outcome:
+        """Cancel for a customer or an operator; accepted without effect when the order is cancelled already."""
+        outcome = Outcome()
+        if self._action(Command.CANCEL) is Action.CANCEL:
+            self._cancel(reason, actor, outcome)
+        return outcome
+
+    def on_deadline(self, guard: Guard) -> Outcome:
+        """Cancel a saga that is late, if the guard holds."""
+        outcome = Outcome()
+        if guard.holds and self._action(Command.DEADLINE) is Action.CANCEL:
+            self._cancel("deadline_passed", "deadline", outcome)
+        return outcome
+
+    def on_undo_due(self, *, now: datetime, policy: UndoPolicy, outbox_empty: bool = True) -> Outcome:
+        """Raise the alarm when the budget is spent; ask for the undo again, unless the last request is still here."""
+        outcome = Outcome()
+        spent = self.undo_asked_at is not None and now >= self.undo_asked_at + policy.budget
+        if spent and self._action(Command.BUDGET_SPENT) is Action.STICK:
+            self._saga_to(SagaStatus.STUCK, outcome)
+        if outbox_empty and self._action(Command.UNDO_AGAIN) is Action.UNDO_AGAIN:
+            self.undo_count += 1
+            outcome.publish.append(steps.CANCELED)
+            outcome.entries.append(Entry("", self.saga_status, self.saga_status, event=steps.CANCELED))
+        return outcome
+
+    def on_request_again(self) -> Outcome:
+        """Ask the participants again; they answer from their recorded decisions."""
+        if self._action(Command.REQUEST_AGAIN) is not Action.REQUEST_AGAIN or not self._any(StepStatus.PENDING):
+            return Outcome(refused=f"the saga is {self.saga_status}: only a RUNNING one waits for its request")
+        entry = Entry("", self.saga_status, self.saga_status, event=steps.CREATED)
+        return Outcome(entries=[entry], publish=[steps.CREATED])
+
+    def on_resolve(self) -> Outcome:
+        """Let a person take the missing undo answers upon themselves; the requests go on being sent."""
+        if self._action(Command.RESOLVE) is not Action.BY_HAND:
+            return Outcome(refused=f"the saga is {self.saga_status}: only a {SagaStatus.STUCK} one is resolved by hand")
+        outcome = Outcome()
+        for name, step in self.steps.items():
+            if step.status is StepStatus.UNDOING:
+                self._step_to(name, StepStatus.WAIVED, outcome)
+        self._saga_to(SagaStatus.BY_HAND, outcome)
+        return outcome
+
+    def schedule_undo(self, *, now: datetime, policy: UndoPolicy) -> None:
+        """Set when the undo is due to be asked for again: never later than the end of the budget."""
+        if self.saga_status not in UNDO_IS_ASKED:
+            self.undo_next_at = None
+            return
+        self.undo_asked_at = self.undo_asked_at or now
+        at_cap = self.saga_status is not SagaStatus.COMPENSATING
+        self.undo_next_at = now + policy.wait(asked=self.undo_count, at_cap=at_cap)
+        if not at_cap:
+            self.undo_next_at = min(self.undo_next_at, self.undo_asked_at + policy.budget)
+
+    def _contradicts(self, answer: Answer, then: Then) -> bool:
+        step = self.steps.get(answer.step.name)
+        return then is Then.FINISH and not answer.restored and step is not None and step.succeeded
+
+    def _follow(self, then: Then, answer: Answer, outcome: Outcome) -> None:
+        if then is Then.CANCEL:
+            self._cancel(answer.reason, answer.step.service, outcome)
+        elif then is Then.CONFIRM:
+            self.discount = self.discount if answer.discount is None else answer.discount
+            if self._all_in(StepStatus.DONE, StepStatus.SKIPPED):
+                self.order_status = OrderStatus.CONFIRMED
+                self._saga_to(SagaStatus.COMPLETED, outcome, event=steps.CONFIRMED)
+                outcome.publish.append(steps.CONFIRMED)
+        elif not self._any(StepStatus.UNDOING) and not self._any(StepStatus.WAIVED):
+            self._saga_to(SagaStatus.COMPENSATED, outcome)
+
+    def _cancel(self, reason: str, actor: str, outcome: Outcome) -> None:
+        self.order_status, self.reason, self.canceled_by = OrderStatus.CANCELED, reason, actor
+        self._saga_to(SagaStatus.COMPENSATING, outcome, event=steps.CANCELED)
+        for name, step in self.steps.items():
+            if step.status is not StepStatus.SKIPPED:
+                self._step_to(name, StepStatus.UNDOING, outcome, event=steps.CANCELED)
+        outcome.publish.append(steps.CANCELED)
+        if not self._any(StepStatus.UNDOING):
+            self._saga_to(SagaStatus.COMPENSATED, outcome)
+
+    def _saga_to(self, status: SagaStatus, outcome: Outcome, event: str = "") -> None:
+        outcome.entries.append(Entry("", self.saga_status, status, event=event))
+        self.saga_status = status
+
+    def _step_to(self, name: str, status: StepStatus, outcome: Outcome, event: str = "") -> None:
+        outcome.entries.append(Entry(name, self.steps[name].status, status, event=event))
+        self.steps[name].status = status
+
+    def _action(self, command: Command) -> Action:
+        return COMMANDS[self.saga_status, command]
+
+    def _any(self, status: StepStatus) -> bool:
+        return any(step.status is status for step in self.steps.values())
+
+    def _all_in(self, *statuses: StepStatus) -> bool:
+        return all(step.status in statuses for step in self.steps.values())
+
+
+def start_saga(order_id: UUID, draft: Draft) -> tuple[SagaState, Outcome]:
+    """Return the saga of a new order, and what to record and publish."""
+    states = {
+        step.name: StepState(StepStatus.SKIPPED if step.skipped_when(draft) else StepStatus.PENDING)
+        for step in steps.STEPS
+    }
+    state = SagaState(order_id, OrderStatus.PENDING, SagaStatus.RUNNING, states)
+    entry = Entry("", "", SagaStatus.RUNNING, event=steps.CREATED)
+    return state, Outcome(entries=[entry], publish=[steps.CREATED])

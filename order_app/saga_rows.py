@@ -1,0 +1,205 @@
+"""Sagas between the database and the domain: locked, read and written for many orders, a statement per table."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+from django.db.backends.utils import CursorWrapper
+
+from order_app.domain import Draft, Line, OrderStatus, SagaState, SagaStatus, StepState, StepStatus, money
+
+_LOCK_ORDERS = """
+SELECT id, status, reason, user_id, coupon_id, total, discount, currency, created_at
+  FROM order_app_order WHERE id = ANY(%s) ORDER BY id FOR UPDATE
+"""
+_SAGAS = """
+SELECT s.order_id, s.status, s.flagged, s.canceled_by, s.undo_asked_at, s.undo_next_at, s.undo_count, s.deadline,
+       s.guard_offsets, s.created_event_id, s.canceled_event_id, s.finished_at,
+       t.name, t.status, t.succeeded, t.attempts
+  FROM order_app_saga s JOIN order_app_sagastep t ON t.saga_id = s.order_id
+ WHERE s.order_id = ANY(%s) ORDER BY t.id
+"""
+_LINES = """
+SELECT order_id, product_id, quantity, unit_price FROM order_app_orderline WHERE order_id = ANY(%s) ORDER BY id
+"""
+
+_UPDATE_ORDERS = """
+UPDATE order_app_order o SET status = t.status, reason = t.reason, discount = t.discount
+  FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::numeric[]) AS t(id, status, reason, discount)
+ WHERE o.id = t.id
+"""
+_UPDATE_SAGAS = """
+UPDATE order_app_saga s
+   SET status = t.status, flagged = t.flagged, canceled_by = t.canceled_by, undo_asked_at = t.undo_asked_at,
+       undo_next_at = t.undo_next_at, undo_count = t.undo_count, finished_at = t.finished_at,
+       created_event_id = t.created_event_id, canceled_event_id = t.canceled_event_id
+  FROM unnest(%s::uuid[], %s::text[], %s::bool[], %s::text[], %s::timestamptz[], %s::timestamptz[], %s::int[],
+              %s::timestamptz[], %s::text[], %s::text[])
+       AS t(order_id, status, flagged, canceled_by, undo_asked_at, undo_next_at, undo_count, finished_at,
+            created_event_id, canceled_event_id)
+ WHERE s.order_id = t.order_id
+"""
+_UPDATE_STEPS = """
+UPDATE order_app_sagastep s SET status = t.status, succeeded = t.succeeded, attempts = t.attempts
+  FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::bool[], %s::int[])
+       AS t(saga_id, name, status, succeeded, attempts)
+ WHERE s.saga_id = t.saga_id AND s.name = t.name
+"""
+_INSERT_ORDERS = """
+INSERT INTO order_app_order (id, user_id, status, reason, total, discount, currency, coupon_id, created_at)
+SELECT id, user_id, status, '', total, 0, currency, coupon_id, created_at
+  FROM unnest(%s::uuid[], %s::uuid[], %s::text[], %s::numeric[], %s::text[], %s::uuid[], %s::timestamptz[])
+       AS t(id, user_id, status, total, currency, coupon_id, created_at)
+"""
+_INSERT_LINES = """
+INSERT INTO order_app_orderline (order_id, product_id, quantity, unit_price)
+SELECT order_id, product_id, quantity, unit_price
+  FROM unnest(%s::uuid[], %s::uuid[], %s::int[], %s::numeric[]) WITH ORDINALITY
+       AS t(order_id, product_id, quantity, unit_price, n) ORDER BY n
+"""
+_INSERT_SAGAS = """
+INSERT INTO order_app_saga (order_id, status, deadline, canceled_by, created_event_id, canceled_event_id, undo_count,
+                            flagged, created_at)
+SELECT order_id, status, deadline, '', created_event_id, '', 0, false, created_at
+  FROM unnest(%s::uuid[], %s::text[], %s::timestamptz[], %s::text[], %s::timestamptz[])
+       AS t(order_id, status, deadline, created_event_id, created_at)
+"""
+_INSERT_STEPS = """
+INSERT INTO order_app_sagastep (saga_id, name, status, succeeded, attempts)
+SELECT saga_id, name, status, succeeded, attempts
+  FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::bool[], %s::int[]) WITH ORDINALITY
+       AS t(saga_id, name, status, succeeded, attempts, n) ORDER BY n
+"""
+
+Row = tuple[Any, ...]
+
+
+@dataclass
+class SagaRow:
+    """An order and its saga as they stand in the database, with the state that the domain acts on."""
+
+    state: SagaState
+    order: Draft
+    created_at: datetime
+    deadline: datetime
+    guard_offsets: dict[str, int] | None = None
+    created_event_id: str = ""
+    canceled_event_id: str = ""
+    finished_at: datetime | None = None
+    read: dict[str, list[Row]] = field(default_factory=dict)
+
+    @property
+    def id(self) -> UUID:
+        """The order's id."""
+        return self.state.order_id
+
+    def columns(self) -> dict[str, list[Row]]:
+        """Return what is written of this saga: for each updating statement, its rows."""
+        state = self.state
+        saga = (self.id, state.saga_status, state.flagged, state.canceled_by, state.undo_asked_at, state.undo_next_at)
+        marks = (state.undo_count, self.finished_at, self.created_event_id, self.canceled_event_id)
+        return {
+            _UPDATE_ORDERS: [(self.id, state.order_status, state.reason, state.discount)],
+            _UPDATE_SAGAS: [saga + marks],
+            _UPDATE_STEPS: [(self.id, *step) for step in step_columns(state)],
+        }
+
+
+def step_columns(state: SagaState) -> list[Row]:
+    """Return the columns of each step: name, status, succeeded, attempts."""
+    return [(name, step.status, step.succeeded, step.attempts) for name, step in state.steps.items()]
+
+
+def lock_sagas(order_ids: Iterable[UUID], *, skip_locked: bool = False) -> dict[UUID, SagaRow]:
+    """Lock the orders in id order, and return their sagas in that order; an unknown id is left out.
+
+    With `skip_locked`, an order that somebody else has in hand is left out too. The lines are not read.
+    """
+    ids = sorted(set(order_ids))
+    with connection.cursor() as cursor:
+        cursor.execute(_LOCK_ORDERS + (" SKIP LOCKED" if skip_locked else ""), [ids])
+        orders = {order[0]: order for order in cursor.fetchall()}
+        # A statement of its own: it must see what was committed while we waited for the lock.
+        cursor.execute(_SAGAS, [list(orders)])
+        sagas: dict[UUID, list[Row]] = {order_id: [] for order_id in orders}
+        for saga in cursor.fetchall():
+            sagas[saga[0]].append(saga)
+    return {order_id: _saga_row(orders[order_id], rows) for order_id, rows in sagas.items() if rows}
+
+
+def _saga_row(order: Row, rows: Sequence[Row]) -> SagaRow:
+    order_id, status, reason, user_id, coupon_id, total, discount, currency, created_at = order
+    _, saga_status, flagged, canceled_by, asked_at, next_at, count, deadline, offsets, *marks = rows[0][:12]
+    state = SagaState(
+        order_id=order_id,
+        order_status=OrderStatus(status),
+        saga_status=SagaStatus(saga_status),
+        steps={row[12]: StepState(StepStatus(row[13]), row[14], row[15]) for row in rows},
+        reason=reason,
+        canceled_by=canceled_by,
+        discount=money(discount, currency),
+        flagged=flagged,
+        undo_asked_at=asked_at,
+        undo_next_at=next_at,
+        undo_count=count,
+    )
+    draft = Draft(user_id, (), coupon_id, money(total, currency), currency)
+    saga_row = SagaRow(state, draft, created_at, deadline, json.loads(offsets) if offsets else None, *marks)
+    saga_row.read = saga_row.columns()
+    return saga_row
+
+
+def read_lines(rows: Iterable[SagaRow]) -> dict[UUID, tuple[Line, ...]]:
+    """Return the lines of each order; those of an order that was just placed are in memory."""
+    lines: dict[UUID, list[Line]] = {row.id: list(row.order.lines) for row in rows}
+    currencies = {row.id: row.order.currency for row in rows}
+    missing = [order_id for order_id, known in lines.items() if not known]
+    if missing:
+        with connection.cursor() as cursor:
+            cursor.execute(_LINES, [missing])
+            for order_id, product_id, quantity, price in cursor.fetchall():
+                lines[order_id].append(Line(product_id, quantity, money(price, currencies[order_id])))
+    return {order_id: tuple(found) for order_id, found in lines.items()}
+
+
+def insert_rows(rows: Sequence[SagaRow]) -> None:
+    """Write new orders with their lines, sagas and steps."""
+    orders = [
+        (r.id, r.order.user_id, r.state.order_status, r.order.total, r.order.currency, r.order.coupon_id, r.created_at)
+        for r in rows
+    ]
+    lines = [(r.id, line.product_id, line.quantity, line.unit_price) for r in rows for line in r.order.lines]
+    sagas = [(r.id, r.state.saga_status, r.deadline, r.created_event_id, r.created_at) for r in rows]
+    steps = [(r.id, *step) for r in rows for step in step_columns(r.state)]
+    with connection.cursor() as cursor:
+        for statement, columns in (
+            (_INSERT_ORDERS, orders),
+            (_INSERT_LINES, lines),
+            (_INSERT_SAGAS, sagas),
+            (_INSERT_STEPS, steps),
+        ):
+            execute_columns(cursor, statement, columns)
+
+
+def update_rows(rows: Iterable[SagaRow]) -> None:
+    """Write what changed since the sagas were read; the caller holds their locks."""
+    changed: dict[str, list[Row]] = {_UPDATE_ORDERS: [], _UPDATE_SAGAS: [], _UPDATE_STEPS: []}
+    for row in rows:
+        for statement, columns in row.columns().items():
+            before = row.read[statement]
+            changed[statement] += [new for new, old in zip(columns, before, strict=True) if new != old]
+    with connection.cursor() as cursor:
+        for statement, columns in changed.items():
+            execute_columns(cursor, statement, columns)
+
+
+def execute_columns(cursor: CursorWrapper, statement: str, rows: Sequence[Row]) -> None:
+    """Run a statement over unnest(…) with the rows turned into columns; nothing when there is no row."""
+    if rows:
+        cursor.execute(statement, [list(column) for column in zip(*rows, strict=True)])

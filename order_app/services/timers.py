@@ -1,0 +1,91 @@
+"""What time does to sagas: deadlines, and undo requests that are sent again. Safe to run twice at once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from uuid import UUID
+
+from django.conf import settings
+from django.db import connection
+from django.utils import timezone
+
+from messaging import outbox_pending, positions_passed, unhandled
+from order_app.changes import Changes, undo_policy
+from order_app.domain import UNDO_IS_ASKED, Guard, SagaStatus
+from order_app.saga_rows import SagaRow, execute_columns, lock_sagas
+
+Offsets = Mapping[tuple[str, int], int]
+
+_STORE_OFFSETS = """
+UPDATE order_app_saga s SET guard_offsets = t.guard_offsets::jsonb
+  FROM unnest(%s::uuid[], %s::text[]) AS t(order_id, guard_offsets) WHERE s.order_id = t.order_id
+"""
+
+
+def cancel_overdue(*, order_ids: Iterable[UUID], end_offsets: Offsets, now: datetime | None = None) -> int:
+    """Cancel those sagas whose deadline has passed and whose guard holds; return how many that were.
+
+    `end_offsets`: where the participants' topics end, asked for after the deadlines; stored where none are yet. An
+    order that somebody else has in hand is left to the next sweep.
+    """
+    changes = Changes(now or timezone.now())
+    rows = lock_sagas(order_ids, skip_locked=True).values()
+    late = [row for row in rows if row.state.saga_status is SagaStatus.RUNNING and row.deadline <= changes.now]
+    _store_offsets([row for row in late if row.guard_offsets is None], end_offsets)
+    for row in late:
+        outcome = row.state.on_deadline(_guard(row, changes.now))
+        if outcome.changed:
+            changes.add(row, outcome, actor="deadline")
+    changes.update()
+    return len(changes.touched)
+
+
+def ask_undo_again(*, order_ids: Iterable[UUID], now: datetime | None = None) -> int:
+    """Ask again for undo answers that are due, and raise the alarm where the budget is spent; return how many.
+
+    A request that has not even left our outbox is not sent twice.
+    """
+    changes = Changes(now or timezone.now())
+    for row in lock_sagas(order_ids, skip_locked=True).values():
+        if _undo_is_due(row, changes.now):
+            empty = not outbox_pending(str(row.id))
+            outcome = row.state.on_undo_due(now=changes.now, policy=undo_policy(), outbox_empty=empty)
+            changes.add(row, outcome, actor="timer")
+            row.state.schedule_undo(now=changes.now, policy=undo_policy())
+    changes.update()
+    return len(changes.touched)
+
+
+def _undo_is_due(row: SagaRow, now: datetime) -> bool:
+    due = row.state.undo_next_at
+    return row.state.saga_status in UNDO_IS_ASKED and due is not None and due <= now
+
+
+def _store_offsets(rows: Iterable[SagaRow], offsets: Offsets) -> None:
+    places = {f"{topic}/{partition}": offset for (topic, partition), offset in offsets.items()}
+    columns = []
+    for row in rows:
+        row.guard_offsets = places
+        columns.append((row.id, json.dumps(places)))
+    with connection.cursor() as cursor:
+        execute_columns(cursor, _STORE_OFFSETS, columns)
+
+
+def _guard(row: SagaRow, now: datetime) -> Guard:
+    key = str(row.id)
+    return Guard(
+        deadline_passed=row.deadline <= now,
+        end_offsets_passed=_passed(row.guard_offsets or {}),
+        outbox_empty=not outbox_pending(key),
+        nothing_unhandled=not unhandled(key),
+    )
+
+
+def _passed(places: Mapping[str, int]) -> bool:
+    offsets = {}
+    for place, offset in places.items():
+        topic, _, partition = place.rpartition("/")
+        offsets[topic, int(partition)] = offset
+    return positions_passed(next(iter(settings.MESSAGING["GROUPS"])), offsets)

@@ -1,0 +1,53 @@
+"""The order service's timers. Each finds its work in the tables, so that a lost message only delays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from uuid import UUID
+
+from celery import shared_task
+from django.db import transaction
+from django.utils import timezone
+
+from messaging import end_offsets
+from order_app import selectors, services
+from order_app.domain import answer_topics
+
+BEAT_SCHEDULE = {
+    "order.sweep_deadlines": {"task": "order.sweep_deadlines", "schedule": 5.0, "options": {"expires": 5}},
+    "order.ask_undo_again": {"task": "order.ask_undo_again", "schedule": 5.0, "options": {"expires": 5}},
+}
+
+
+@shared_task(name="order.sweep_deadlines")
+def sweep_deadlines() -> int:
+    """Cancel sagas that are late, where that is not our own backlog's fault; return how many."""
+    now = timezone.now()
+    if not selectors.list_overdue(now=now, limit=1):
+        return 0
+    # Asked for after `now`, so after every deadline that has passed by then.
+    offsets = end_offsets(answer_topics())
+    return _in_pages(
+        now,
+        selectors.list_overdue,
+        lambda order_ids: services.cancel_overdue(order_ids=order_ids, end_offsets=offsets, now=now),
+    )
+
+
+@shared_task(name="order.ask_undo_again")
+def ask_undo_again() -> int:
+    """Ask again for undo answers that have not come; return for how many sagas."""
+    now = timezone.now()
+    return _in_pages(
+        now, selectors.list_undo_due, lambda order_ids: services.ask_undo_again(order_ids=order_ids, now=now)
+    )
+
+
+def _in_pages(now: datetime, find: Callable[..., list[UUID]], work: Callable[[list[UUID]], int]) -> int:
+    total, after = 0, None
+    while order_ids := find(now=now, after=after):
+        with transaction.atomic():
+            total += work(order_ids)
+        after = order_ids[-1]
+    return total

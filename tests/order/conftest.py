@@ -1,0 +1,44 @@
+"""Callers of the API, and no relay to wake."""
+
+from __future__ import annotations
+
+from uuid import UUID, uuid4
+
+import pytest
+from rest_framework.test import APIClient
+
+from messaging import wake
+from webapi.authentication import TokenUser
+
+
+@pytest.fixture(autouse=True, scope="session")
+def nobody_to_wake() -> None:
+    """Keep the waking thread from starting: its connection would outlive the test database."""
+    wake.local_relay = lambda: True
+
+
+@pytest.fixture
+def user_id() -> UUID:
+    return uuid4()
+
+
+@pytest.fixture
+def customer(user_id: UUID) -> APIClient:
+    return client_of(user_id)
+
+
+@pytest.fixture
+def stranger() -> APIClient:
+    return client_of(uuid4())
+
+
+@pytest.fixture
+def staff() -> APIClient:
+    return client_of(uuid4(), is_staff=True)
+
+
+def client_of(user_id: UUID, *, is_staff: bool = False) -> APIClient:
+    """Return a client of the API that is signed in as this user."""
+    client = APIClient()
+    client.force_authenticate(user=TokenUser(id=user_id, is_staff=is_staff))
+    return client
