@@ -5,14 +5,17 @@ This happens while this file is imported: the parts' own conftest files import m
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import sys
 from pathlib import Path
 
+import django
 import pytest
 
-from tests.parts import REPORT, Part, parts_of, paths_in, run_all
+from stack import testing
+from tests.parts import REPORT, parts_of, paths_in, run_all
 
 OUTCOMES = ("passed", "failed", "skipped", "xfailed", "xpassed", "error")
 
@@ -21,23 +24,21 @@ def choose(arguments: list[str]) -> None:
     """Run several parts and exit, or prepare this process for the one part that is asked for."""
     paths = paths_in(arguments)
     chosen = parts_of(paths)
+    if any(part.infrastructure for part in chosen):
+        start_servers()
     if len(chosen) > 1:
         raise SystemExit(run_all(chosen, [each for each in arguments if each not in paths]))
     for part in chosen:
-        prepare(part)
+        if part.settings:
+            os.environ.setdefault("DJANGO_SETTINGS_MODULE", part.settings)
+            django.setup()
 
 
-def prepare(part: Part) -> None:
-    """Set the part's settings, on real servers, which are started when they are not there yet."""
-    if part.infrastructure and "KAFKA_BOOTSTRAP_SERVERS" not in os.environ:
-        from stack.testing import ensure_infrastructure
-
-        os.environ.update(ensure_infrastructure())
-    if part.settings:
-        os.environ.setdefault("DJANGO_SETTINGS_MODULE", part.settings)
-        import django
-
-        django.setup()
+def start_servers() -> None:
+    """Start PostgreSQL and Kafka, unless the environment names some; they end when this process does."""
+    if "KAFKA_BOOTSTRAP_SERVERS" not in os.environ:
+        os.environ.update(testing.ensure_infrastructure())
+        atexit.register(testing.stop_all)
 
 
 if not {"-h", "--help", "--version", "-V"} & set(sys.argv):

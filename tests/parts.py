@@ -32,14 +32,13 @@ class Part:
 
 
 PARTS = (
-    Part("plain", ("tests/contracts", "tests/architecture", "tests/config"), infrastructure=False),
+    Part("plain", ("tests/contracts", "tests/architecture", "tests/config", "tests/stack"), infrastructure=False),
     Part("messaging", ("tests/messaging",), "tests.messaging.settings"),
     Part("user", ("tests/user", "tests/webapi"), "config.settings.user"),
     Part("product", ("tests/product",), "config.settings.product"),
     Part("coupon", ("tests/coupon",), "config.settings.coupon"),
     Part("order", ("tests/order",), "config.settings.order"),
-    Part("stack", ("tests/stack",), infrastructure=False),
-    Part("journeys", ("tests/journeys",), infrastructure=False),
+    Part("journeys", ("tests/journeys",)),
 )
 
 

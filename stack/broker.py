@@ -1,0 +1,163 @@
+"""Apache Kafka in KRaft mode from Maven's artifacts: one node, or three static voters for fault tests."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from stack import commands, prerequisites
+from stack.layout import CACHE, ROOT, Layout, file_lock
+from stack.ports import HOST
+from stack.process import Process
+from stack.progress import tell
+from stack.state import State
+
+POM = ROOT / "stack" / "kafka" / "pom.xml"
+LOGGING = ROOT / "stack" / "kafka" / "log4j2.yaml"
+# Nothing here stores much or lives long, so a small heap and the collector with the fewest threads do.
+JVM = ("-Xmx512m", "-Xms128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=4", f"-Dlog4j2.configurationFile={LOGGING}")
+INTERNAL_PARTITIONS = 4  # the default of 50 per internal topic costs seconds at the first start
+JARS_TOLD_EVERY = 10
+
+
+@dataclass(frozen=True)
+class Node:
+    """One broker, which is a controller too."""
+
+    number: int
+    port: int
+    controller_port: int
+    directory: Path
+
+    @property
+    def name(self) -> str:
+        return "kafka" if self.number == 1 else f"kafka-{self.number}"
+
+    @property
+    def properties(self) -> Path:
+        return self.directory / "server.properties"
+
+
+def ports(brokers: int) -> dict[str, int]:
+    """Return the default ports by name."""
+    names = ["kafka", *(f"kafka-{number}" for number in range(2, brokers + 1))]
+    return {
+        port: 9092 + 2 * index + offset
+        for index, name in enumerate(names)
+        for offset, port in enumerate((name, f"{name}-controller"))
+    }
+
+
+def nodes(layout: Layout, state: State, brokers: int) -> list[Node]:
+    """Return the nodes of this stack's cluster."""
+    names = ["kafka", *(f"kafka-{number}" for number in range(2, brokers + 1))]
+    return [
+        Node(number, state.ports[name], state.ports[f"{name}-controller"], layout.directory / name)
+        for number, name in enumerate(names, start=1)
+    ]
+
+
+def jars() -> Path:
+    """Return the folder in the shared cache that holds Kafka's jars once they are fetched."""
+    return CACHE / f"kafka-{hashlib.sha256(POM.read_bytes()).hexdigest()[:12]}"
+
+
+def obtain() -> None:
+    """Make sure that a broker can be started: Java, and the jars; StackError that says what is missing."""
+    prerequisites.ensure(maven_too=not jars().exists())
+    fetch_jars()
+
+
+def fetch_jars() -> None:
+    """Fetch Kafka's jars by Maven, once."""
+    with file_lock(CACHE / "kafka.lock"):
+        if not jars().exists():
+            _fetch(jars())
+
+
+def _fetch(folder: Path) -> None:
+    draft = folder.with_name(f"{folder.name}.new")
+    shutil.rmtree(draft, ignore_errors=True)
+    tell("Apache Kafka is fetched by Maven (about 45 jars, 43 MB, once) …")
+    target = [f"-DoutputDirectory={draft}", "-DincludeScope=runtime", f"-Dmaven.repo.local={CACHE / 'maven'}"]
+    commands.run(["mvn", "-B", "-f", POM, "dependency:copy-dependencies", *target], on_line=_jar_counter())
+    draft.rename(folder)
+    shutil.rmtree(CACHE / "maven", ignore_errors=True)
+
+
+def _jar_counter() -> Callable[[str], None]:
+    count = 0
+
+    def on_line(line: str) -> None:
+        nonlocal count
+        if "Downloaded" in line and ".jar" in line:
+            count += 1
+            if count % JARS_TOLD_EVERY == 0:
+                tell(f"… {count} files fetched")
+
+    return on_line
+
+
+def prepare(node: Node, cluster: list[Node], state: State) -> None:
+    """Write the node's properties and, at the first start, format its storage."""
+    node.directory.mkdir(parents=True, exist_ok=True)
+    node.properties.write_text("".join(f"{key}={value}\n" for key, value in _settings(node, cluster).items()))
+    if (node.directory / "data" / "meta.properties").exists():
+        return
+    alone = ["--standalone"] if len(cluster) == 1 else []
+    command = [prerequisites.java(), *JVM, "-cp", f"{jars()}/*", "kafka.tools.StorageTool", "format", *alone]
+    commands.run([*command, "-t", state.cluster_id(), "-c", node.properties])
+
+
+def _settings(node: Node, cluster: list[Node]) -> dict[str, object]:
+    voters = ",".join(f"{other.number}@{HOST}:{other.controller_port}" for other in cluster)
+    controllers = ",".join(f"{HOST}:{other.controller_port}" for other in cluster)
+    alone = len(cluster) == 1
+    quorum = {"controller.quorum.bootstrap.servers": controllers} if alone else {"controller.quorum.voters": voters}
+    return quorum | _addresses(node) | _durability(len(cluster)) | ({} if alone else _QUICK_FAILOVER)
+
+
+def _addresses(node: Node) -> dict[str, object]:
+    listener = f"PLAINTEXT://{HOST}:{node.port}"
+    return {
+        "process.roles": "broker,controller",
+        "node.id": node.number,
+        "listeners": f"{listener},CONTROLLER://{HOST}:{node.controller_port}",
+        "advertised.listeners": f"{listener},CONTROLLER://{HOST}:{node.controller_port}",
+        "controller.listener.names": "CONTROLLER",
+        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "log.dirs": node.directory / "data",
+    }
+
+
+def _durability(brokers: int) -> dict[str, object]:
+    factors = ("offsets.topic", "transaction.state.log", "share.coordinator.state.topic")
+    partitions = ("offsets.topic", "transaction.state.log", "share.coordinator.state.topic")
+    minimum = max(1, brokers - 1)
+    return {
+        **{f"{name}.replication.factor": brokers for name in factors},
+        **{f"{name}.num.partitions": INTERNAL_PARTITIONS for name in partitions},
+        "transaction.state.log.min.isr": minimum,
+        "share.coordinator.state.topic.min.isr": minimum,
+        "min.insync.replicas": minimum,
+        "default.replication.factor": brokers,
+        "auto.create.topics.enable": "false",
+        "group.initial.rebalance.delay.ms": 0,
+    }
+
+
+_QUICK_FAILOVER: dict[str, object] = {
+    "broker.session.timeout.ms": 3000,
+    "broker.heartbeat.interval.ms": 500,
+    "controller.quorum.fetch.timeout.ms": 1000,
+    "controller.quorum.election.timeout.ms": 500,
+}
+
+
+def process(node: Node) -> Process:
+    """Return the node as a process of the stack."""
+    command = [prerequisites.java(), *JVM, "-cp", f"{jars()}/*", "kafka.Kafka", str(node.properties)]
+    return Process(node.name, command, directory=str(node.directory), stop_seconds=15)

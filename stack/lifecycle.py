@@ -1,0 +1,214 @@
+"""Starts and stops a whole stack, in parallel where that helps, and leaves no process behind."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from urllib.parse import urlsplit
+
+from config.topology import SERVICES
+from stack import (
+    broker,
+    commands,
+    control,
+    environment,
+    postgres,
+    prerequisites,
+    readiness,
+    redis_server,
+    services,
+    supervision,
+)
+from stack.errors import AlreadyRunning, StackError
+from stack.layout import Layout
+from stack.parallel import in_parallel
+from stack.ports import choose
+from stack.process import Process, stop_recorded
+from stack.progress import tell
+from stack.state import State
+
+PORTS = {"postgres": 5441, "redis": 6390}
+SHUT_DOWN_SECONDS = 20.0
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a stack is started.
+
+    `for_tests` begins with empty data and lets the services' roles create databases; `end_with_parent` (Linux) ends the
+    stack also when the process that started it is killed; `settings` win over the variables of every service.
+    """
+
+    for_tests: bool = False
+    end_with_parent: bool = False
+    brokers: int = field(default_factory=lambda: int(os.environ.get("BROKERS") or 1))
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+
+def start_infrastructure(layout: Layout, options: Options) -> dict[str, str]:
+    """Start PostgreSQL, Kafka and Redis as far as the caller's environment does not replace them; return the env file.
+
+    StackError when the stack runs already or a part does not start.
+    """
+    commands.allow()
+    layout.create()
+    with layout.locked():
+        if supervision.is_running(layout):
+            raise AlreadyRunning(f"The stack in {layout.directory} runs already; `make down` stops it.")
+        _wait_shut_down(layout)
+        stop_recorded(layout)
+        replaced = environment.replaced(layout)
+        if options.for_tests:
+            _empty(layout)
+        state = State.load(layout)
+        if "KAFKA_BOOTSTRAP_SERVERS" not in replaced:
+            prerequisites.ensure(maven_too=not broker.jars().exists())
+        values = _decide(layout, state, replaced, options)
+        parts = _parts(layout, state, replaced, options)
+        own = [process for part in parts.values() for process in part.processes]
+        supervision.write_config(layout, [*own, *services.processes(layout, values, options.settings)])
+        supervision.start(layout, end_with_parent=options.end_with_parent)
+        tell(f"Starting {', '.join(parts)} …" if parts else "All parts are replaced by the environment.")
+        in_parallel({name: partial(part.start, layout) for name, part in parts.items()})
+    return values
+
+
+def _empty(layout: Layout) -> None:
+    """Remove the data of an earlier test run; StackError when they are not of tests."""
+    if layout.state.exists() and not State.load(layout).for_tests:
+        raise StackError(f"{layout.directory} holds the data of `make up`: set STACK_DIR to another folder for tests.")
+    for path in (*layout.directory.glob("kafka*"), *layout.postgres.iterdir()):
+        shutil.rmtree(path)
+    for path in (layout.state, *layout.directory.glob("beat-*")):
+        path.unlink(missing_ok=True)
+
+
+def _decide(layout: Layout, state: State, replaced: Mapping[str, str], options: Options) -> dict[str, str]:
+    """Choose the ports, write the env file and return it."""
+    databases = {f"postgres-{name}": PORTS["postgres"] + index for index, name in enumerate(SERVICES)}
+    webs = {name: service.port for name, service in SERVICES.items()}
+    defaults = databases | broker.ports(options.brokers) | {"redis": PORTS["redis"]} | webs
+    state.ports = choose(defaults, avoid_defaults=options.for_tests)
+    state.addresses = environment.addresses(state)
+    values = environment.variables(state, replaced, replication_factor=options.brokers)
+    state.make_secrets(SERVICES)
+    state.for_tests = options.for_tests
+    state.save(layout)
+    environment.write(layout, values)
+    return values
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of the infrastructure: what to do before its processes start, the processes, and after."""
+
+    processes: list[Process]
+    before: Callable[[], None]
+    is_ready: Callable[[], bool]
+    after: Callable[[], None]
+
+    def start(self, layout: Layout) -> None:
+        """Start the part and wait until it can be used."""
+        self.before()
+        for process in self.processes:
+            control.start(process.name, wait=False, layout=layout)
+        readiness.wait([process.name for process in self.processes], self.is_ready, layout)
+        self.after()
+
+
+def _nothing() -> None:
+    """A part without this step."""
+
+
+def _parts(layout: Layout, state: State, replaced: Mapping[str, str], options: Options) -> dict[str, Part]:
+    parts = {
+        f"postgres-{name}": _postgres(layout, state, name, options)
+        for name in SERVICES
+        if f"{name.upper()}_DATABASE_URL" not in replaced
+    }
+    if "KAFKA_BOOTSTRAP_SERVERS" not in replaced:
+        parts["kafka"] = _kafka(layout, state, options)
+    if "CELERY_BROKER_URL" not in replaced:
+        is_ready = partial(readiness.redis, state.addresses["CELERY_BROKER_URL"])
+        parts["redis"] = Part([redis_server.process(state)], _nothing, is_ready, _nothing)
+    return parts
+
+
+def _postgres(layout: Layout, state: State, name: str, options: Options) -> Part:
+    return Part(
+        [postgres.process(layout, state, name)],
+        before=partial(postgres.initialise, layout, state, name),
+        is_ready=partial(postgres.answers, state, name),
+        after=partial(postgres.create_role, state, name, may_create_databases=options.for_tests),
+    )
+
+
+def _kafka(layout: Layout, state: State, options: Options) -> Part:
+    cluster = broker.nodes(layout, state, options.brokers)
+
+    def before() -> None:
+        broker.fetch_jars()
+        with ThreadPoolExecutor(max_workers=len(cluster)) as pool:
+            list(pool.map(partial(broker.prepare, cluster=cluster, state=state), cluster))
+
+    is_ready = partial(readiness.kafka, state.addresses["KAFKA_BOOTSTRAP_SERVERS"], options.brokers)
+    return Part([broker.process(node) for node in cluster], before, is_ready, _nothing)
+
+
+def start_services(layout: Layout, values: Mapping[str, str], options: Options) -> None:
+    """Bring tables, topics and accounts up to date, start the processes of all services and wait for their /readyz."""
+    with layout.locked():
+        for process in services.processes(layout, values, options.settings):
+            process.write(layout)
+        in_parallel(
+            {
+                f"{name}: tables, topics, account": partial(services.prepare, service, values, options.settings)
+                for name, service in SERVICES.items()
+            }
+        )
+        in_parallel({f"{name} service": partial(_start_service, layout, values, name) for name in SERVICES})
+
+
+def _start_service(layout: Layout, values: Mapping[str, str], name: str) -> None:
+    """The clock starts last: nothing waits for it, and the processors are busy."""
+    web, *workers, beat = services.names(SERVICES[name])
+    for process in (web, *workers):
+        control.start(process, wait=False, layout=layout)
+    readiness.wait([web, *workers], partial(_answers, layout, values[f"{name.upper()}_URL"], web), layout)
+    control.start(beat, wait=False, layout=layout)
+    for process in (web, *workers, beat):
+        control.wait_running(process, layout=layout)
+
+
+def _answers(layout: Layout, url: str, process: str) -> bool:
+    # Another stack that took the port meanwhile would answer too.
+    return services.is_ready(url) and control.listens(process, urlsplit(url).port or 0, layout=layout)
+
+
+def stop_services(layout: Layout) -> None:
+    """Stop the processes of all services; the infrastructure stays."""
+    own = {name for service in SERVICES.values() for name in services.names(service)}
+    control.stop_all([name for name in control.names(layout=layout) if name in own], layout=layout)
+
+
+def stop(layout: Layout) -> None:
+    """Stop everything that this stack started, also what a killed supervisord left; nothing to do is fine."""
+    layout.create()
+    with layout.locked():
+        if supervision.is_running(layout):
+            stop_services(layout)
+            control.stop_all(control.names(layout=layout), layout=layout)
+            supervision.shut_down(layout)
+        _wait_shut_down(layout)
+        stop_recorded(layout)
+
+
+def _wait_shut_down(layout: Layout) -> None:
+    deadline = time.monotonic() + SHUT_DOWN_SECONDS
+    while not supervision.is_gone(layout) and time.monotonic() < deadline:
+        time.sleep(0.05)

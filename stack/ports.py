@@ -1,0 +1,47 @@
+"""Choice of ports on 127.0.0.1."""
+
+from __future__ import annotations
+
+import random
+import socket
+
+from stack.errors import StackError
+from stack.progress import tell
+
+HOST = "127.0.0.1"
+# Below the range from which the kernel gives ports to outgoing connections.
+CHOICE = range(20_000, 30_000)
+ATTEMPTS = 200
+
+
+def is_free(port: int) -> bool:
+    """Say whether a server could listen on the port now."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True
+
+
+def choose(defaults: dict[str, int], *, avoid_defaults: bool = False) -> dict[str, int]:
+    """Return a free port for each name: its default, else another one, which is told.
+
+    With `avoid_defaults` always another one, so that a stack started at the same time finds the defaults free.
+    """
+    chosen: dict[str, int] = {}
+    for name, default in defaults.items():
+        free = not avoid_defaults and is_free(default)
+        chosen[name] = default if free else _another(set(chosen.values()))
+        if not free and not avoid_defaults:
+            tell(f"Port {default} is taken: {name} uses {chosen[name]}.")
+    return chosen
+
+
+def _another(taken: set[int]) -> int:
+    for _ in range(ATTEMPTS):
+        port = random.choice(CHOICE)
+        if port not in taken and is_free(port):
+            return port
+    raise StackError(f"No free port was found on {HOST} between {CHOICE.start} and {CHOICE.stop}.")
