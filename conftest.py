@@ -15,19 +15,19 @@ import django
 import pytest
 
 from stack import testing
-from tests.parts import REPORT, parts_of, paths_in, run_all
+from tests.parts import REPORT, parts_of, run_all, split
 
 OUTCOMES = ("passed", "failed", "skipped", "xfailed", "xpassed", "error")
 
 
 def choose(arguments: list[str]) -> None:
     """Run several parts and exit, or prepare this process for the one part that is asked for."""
-    paths = paths_in(arguments)
+    paths, options = split(arguments)
     chosen = parts_of(paths)
     if any(part.infrastructure for part in chosen):
         start_servers()
     if len(chosen) > 1:
-        raise SystemExit(run_all(chosen, [each for each in arguments if each not in paths]))
+        raise SystemExit(run_all(chosen, options))
     for part in chosen:
         if part.settings:
             os.environ.setdefault("DJANGO_SETTINGS_MODULE", part.settings)

@@ -73,9 +73,10 @@ def postgres(text: str) -> dict[str, Any]:
 
 
 def servers(text: str) -> list[str]:
-    """Read host:port[,host:port…]; ValueError when one has no port."""
+    """Read host:port[,host:port…]; ValueError when one has no host or no port."""
     addresses = words(text)
-    if not addresses or any(":" not in address for address in addresses):
+    parts = [address.rpartition(":") for address in addresses]
+    if not parts or not all(host and port.isdigit() for host, _, port in parts):
         raise ValueError("must be host:port[,host:port…]")
     return addresses
 

@@ -1,5 +1,11 @@
 """WSGI entry point of whichever project DJANGO_SETTINGS_MODULE names."""
 
+import gc
+
 from django.core.wsgi import get_wsgi_application
 
 application = get_wsgi_application()
+
+# What is loaded by now lives as long as the process: the garbage collector need not walk it at every request.
+gc.collect()
+gc.freeze()

@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 ASK_MS = 5000
 
 
-class Listener(ConsumerRebalanceListener):  # type: ignore[misc]
+class Listener(ConsumerRebalanceListener):
     """Notes what the group does. It runs on Kafka's I/O thread, so it only notes."""
 
     def __init__(self) -> None:
@@ -84,6 +84,8 @@ class Assignment:
         self.at.pop(tp, None)
         self.out_of_step.discard(tp)
         self.consumer.pause(tp)
+        # Without any place to fetch from, poll() would raise for this partition and give nothing of the others.
+        self.consumer.seek(tp, 0)
         positions.stop(self.group, (tp.topic, tp.partition), reason)
 
     def compare(self) -> None:
@@ -108,6 +110,7 @@ class Assignment:
         rows = self._rows({tp: begin[tp] for tp in wanted if offsets.get(tp) is None})
         for tp in wanted:
             self._place(tp, rows.get((tp.topic, tp.partition)), offsets.get(tp), begin[tp], end[tp])
+        positions.go_on(self.group, [(tp.topic, tp.partition) for tp in wanted if self.at.get(tp) == end[tp]])
 
     def _rows(self, starts: dict[TopicPartition, int]) -> dict[positions.Place, int]:
         with transaction.atomic():
@@ -132,8 +135,8 @@ def reason_to_stop(row: int | None, offset: int | None, committed: int | None, b
     """
     if row is None:
         return (
-            f"the group has an offset ({offset}) but the database has no position: it lost commits (a backup restored?)."
-            " Going on could contradict what was already published"
+            f"the group has an offset ({offset}) but the database has no position: it lost commits"
+            " (a backup restored?). Going on could contradict what was already published"
         )
     behind = max(offset or 0, committed or 0)
     if row < behind:

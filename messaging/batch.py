@@ -1,4 +1,4 @@
-"""One batch, one transaction: compare the positions, insert the inbox rows, run the handlers, record what they publish."""
+"""One batch, one transaction: compare the positions, insert the inbox rows, run the handlers, record what they say."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from django.db import transaction
 from messaging import deadletters, inbox, outbox, positions
 from messaging.conf import conf
 from messaging.context import Delivery, in_hand
-from messaging.errors import DeadLetter
 from messaging.event import decode
 from messaging.positions import Fetched
 from messaging.record import Received, received
@@ -32,7 +31,7 @@ Letter = tuple[Received, Handler, str, str]
 
 
 def work_of(record: Any, group: str, received_at: datetime) -> Work | None:
-    """Read a Kafka record. None when no handler of the group subscribed to its type. InvalidRecord says what is wrong."""
+    """Read a Kafka record; None when no handler of the group wants its type. InvalidRecord says what is wrong."""
     handlers = handlers_of(_type_of(record), group, default_group())
     return Work(received(record, received_at), handlers) if handlers else None
 
@@ -56,10 +55,9 @@ def handle_batch(group: str, batch: Sequence[Fetched]) -> None:
     """
     now = datetime.now(UTC)
     works = [work for fetched in batch for record in fetched.records if (work := work_of(record, group, now))]
-    with transaction.atomic(), outbox.gather() as envelopes:
+    with transaction.atomic(), outbox.gather():
         positions.lock_and_compare(group, batch)
         deadletters.keep(apply(works))
-        outbox.insert(envelopes)
         positions.move(group, {fetched.place: fetched.end for fetched in batch})
 
 
@@ -70,11 +68,15 @@ def apply(works: Iterable[Work]) -> list[Letter]:
         once.setdefault(work.record.event_id, work)
     pairs = [(work.record, handler) for work in once.values() for handler in work.handlers]
     new = inbox.insert_new(pairs)
-    fresh = [(record, handler) for record, handler in pairs if (record.event_id, handler.name) in new]
+    records = {event_id: work.record for event_id, work in once.items()}
+    deliveries = {event_id: deliver(records[event_id]) for event_id in {event_id for event_id, _ in new}}
+    fresh = [
+        (deliveries[record.event_id], handler) for record, handler in pairs if (record.event_id, handler.name) in new
+    ]
     letters: list[Letter] = []
-    for wave in waves_of((deliver(record), handler) for record, handler in fresh):
-        for handler, deliveries in wave.items():
-            letters += run(handler, deliveries, {record.event_id: record for record, _ in fresh})
+    for wave in waves_of(fresh):
+        for handler, taken in wave.items():
+            letters += run(handler, taken, records)
     return letters
 
 
@@ -84,17 +86,17 @@ def deliver(record: Received, attempt: int = 1) -> Delivery:
 
 
 def run(handler: Handler, deliveries: Sequence[Delivery], records: dict[str, Received]) -> list[Letter]:
-    """Call a handler with its wave. Returns the events that it declared dead."""
+    """Call a handler with its wave. Returns the events that the batch form declared dead.
+
+    DeadLetter passes through: only event by event, in a savepoint, can such an event's own work be undone.
+    """
     if handler.batch:
         dead = handler.function(deliveries) or []
         return [(records[delivery.context.event_id], handler, reason, "") for delivery, reason in dead]
-    letters: list[Letter] = []
     for delivery in deliveries:
         token = in_hand.set(delivery.context)
         try:
             handler.function(delivery.event, delivery.context)
-        except DeadLetter as error:
-            letters.append((records[delivery.context.event_id], handler, error.reason, error.detail))
         finally:
             in_hand.reset(token)
-    return letters
+    return []

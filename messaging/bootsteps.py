@@ -7,6 +7,7 @@ worker with it, so that no worker looks healthy while it consumes nothing.
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import threading
@@ -52,6 +53,7 @@ class ThreadStep(bootsteps.StartStopStep):
         raise TypeError(f"{type(self).__name__} must say what it runs")
 
     def start(self, parent: Any) -> None:
+        freeze_what_stays()
         self.runner = self.make_runner()
         self.thread = threading.Thread(target=self._run, name=self.title, daemon=True)
         self.thread.start()
@@ -73,6 +75,13 @@ class ThreadStep(bootsteps.StartStopStep):
 
     def info(self, parent: Any) -> dict[str, Any]:
         return {self.title: {"alive": bool(self.thread and self.thread.is_alive())}}
+
+
+def freeze_what_stays() -> None:
+    """Keep the garbage collector from walking what lives as long as the process: it took a fifth of a batch's CPU."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
 
 
 class ConsumerStep(ThreadStep):

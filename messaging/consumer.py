@@ -6,7 +6,9 @@ import logging
 import random
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
+from typing import Any
 
 from django.db import close_old_connections, connections
 from kafka import KafkaConsumer, TopicPartition
@@ -28,12 +30,16 @@ logger = logging.getLogger(__name__)
 COMMIT_SECONDS = 0.2
 #: How often an idle consumer compares its position with the database's, in seconds.
 COMPARE_SECONDS = 5.0
+#: Longest time, in seconds, at events taken singly before Kafka is polled again, so that the membership lives.
+SINGLY_SECONDS = 10.0
 
 
 class Consumer:
     """A member of a consumer group, run by one thread."""
 
-    def __init__(self, group: str, topics: list[str], make_client: Callable[[str], KafkaConsumer] = group_consumer) -> None:
+    def __init__(
+        self, group: str, topics: list[str], make_client: Callable[[str], KafkaConsumer] = group_consumer
+    ) -> None:
         self.group = group
         self.topics = topics
         self.progress = time.monotonic()
@@ -42,6 +48,7 @@ class Consumer:
         self._pause = 0.0
         self._told = time.monotonic()
         self._untold: dict[TopicPartition, int] = {}
+        self._refused: deque[dict[TopicPartition, OffsetAndMetadata]] = deque()
         self._compared = time.monotonic()
 
     def stop(self) -> None:
@@ -50,14 +57,27 @@ class Consumer:
 
     def run(self) -> None:
         """Consume until stop() is called. An outage is waited out; no error of the database or the broker ends it."""
-        self.client = self._make_client(self.group)
-        self.assignment = Assignment(self.client, self.group)
-        self.client.subscribe(self.topics, listener=self.assignment.listener)
+        if not self._join():
+            return
         try:
             while not self._stopping.is_set():
                 self._step_or_rest()
         finally:
             self._close()
+
+    def _join(self) -> bool:
+        """Build the client and subscribe, as soon as a broker answers. False when stopped before that."""
+        while not self._stopping.is_set():
+            try:
+                self.client = self._make_client(self.group)
+                self.assignment = Assignment(self.client, self.group)
+                self.client.subscribe(self.topics, listener=self.assignment.listener)
+                return True
+            except KafkaError as error:
+                logger.warning("%s: no broker to join the group at: %r", self.group, error)
+                self._stopping.wait(conf().outage_pause_seconds)
+            self.progress = time.monotonic()
+        return False
 
     def _step_or_rest(self) -> None:
         try:
@@ -69,7 +89,8 @@ class Consumer:
             kind = kind_of(error)
             if kind is Kind.MOVED:
                 self._pause = 0.0
-            logger.warning("%s: nothing is consumed for %.1f s: %r", self.group, self._pause, error, exc_info=kind is Kind.BUG)
+            trace = kind is Kind.BUG
+            logger.warning("%s: nothing is consumed for %.1f s: %r", self.group, self._pause, error, exc_info=trace)
             self._rest(self._pause * random.uniform(0.5, 1))
         self.progress = time.monotonic()
 
@@ -122,10 +143,14 @@ class Consumer:
     def _handle_singly(self, batch: list[Fetched]) -> None:
         """Event by event; a partition that can't go on is stopped, the others go on."""
         stopped: set[TopicPartition] = set()
+        until = time.monotonic() + SINGLY_SECONDS
         for one in split(batch):
             tp = TopicPartition(one.topic, one.partition)
             if tp in stopped:
                 continue
+            if time.monotonic() > until:
+                self.assignment.doubt(TopicPartition(*fetched.place) for fetched in batch)
+                break
             try:
                 handle_one(self.group, one)
                 self._done([one])
@@ -142,6 +167,7 @@ class Consumer:
 
     def _tell_kafka(self, *, now: bool = False) -> None:
         """Commit the offsets to Kafka, after the database; a failure loses nothing, since our position is the truth."""
+        self._tell_again()
         if not self._untold or not (now or time.monotonic() - self._told > COMMIT_SECONDS):
             return
         mine = self.client.assignment()
@@ -151,7 +177,18 @@ class Consumer:
         if offsets and now:
             self.client.commit(offsets, timeout_ms=2000)
         elif offsets:
-            self.client.commit_async(offsets)
+            self.client.commit_async(offsets, callback=self._on_told)
+
+    def _on_told(self, offsets: dict[TopicPartition, OffsetAndMetadata], answer: Any) -> None:
+        """Note an answer of Kafka, maybe on its I/O thread; what it refused is told again."""
+        if isinstance(answer, Exception):
+            self._refused.append(offsets)
+
+    def _tell_again(self) -> None:
+        while self._refused:
+            for tp, offset in self._refused.popleft().items():
+                if self.assignment.at.get(tp) == offset.offset:
+                    self._untold.setdefault(tp, offset.offset)
 
     def _rest(self, seconds: float) -> None:
         """Consume nothing for a while, yet keep polling: membership of the group lives by it."""
@@ -161,7 +198,7 @@ class Consumer:
                 self.assignment.take_notes()
                 self.client.pause(*self.client.assignment())
                 self.client.poll(timeout_ms=int(max(50, min(500, 1000 * (until - time.monotonic())))))
-            except (KafkaError, AssertionError) as error:
+            except (KafkaError, KeyError) as error:
                 logger.info("%s: while resting: %r", self.group, error)
                 time.sleep(0.2)
         self.assignment.take_notes()

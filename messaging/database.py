@@ -11,7 +11,7 @@ from django.db import connection
 def own_connection(*, application_name: str, **settings: str) -> Any:
     """Open a psycopg2 connection to the service's database, in autocommit.
 
-    `settings` are PostgreSQL's run-time parameters for this session. psycopg2.OperationalError when it can't be reached.
+    `settings` are PostgreSQL's run-time parameters for this session. psycopg2.OperationalError when it is unreachable.
     """
     parameters = {
         name: value

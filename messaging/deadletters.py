@@ -9,7 +9,7 @@ import psycopg2
 from django.db import connection
 
 from messaging import inbox
-from messaging.record import Received
+from messaging.record import Received, storable
 from messaging.registry import Handler
 
 _INSERT = """
@@ -21,6 +21,8 @@ SELECT event_id, handler, topic, partition, "offset", key, type, reason, detail,
        AS t(event_id, handler, topic, partition, "offset", key, type, reason, detail, headers, data)
     ON CONFLICT (event_id, handler) DO NOTHING
 """
+
+MAX_REASON = 100
 
 
 def keep(letters: Iterable[tuple[Received, Handler, str, str]]) -> None:
@@ -37,11 +39,15 @@ def keep(letters: Iterable[tuple[Received, Handler, str, str]]) -> None:
         [record.offset for record in records],
         [record.key for record in records],
         [record.type for record in records],
-        [reason for _, _, reason, _ in kept],
-        [detail for *_, detail in kept],
-        [msgspec.json.encode(record.headers).decode() for record in records],
+        [storable(reason)[:MAX_REASON] for _, _, reason, _ in kept],
+        [storable(detail) for *_, detail in kept],
+        [_headers(record) for record in records],
         [psycopg2.Binary(record.data) for record in records],
     )
     with connection.cursor() as cursor:
         cursor.execute(_INSERT, columns)
     inbox.mark_dead((record, handler) for record, handler, _, _ in kept)
+
+
+def _headers(record: Received) -> str:
+    return msgspec.json.encode({storable(name): storable(value) for name, value in record.headers.items()}).decode()

@@ -40,6 +40,12 @@ class DeadLetter(MessagingError):
         self.detail = detail
 
 
+class ConnectionLost(MessagingError):
+    """The database connection was lost inside a handler, which raised something else: not the event's fault."""
+
+    retryable = True
+
+
 class PositionMoved(MessagingError):
     """The partition's position is not the one that the batch was fetched from: another worker has gone on."""
 

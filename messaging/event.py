@@ -14,7 +14,7 @@ from messaging.errors import InvalidRecord
 class Event(msgspec.Struct, frozen=True, kw_only=True):
     """Base of all events: a fact in the past tense, named without a suffix, immutable.
 
-    Fields are UUID, Decimal (a JSON string), datetime (RFC 3339, UTC), str, int, bool, None, tuples and further structs.
+    Fields are UUID, Decimal (a JSON string), datetime (RFC 3339, UTC), str, int, bool, None, tuples, further structs.
     Unknown fields are ignored when read, so that a publisher may add some.
     """
 

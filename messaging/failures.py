@@ -12,8 +12,9 @@ from pathlib import Path
 
 from django.db import Error as DatabaseError
 from django.db import InterfaceError, OperationalError
+from kafka.errors import KafkaError
 
-from messaging.errors import PositionMoved, TransientError
+from messaging.errors import ConnectionLost, PositionMoved, TransientError
 
 
 class Kind(Enum):
@@ -48,7 +49,7 @@ def kind_of(error: BaseException, retry_on: tuple[type[Exception], ...] = ()) ->
         return Kind.MOVED
     if isinstance(error, TransientError) or (retry_on and isinstance(error, retry_on)):
         return Kind.TRANSIENT
-    if isinstance(error, InterfaceError):
+    if isinstance(error, (InterfaceError, ConnectionLost, KafkaError)):
         return Kind.OUTAGE
     if isinstance(error, DatabaseError):
         return _kind_of_database_error(error)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from django.db import connection
 
-from messaging.record import Received
+from messaging.record import Received, storable
 from messaging.registry import Handler
 from messaging.states import InboxState
 
@@ -20,6 +21,9 @@ SELECT event_id, handler, topic, partition, "offset", key, 'done', 1, %s
     ON CONFLICT (event_id, handler) DO NOTHING
 RETURNING event_id, handler
 """
+
+#: Longest text of an error that is kept.
+MAX_ERROR = 2000
 
 
 def insert_new(pairs: Sequence[tuple[Received, Handler]]) -> set[tuple[str, str]]:
@@ -40,15 +44,24 @@ def insert_new(pairs: Sequence[tuple[Received, Handler]]) -> set[tuple[str, str]
         return set(cursor.fetchall())
 
 
-def mark(
-    record: Received, handler: Handler, state: InboxState, *, attempts: int, fingerprint: str | None, error: str | None
-) -> None:
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of an event at a handler."""
+
+    state: InboxState
+    attempts: int
+    fingerprint: str | None = None
+    error: str = ""
+
+
+def mark(record: Received, handler: Handler, result: Result) -> None:
     """Write what became of an event whose row this transaction inserted."""
+    error = storable(result.error)[:MAX_ERROR] or None
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE messaging_inbox SET state = %s, attempts = %s, fingerprint = %s, error = %s"
             " WHERE event_id = %s AND handler = %s",
-            [state.value, attempts, fingerprint, error, record.event_id, handler.name],
+            [result.state.value, result.attempts, result.fingerprint, error, record.event_id, handler.name],
         )
 
 
@@ -95,6 +108,7 @@ def known(handler: Handler, event_ids: Sequence[str]) -> set[str]:
     """Return those event ids that have an inbox row of the handler, in any state."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT event_id FROM messaging_inbox WHERE handler = %s AND event_id = ANY(%s)", [handler.name, list(event_ids)]
+            "SELECT event_id FROM messaging_inbox WHERE handler = %s AND event_id = ANY(%s)",
+            [handler.name, list(event_ids)],
         )
         return {row[0] for row in cursor.fetchall()}

@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
+from kafka.errors import KafkaError
+from kafka.net.compat import KafkaNetClient
 
 from messaging.conf import conf
 
+logger = logging.getLogger(__name__)
+
 CLOSE_MS = 5000
+#: Longest wait for a first answer of the brokers, in milliseconds; the relay's locks live through it.
+BOOTSTRAP_MS = 3000
+#: Longest wait for an abandoned producer's thread, in seconds.
+ABANDON_SECONDS = 2.0
 
 
 def group_consumer(group: str) -> KafkaConsumer:
-    """Return a consumer of `group` that commits nothing by itself and never chooses a position by itself."""
+    """Return a consumer of `group` that commits nothing by itself and never chooses a position by itself.
+
+    KafkaError when no broker answers.
+    """
     settings = conf()
-    return KafkaConsumer(
+    return _built(
+        KafkaConsumer,
         bootstrap_servers=settings.bootstrap_servers,
+        bootstrap_timeout_ms=BOOTSTRAP_MS,
         client_id=f"{settings.service}-{group}",
         group_id=group,
         enable_auto_commit=False,
@@ -48,9 +62,14 @@ def reader() -> Iterator[KafkaConsumer]:
 
 
 def idempotent_producer() -> KafkaProducer:
-    """Return the relay's producer: idempotent, acknowledged by all replicas, partitioned by murmur2."""
-    return KafkaProducer(
+    """Return the relay's producer: idempotent, acknowledged by all replicas, partitioned by murmur2.
+
+    KafkaError when no broker answers.
+    """
+    return _built(
+        KafkaProducer,
         bootstrap_servers=conf().bootstrap_servers,
+        bootstrap_timeout_ms=BOOTSTRAP_MS,
         client_id=f"{conf().service}-relay",
         enable_idempotence=True,
         acks="all",
@@ -58,9 +77,35 @@ def idempotent_producer() -> KafkaProducer:
         batch_size=256 * 1024,
         delivery_timeout_ms=30_000,
         request_timeout_ms=10_000,
-        max_block_ms=5_000,
+        max_block_ms=1_000,
         reconnect_backoff_max_ms=1000,
     )
+
+
+def _built(make: Callable[..., Any], **options: Any) -> Any:
+    """Build a client. When no broker answers, kafka-python leaves a thread and sockets behind: they are closed here."""
+    parts: list[KafkaNetClient] = []
+
+    def remembered(**given: Any) -> KafkaNetClient:
+        parts.append(KafkaNetClient(**given))
+        return parts[-1]
+
+    try:
+        return make(kafka_client=remembered, **options)
+    except KafkaError:
+        for part in parts:
+            part.close()
+        raise
+
+
+def abandon(producer: KafkaProducer) -> None:
+    """Throw a producer away by force: close() may return before its thread has stopped (kafka-python 3.0.12)."""
+    producer._sender.force_close()
+    producer._sender.join(ABANDON_SECONDS)
+    try:
+        producer.close(timeout=0)
+    except KafkaError as error:
+        logger.info("relay: the abandoned producer said %r", error)
 
 
 @contextmanager

@@ -11,14 +11,17 @@ from datetime import UTC, datetime
 
 import msgspec
 import psycopg2
-from django.db import connection
+from django.db import connection, transaction
 
 from messaging.conf import conf
 from messaging.context import Context, in_hand
 from messaging.errors import EventTooLarge, TransactionRequired
-from messaging.event import Event, encode, spec_of
+from messaging.event import Event, EventSpec, encode, spec_of
 from messaging.ids import new_id
 from messaging.signals import event_recorded
+
+#: Longest `traceparent` that is passed on; W3C's version 00 has 55 characters.
+MAX_TRACEPARENT = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +39,18 @@ class Envelope:
     data: bytes
 
 
+@dataclass(frozen=True, eq=False)
+class _Gathered:
+    """What one call of publish_all() gave. Django drops it from run_on_commit when its savepoint is rolled back."""
+
+    envelopes: list[Envelope]
+
+    def __call__(self) -> None:
+        """Nothing is left to do after the commit."""
+
+
 #: While a consumer's transaction is open, what its handlers publish gathers here, for one INSERT before the commit.
-_gathering: ContextVar[list[Envelope] | None] = ContextVar("messaging_gathering", default=None)
+_gathering: ContextVar[list[_Gathered] | None] = ContextVar("messaging_gathering", default=None)
 
 _INSERT = """
 INSERT INTO messaging_outbox
@@ -45,7 +58,8 @@ INSERT INTO messaging_outbox
 SELECT event_id, topic, key, type, occurred_at, correlation_id, causation_id, extra, data, shard
   FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::timestamptz[], %s::text[], %s::text[], %s::text[],
               %s::bytea[], %s::smallint[])
-       WITH ORDINALITY AS t(event_id, topic, key, type, occurred_at, correlation_id, causation_id, extra, data, shard, n)
+       WITH ORDINALITY
+       AS t(event_id, topic, key, type, occurred_at, correlation_id, causation_id, extra, data, shard, n)
  ORDER BY n
 """
 
@@ -53,9 +67,11 @@ SELECT event_id, topic, key, type, occurred_at, correlation_id, causation_id, ex
 def publish(event: Event, *, cause: Context | None = None) -> str:
     """Record `event` in the outbox, in the open transaction; the relay brings it to Kafka after the commit.
 
-    Returns the event's id. `cause` is the context of the event that led to this one; inside a single-form handler it is known already.
+    Returns the event's id. `cause` is the context of the event that led to this one; inside a single-form handler it
+    is known already.
 
-    TransactionRequired outside a transaction. EventTooLarge, or TypeError for a field that can't be written.
+    TransactionRequired outside a transaction. EventTooLarge; TypeError for a field that can't be written; ValueError
+    for a key that can't stand on Kafka.
     """
     return publish_all([(event, cause)])[0]
 
@@ -69,17 +85,19 @@ def publish_all(items: Iterable[tuple[Event, Context | None]]) -> list[str]:
     if gathering is None:
         insert(envelopes)
     else:
-        gathering.extend(envelopes)
+        gathered = _Gathered(envelopes)
+        gathering.append(gathered)
+        transaction.on_commit(gathered)
     return [envelope.event_id for envelope in envelopes]
 
 
 def envelope_of(event: Event, cause: Context | None) -> Envelope:
-    """Wrap an event for its way out. EventTooLarge, or TypeError for a field that can't be written."""
+    """Wrap an event for its way out. Errors as publish()."""
     spec = spec_of(type(event))
+    key = _key_of(event, spec)
     data = encode(event)
-    if len(data) > conf().max_event_bytes:
+    if len(data) + len(key) > conf().max_event_bytes:
         raise EventTooLarge(f"{spec.type} has {len(data)} bytes; at most {conf().max_event_bytes} can be sent")
-    key = str(getattr(event, spec.key))
     return Envelope(
         event_id=str(new_id()),
         topic=spec.topic,
@@ -93,22 +111,36 @@ def envelope_of(event: Event, cause: Context | None) -> Envelope:
     )
 
 
+def _key_of(event: Event, spec: EventSpec) -> str:
+    value = getattr(event, spec.key)
+    key = "" if value is None else str(value)
+    if not key or "\x00" in key:
+        raise ValueError(f"{spec.type}: {spec.key} is {value!r}, but a key needs text without a zero character")
+    return key
+
+
 def _extra(cause: Context) -> str:
     extra = {"ce_causereceived": cause.received_at.isoformat(), "ce_causeattempts": str(cause.attempt)}
-    if "traceparent" in cause.headers:
-        extra["traceparent"] = cause.headers["traceparent"]
+    traceparent = cause.headers.get("traceparent", "")
+    if 0 < len(traceparent) <= MAX_TRACEPARENT:
+        extra["traceparent"] = traceparent
     return msgspec.json.encode(extra).decode()
 
 
 @contextmanager
-def gather() -> Iterator[list[Envelope]]:
-    """Let publish() collect into the list that is given; whoever gathers inserts it before the commit."""
-    envelopes: list[Envelope] = []
-    token = _gathering.set(envelopes)
+def gather() -> Iterator[None]:
+    """Let publish() collect inside the with block, and insert all of it in one statement at the block's end.
+
+    What was published in a savepoint that was rolled back is left out. After an error nothing is inserted.
+    """
+    gathering: list[_Gathered] = []
+    token = _gathering.set(gathering)
     try:
-        yield envelopes
+        yield
     finally:
         _gathering.reset(token)
+    callbacks = {id(callback) for _, callback, *_ in connection.run_on_commit}
+    insert([each for gathered in gathering if id(gathered) in callbacks for each in gathered.envelopes])
 
 
 def insert(envelopes: Sequence[Envelope]) -> None:

@@ -1,4 +1,4 @@
-"""The consumer's positions in our database. Locking them is not enough: comparing them fences a worker that was left behind."""
+"""The consumer's positions in our database. Locking alone fences nothing: comparing them stops an old worker."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 from django.db import connection
 
 from messaging.errors import PositionMoved
+from messaging.record import storable
 
 Place = tuple[str, int]
 
@@ -29,10 +30,13 @@ class Fetched:
         return (self.topic, self.partition)
 
 
+#: In a row of a partition that has no position: it is there to tell the operators why the partition is stopped.
+NO_POSITION = -1
+
 _WHERE = """
   FROM unnest(%s::text[], %s::int[]) AS wanted(topic, partition)
   JOIN messaging_consumer_position AS position USING (topic, partition)
- WHERE consumer_group = %s
+ WHERE consumer_group = %s AND next_offset >= 0
  ORDER BY topic, partition
 """
 
@@ -97,10 +101,25 @@ def create(group: str, starts: Mapping[Place, int]) -> None:
 
 
 def stop(group: str, place: Place, reason: str) -> None:
-    """Write down, for the operators, why a partition does not go on."""
+    """Write down, for the operators, why a partition does not go on; also where there is no position."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "UPDATE messaging_consumer_position SET stopped_reason = %s, stopped_at = coalesce(stopped_at, %s)"
-            " WHERE consumer_group = %s AND topic = %s AND partition = %s",
-            [reason, datetime.now(UTC), group, place[0], place[1]],
+            "INSERT INTO messaging_consumer_position AS position"
+            " (consumer_group, topic, partition, next_offset, stopped_reason, stopped_at)"
+            " VALUES (%s, %s, %s, %s, %s, %s)"
+            " ON CONFLICT (consumer_group, topic, partition) DO UPDATE SET stopped_reason = excluded.stopped_reason,"
+            " stopped_at = coalesce(position.stopped_at, excluded.stopped_at)",
+            [group, *place, NO_POSITION, storable(reason), datetime.now(UTC)],
+        )
+
+
+def go_on(group: str, places: Iterable[Place]) -> None:
+    """Take back the reasons of partitions that stand at the end of the log, with nothing left that could fail."""
+    wanted = list(places)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE messaging_consumer_position AS position SET stopped_reason = NULL, stopped_at = NULL"
+            " FROM unnest(%s::text[], %s::int[]) AS t(topic, partition) WHERE position.consumer_group = %s"
+            " AND position.topic = t.topic AND position.partition = t.partition AND stopped_reason IS NOT NULL",
+            [[topic for topic, _ in wanted], [partition for _, partition in wanted], group],
         )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -54,13 +56,10 @@ class Received:
 def headers_out(envelope: Envelope) -> list[tuple[str, bytes]]:
     """Return the Kafka headers of an event."""
     headers = [
-        ("ce_specversion", b"1.0"),
+        *_headers_of_type(envelope.type),
         ("ce_id", envelope.event_id.encode()),
-        ("ce_source", b"/" + envelope.type.split(".", 1)[0].encode()),
-        ("ce_type", envelope.type.encode()),
         ("ce_subject", envelope.key.encode()),
         ("ce_time", envelope.occurred_at.astimezone(UTC).isoformat().replace("+00:00", "Z").encode()),
-        ("content-type", b"application/json"),
         ("ce_correlationid", envelope.correlation_id.encode()),
     ]
     if envelope.causation_id:
@@ -70,22 +69,27 @@ def headers_out(envelope: Envelope) -> list[tuple[str, bytes]]:
     return headers
 
 
+@cache
+def _headers_of_type(type_name: str) -> tuple[tuple[str, bytes], ...]:
+    return (
+        ("ce_specversion", b"1.0"),
+        ("ce_type", type_name.encode()),
+        ("ce_source", b"/" + type_name.split(".", 1)[0].encode()),
+        ("content-type", b"application/json"),
+    )
+
+
 def received(record: Any, received_at: datetime) -> Received:
     """Read a Kafka record (an object as kafka-python's ConsumerRecord). InvalidRecord says what is wrong with it."""
-    try:
-        headers = {name: (value or b"").decode() for name, value in record.headers}
-        key = (record.key or b"").decode()
-    except UnicodeDecodeError as error:
-        raise InvalidRecord("a header or the key is not UTF-8") from error
+    headers = _headers_in(record.headers)
     missing = [name for name in REQUIRED_HEADERS if not headers.get(name)]
     if missing:
         raise InvalidRecord(f"the CloudEvents headers {', '.join(missing)} are missing")
-    if len(headers["ce_id"]) > MAX_EVENT_ID or "\x00" in headers["ce_id"] + key:
+    if len(headers["ce_id"]) > MAX_EVENT_ID or "\x00" in headers["ce_id"]:
         raise InvalidRecord(f"ce_id is longer than {MAX_EVENT_ID} characters, or has a zero character")
-    if not key:
-        raise InvalidRecord("the record has no key")
     if record.value is None:
         raise InvalidRecord("the record has no value (a tombstone)")
+    key = _key_in(record.key)
     return Received(
         topic=record.topic,
         partition=record.partition,
@@ -93,21 +97,55 @@ def received(record: Any, received_at: datetime) -> Received:
         event_id=headers["ce_id"],
         type=headers["ce_type"],
         key=key,
-        occurred_at=_time(headers.get("ce_time"), record.timestamp),
+        occurred_at=_time(headers.get("ce_time"), record.timestamp, received_at),
         received_at=received_at,
-        correlation_id=headers.get("ce_correlationid") or key,
+        correlation_id=_correlation_id(headers, key),
         headers=headers,
         data=record.value,
     )
 
 
-def _time(text: str | None, timestamp_ms: int) -> datetime:
-    if not text:
-        return datetime.fromtimestamp(max(timestamp_ms, 0) / 1000, UTC)
+def storable(text: str) -> str:
+    """Return the text as PostgreSQL can keep it: without zero characters."""
+    return text.replace("\x00", "\ufffd")
+
+
+def _headers_in(pairs: Iterable[tuple[str, bytes | None]]) -> dict[str, str]:
+    """Return the headers, the first of each name. Those that are not CloudEvents' may hold any bytes."""
+    headers: dict[str, str] = {}
+    for name, value in pairs:
+        try:
+            text = (value or b"").decode()
+        except UnicodeDecodeError as error:
+            if name.startswith("ce_"):
+                raise InvalidRecord(f"the header {name} is not UTF-8") from error
+            text = (value or b"").decode(errors="replace")
+        headers.setdefault(name, text)
+    return headers
+
+
+def _key_in(raw: bytes | None) -> str:
     try:
-        time = datetime.fromisoformat(text)
-    except ValueError as error:
+        key = (raw or b"").decode()
+    except UnicodeDecodeError as error:
+        raise InvalidRecord("the key is not UTF-8") from error
+    if not key or "\x00" in key:
+        raise InvalidRecord("the record has no key, or one with a zero character")
+    return key
+
+
+def _correlation_id(headers: dict[str, str], key: str) -> str:
+    given = headers.get("ce_correlationid", "")
+    return given if 0 < len(given) <= MAX_EVENT_ID and "\x00" not in given else key
+
+
+def _time(text: str | None, timestamp_ms: int, received_at: datetime) -> datetime:
+    try:
+        time = datetime.fromisoformat(text) if text else datetime.fromtimestamp(max(timestamp_ms, 0) / 1000, UTC)
+        if time.tzinfo is not None:
+            return time.astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        if not text:
+            return received_at
         raise InvalidRecord(f"ce_time is not RFC 3339: {text[:40]!r}") from error
-    if time.tzinfo is None:
-        raise InvalidRecord(f"ce_time has no zone: {text[:40]!r}")
-    return time.astimezone(UTC)
+    raise InvalidRecord(f"ce_time has no zone: {(text or '')[:40]!r}")

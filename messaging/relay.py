@@ -18,28 +18,28 @@ from typing import Any
 
 import psycopg2
 from kafka import KafkaProducer
-from kafka.errors import KafkaError, KafkaTimeoutError
+from kafka.errors import KafkaError
 
 from messaging import wake
 from messaging.conf import conf
 from messaging.kafka_clients import idempotent_producer
 from messaging.outbox import Envelope
-from messaging.record import headers_out
+from messaging.sender import Row, Sender, place_of
 from messaging.shards import ShardConnection
 
 logger = logging.getLogger(__name__)
 
 #: Seconds between two looks at who else relays; the same statement keeps the connection from being idle.
 SHARE_SECONDS = 1.0
-#: Longest and shortest wait before a key whose row failed is tried again, in seconds.
-KEY_PAUSE_SECONDS, KEY_PAUSE_CAP_SECONDS = 0.2, 30.0
 #: Pages read in one round to find enough different keys.
 PAGES = 20
 
+#: What fails, and what the round has already, is left out here: many rows of one key must not hide the other keys.
 _PAGE = """
 SELECT id, event_id, topic, key, type, occurred_at, correlation_id, causation_id, extra, data
   FROM messaging_outbox
- WHERE shard = ANY(%s) AND id > %s
+ WHERE shard = ANY(%s) AND id > %s AND topic <> ALL(%s::text[])
+   AND (topic, key) NOT IN (SELECT * FROM unnest(%s::text[], %s::text[]))
  ORDER BY id
  LIMIT %s
 """
@@ -50,13 +50,11 @@ class Relay:
 
     def __init__(self, make_producer: Callable[[], KafkaProducer] = idempotent_producer) -> None:
         self.progress = time.monotonic()
-        self._make_producer = make_producer
-        self._producer: KafkaProducer | None = None
+        self._sender = Sender(make_producer)
         self._shards: ShardConnection | None = None
         self._shared = 0.0
         self._pause = 0.0
         self._stopping = threading.Event()
-        self._failing: dict[tuple[str, str], tuple[float, float]] = {}
         self._ear, self._mouth = os.pipe()
         os.set_blocking(self._ear, False)
         os.set_blocking(self._mouth, False)
@@ -88,27 +86,27 @@ class Relay:
                 self._wait()
             self._pause = 0.0
         except psycopg2.Error as error:
-            self._rest(error)
             self._let_go()
-        except KafkaError as error:
             self._rest(error)
-            self._drop_producer()
+        except KafkaError as error:
+            self._sender.drop()
+            self._rest(error)
         self.progress = time.monotonic()
 
     def _rest(self, error: Exception) -> None:
-        """Wait after an outage, for less time than the connection may be idle."""
-        cap = min(conf().outage_pause_cap_seconds, conf().relay_idle_seconds / 2)
+        """Wait after an outage, so briefly that building a producer and the wait together do not cost the locks."""
+        cap = min(conf().outage_pause_cap_seconds, conf().relay_idle_seconds / 4)
         self._pause = min(max(self._pause * 2, conf().outage_pause_seconds), cap)
         logger.warning("relay: nothing is sent for %.1f s: %r", self._pause, error)
         self._stopping.wait(self._pause * random.uniform(0.5, 1))
 
     def round(self) -> bool:
-        """Send each key's earliest row once and delete what was acknowledged. False when there was nothing to send."""
+        """Send each key's earliest row once and delete what was acknowledged. False when nothing was."""
         shards = self._keep_shards()
         rows = self._pick(shards)
         if not rows:
             return False
-        acknowledged = self._send(rows)
+        acknowledged = self._sender.send(rows, touch=lambda: shards.execute("SELECT 1"))
         if acknowledged:
             shards.execute("DELETE FROM messaging_outbox WHERE id = ANY(%s)", [acknowledged])
         return bool(acknowledged)
@@ -122,82 +120,34 @@ class Relay:
             self._shared = time.monotonic()
         return self._shards
 
-    def _pick(self, shards: ShardConnection) -> list[tuple[int, Envelope]]:
-        """Return the earliest row of each key (every row of a topic that is not ordered), in id order.
-
-        A page full of one key's rows must not hide the other keys: further pages are read until enough are found.
-        """
-        picked: list[tuple[int, Envelope]] = []
-        seen = {key for key, (again_at, _) in self._failing.items() if time.monotonic() < again_at}
-        last, size = 0, conf().relay_batch
+    def _pick(self, shards: ShardConnection) -> list[Row]:
+        """Return the earliest row of each key (every row of a topic that is not ordered), in id order."""
+        picked: list[Row] = []
+        out = set(self._sender.keys.now())
+        topics, last, size = self._sender.topics.now(), 0, conf().relay_batch
         for _ in range(PAGES):
-            page = shards.execute(_PAGE, [shards.owned, last, size])
-            for row in page:
-                place = (row[2], row[3])
-                if place not in seen:
-                    picked.append((row[0], _envelope(row)))
-                    if row[2] not in conf().unordered_topics:
-                        seen.add(place)
+            without = [[topic for topic, _ in out], [key for _, key in out]]
+            page = shards.execute(_PAGE, [shards.owned, last, topics, *without, size])
+            for values in page:
+                row = (values[0], _envelope(values))
+                if place_of(row) not in out:
+                    picked.append(row)
+                    if row[1].topic not in conf().unordered_topics:
+                        out.add(place_of(row))
             if len(page) < size or len(picked) >= size // 2:
                 break
             last = page[-1][0]
         return picked
-
-    def _send(self, rows: list[tuple[int, Envelope]]) -> list[int]:
-        """Produce the rows and wait for their fate; return the ids that were acknowledged."""
-        if self._producer is None:
-            self._producer = self._make_producer()
-        sent = self._produce(self._producer, rows)
-        self._await_acknowledgements(self._producer)
-        failed = [envelope for _, envelope, future in sent if not future.succeeded()]
-        self._note_failures([envelope for _, envelope, _ in sent], failed)
-        return [row_id for row_id, _, future in sent if future.succeeded()]
-
-    def _produce(self, producer: KafkaProducer, rows: list[tuple[int, Envelope]]) -> list[tuple[int, Envelope, Any]]:
-        """Hand the rows to the producer, as many as it takes. KafkaError when it takes none."""
-        sent: list[tuple[int, Envelope, Any]] = []
-        for row_id, envelope in rows:
-            try:
-                sent.append((row_id, envelope, _hand_over(producer, envelope)))
-            except KafkaTimeoutError as error:
-                if not sent:
-                    raise
-                logger.warning("relay: the producer took %s of %s rows: %r", len(sent), len(rows), error)
-                break
-        return sent
-
-    def _await_acknowledgements(self, producer: KafkaProducer) -> None:
-        """Flush, touching the connection every second so that the locks are kept, until the stall bound."""
-        until = time.monotonic() + conf().relay_stall_seconds
-        while True:
-            try:
-                return producer.flush(timeout=SHARE_SECONDS)
-            except KafkaTimeoutError as error:
-                self._keep_shards().execute("SELECT 1")
-                if time.monotonic() >= until:
-                    logger.warning("relay: no acknowledgement for %.0f s: %r", conf().relay_stall_seconds, error)
-                    return None
-
-    def _note_failures(self, sent: list[Envelope], failed: list[Envelope]) -> None:
-        """A failed row's fate is unknown: throw the producer away, and send its key again after a pause that grows."""
-        places = {(envelope.topic, envelope.key) for envelope in failed}
-        for envelope in sent:
-            if (envelope.topic, envelope.key) not in places:
-                self._failing.pop((envelope.topic, envelope.key), None)
-        for place in places:
-            pause = min(self._failing.get(place, (0, KEY_PAUSE_SECONDS / 2))[1] * 2, KEY_PAUSE_CAP_SECONDS)
-            self._failing[place] = (time.monotonic() + pause, pause)
-        if failed:
-            logger.warning("relay: %s rows were not acknowledged and will be sent again", len(failed))
-            self._drop_producer()
 
     def _wait(self) -> None:
         """Sleep until woken, here or by a notification, or until it is time to look without a wake."""
         shards = self._shards
         if shards is None:
             return
-        timeout = min(conf().relay_poll_seconds, SHARE_SECONDS)
-        select.select([shards.raw, self._ear], [], [], timeout)
+        poll = select.poll()
+        poll.register(shards.raw, select.POLLIN)
+        poll.register(self._ear, select.POLLIN)
+        poll.poll(1000 * min(conf().relay_poll_seconds, SHARE_SECONDS))
         shards.raw.poll()
         shards.raw.notifies.clear()
         try:
@@ -216,34 +166,9 @@ class Relay:
         if self._shards is not None:
             self._shards.close()
             self._shards = None
-        self._drop_producer()
-
-    def _drop_producer(self) -> None:
-        producer, self._producer = self._producer, None
-        if producer is not None:
-            abandon(producer)
-
-
-def abandon(producer: KafkaProducer) -> None:
-    """Throw a producer away by force: close() may return before its sender thread has stopped (kafka-python 3.0.12)."""
-    producer._sender.force_close()
-    try:
-        producer.close(timeout=0)
-    except KafkaError as error:
-        logger.info("relay: the abandoned producer said %r", error)
-
-
-def _hand_over(producer: KafkaProducer, envelope: Envelope) -> Any:
-    return producer.send(
-        envelope.topic,
-        key=envelope.key.encode(),
-        value=envelope.data,
-        headers=headers_out(envelope),
-        timestamp_ms=int(envelope.occurred_at.timestamp() * 1000),
-    )
+        self._sender.drop()
 
 
 def _envelope(row: tuple[Any, ...]) -> Envelope:
     _, event_id, topic, key, type_name, occurred_at, correlation_id, causation_id, extra, data = row
     return Envelope(event_id, topic, key, type_name, occurred_at, correlation_id, causation_id, extra, bytes(data))
-

@@ -153,6 +153,7 @@ def _unhandled(works: Sequence[Work], counts: Outcome) -> list[Work]:
                 counts.refused[work.record.type] += 1
             else:
                 counts.applied[work.record.type] += 1
+                known.add(work.record.event_id)  # the log may hold it several times
                 wanted.setdefault(work.record.event_id, []).append(handler)
     return [Work(work.record, wanted[work.record.event_id]) for work in works if work.record.event_id in wanted]
 

@@ -53,5 +53,5 @@ class ShardConnection:
 
     def close(self) -> None:
         """Give up every shard by closing the connection."""
-        self.owned.clear()
+        self.owned = []
         self.raw.close()

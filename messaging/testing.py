@@ -58,10 +58,9 @@ def deliver(*events: Event | Received, group: str | None = None, singly: bool = 
     records = [event if isinstance(event, Received) else record_of(event) for event in events]
     works = [Work(record, _handlers(record, group)) for record in records]
     for part in [[work] for work in works] if singly else [works]:
-        with transaction.atomic(), outbox.gather() as envelopes:
-            letters = attempt_all(part[0], envelopes) if singly else apply(part)
+        with transaction.atomic(), outbox.gather():
+            letters = attempt_all(part[0]) if singly else apply(part)
             deadletters.keep(letters)
-            outbox.insert(envelopes)
 
 
 def _handlers(record: Received, group: str | None) -> list[Handler]:

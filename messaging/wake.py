@@ -9,8 +9,8 @@ from __future__ import annotations
 import logging
 import os
 import threading
-import time
 from collections.abc import Callable
+from typing import Any
 
 import psycopg2
 from django.conf import settings
@@ -22,6 +22,8 @@ from messaging.signals import event_recorded
 CHANNEL = "messaging_outbox"
 #: Shortest time between two notifications of one process, in seconds.
 THROTTLE_SECONDS = 0.005
+#: Wait before a lost connection is opened again, in seconds.
+RECONNECT_SECONDS = 1.0
 
 logger = logging.getLogger(__name__)
 
@@ -53,26 +55,43 @@ class Notifier:
     def __init__(self) -> None:
         self.pid = os.getpid()
         self._wanted = threading.Event()
+        self._closing = threading.Event()
+        self._connection: Any = None
         self._thread = threading.Thread(target=self._run, name="outbox-notifier", daemon=True)
         self._thread.start()
 
     def notify(self) -> None:
         self._wanted.set()
 
+    def close(self) -> None:
+        """End the thread and its connection."""
+        self._closing.set()
+        self._wanted.set()
+        self._thread.join()
+
     def _run(self) -> None:
-        opened = None
-        while True:
+        while not self._closing.is_set():
             self._wanted.wait()
             self._wanted.clear()
             try:
-                opened = opened or own_connection(application_name=f"{settings.SERVICE_NAME}:wake")
-                with opened.cursor() as cursor:
-                    cursor.execute(f"NOTIFY {CHANNEL}")
+                self._send()
+                self._closing.wait(THROTTLE_SECONDS)
             except psycopg2.Error as error:
                 logger.warning("the wake was not sent (the relay polls anyway): %s", error)
-                opened = None
-                time.sleep(1)
-            time.sleep(THROTTLE_SECONDS)
+                self._disconnect()
+                self._closing.wait(RECONNECT_SECONDS)
+        self._disconnect()
+
+    def _send(self) -> None:
+        if self._connection is None:
+            self._connection = own_connection(application_name=f"{settings.SERVICE_NAME}:wake")
+        with self._connection.cursor() as cursor:
+            cursor.execute(f"NOTIFY {CHANNEL}")
+
+    def _disconnect(self) -> None:
+        opened, self._connection = self._connection, None
+        if opened is not None:
+            opened.close()
 
 
 _started: Notifier | None = None
@@ -86,3 +105,12 @@ def _notifier() -> Notifier:
         if _started is None or _started.pid != os.getpid():
             _started = Notifier()
         return _started
+
+
+def close() -> None:
+    """End this process's notifier and its connection, so that a test database can be dropped; a wake starts another."""
+    global _started
+    with _lock:
+        notifier, _started = _started, None
+    if notifier is not None and notifier.pid == os.getpid():
+        notifier.close()

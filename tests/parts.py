@@ -19,6 +19,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 #: Where a part's process leaves its counts for the combined summary.
 REPORT = "TEST_PARTS_REPORT"
+#: pytest's options whose value stands in the next argument: `-k messaging` does not mean the folder of that name.
+WITH_VALUE = frozenset(
+    "-k -m -p -c -o -n -W -r --maxfail --deselect --ignore --ignore-glob --rootdir --confcutdir --basetemp --tb --capture"
+    " --durations --junitxml --junit-xml --log-file --log-level --log-cli-level --import-mode --override-ini".split()
+)
 
 
 @dataclass(frozen=True)
@@ -42,9 +47,18 @@ PARTS = (
 )
 
 
-def paths_in(arguments: list[str]) -> list[str]:
-    """Return those arguments that name files or folders."""
-    return [each for each in arguments if not each.startswith("-") and Path(each.split("::")[0]).exists()]
+def split(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """Return the arguments that name files or folders to test, and the others."""
+    paths: list[str] = []
+    options: list[str] = []
+    for before, each in zip(["", *arguments], arguments, strict=False):
+        is_path = before not in WITH_VALUE and not each.startswith("-") and _is_path(each.split("::")[0])
+        (paths if is_path else options).append(each)
+    return paths, options
+
+
+def _is_path(text: str) -> bool:
+    return Path(text).exists() or text.endswith(".py")  # a file that is not there is pytest's to complain of
 
 
 def parts_of(paths: list[str]) -> dict[Part, list[str]]:

@@ -1,96 +1,109 @@
-"""Fixtures: the sample's topics on the real broker, and its relay and consumer as threads."""
+"""Fixtures: the sample's topics on the real broker, a consumer group for each test, relays and consumers as threads."""
 
 from __future__ import annotations
 
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import itertools
+import os
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
-from django.conf import settings
-from kafka import KafkaConsumer, TopicPartition
+from django.conf import settings as django_settings
+from hypothesis import settings as hypothesis_settings
+from kafka import KafkaConsumer
 
+from messaging import positions, wake
 from messaging.consumer import Consumer
 from messaging.relay import Relay
 from messaging.topics import create_topics
+from tests.messaging.broker import Broker
+from tests.messaging.log import Log, ends_of
+from tests.messaging.producing import Writer, writer
+from tests.messaging.threads import running
+
+#: A slow machine is no failure of a property.
+hypothesis_settings.register_profile("messaging", deadline=None)
+hypothesis_settings.load_profile("messaging")
+
+_numbers = itertools.count(1)
 
 
-@pytest.fixture(scope="session", autouse=True)
-def topics() -> None:
-    create_topics()
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None) -> Iterator[None]:
+    yield
+    wake.close()
 
 
 @pytest.fixture(autouse=True)
-def _fresh_sample() -> Iterator[None]:
+def _fresh_sample() -> None:
     from tests.messaging.sample import handlers
 
     handlers.batches.clear()
     handlers.attempts.clear()
-    yield
 
 
-@contextmanager
-def running(runner: Any) -> Iterator[Any]:
-    """Run a relay or a consumer in a thread for the length of a with block."""
-    failures: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            runner.run()
-        except BaseException as error:
-            failures.append(error)
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    try:
-        yield runner
-    finally:
-        runner.stop()
-        thread.join(20)
-        assert not thread.is_alive(), "the thread did not stop"
-        assert not failures, failures
+@pytest.fixture(scope="session")
+def reader() -> Iterator[KafkaConsumer]:
+    """A consumer without a group, for looking at the shared broker's topics, which exist from here on."""
+    create_topics()
+    consumer = KafkaConsumer(bootstrap_servers=django_settings.MESSAGING["BOOTSTRAP_SERVERS"], group_id=None)
+    yield consumer
+    consumer.close()
 
 
 @pytest.fixture
-def relay() -> Iterator[Relay]:
+def key(request: pytest.FixtureRequest) -> str:
+    """A key that no other test uses."""
+    return f"{request.node.name[:60]}-{next(_numbers)}"
+
+
+@pytest.fixture
+def log(reader: KafkaConsumer) -> Log:
+    """The sample topic's records from now on."""
+    return Log(reader, django_settings.SAMPLE_TOPIC)
+
+
+@pytest.fixture
+def group(reader: KafkaConsumer, settings: Any, db: None) -> str:
+    """A consumer group of this test's own, the service's default one, at the current end of the log."""
+    name = f"sample-{os.getpid()}-{next(_numbers)}"
+    topics = [django_settings.SAMPLE_TOPIC, django_settings.SAMPLE_UNORDERED]
+    settings.MESSAGING = {**settings.MESSAGING, "GROUPS": {name: topics}}
+    ends = {place: offset for topic in topics for place, offset in ends_of(reader, topic).items()}
+    positions.create(name, ends)
+    return name
+
+
+@pytest.fixture(scope="session")
+def write(reader: KafkaConsumer) -> Iterator[Writer]:
+    """Writes to the shared broker's sample topic."""
+    with writer() as writing:
+        yield writing
+
+
+@pytest.fixture
+def relay(reader: KafkaConsumer) -> Iterator[Relay]:
     with running(Relay()) as runner:
         yield runner
 
 
 @pytest.fixture
-def consumer(settings_group: str) -> Iterator[Consumer]:
-    with running(Consumer(settings_group, [settings.SAMPLE_TOPIC])) as runner:
+def consumer(group: str) -> Iterator[Consumer]:
+    with running(consumer_of(group)) as runner:
         yield runner
 
 
-@pytest.fixture
-def settings_group() -> str:
-    return str(settings.SAMPLE_GROUP)
+def consumer_of(group: str) -> Consumer:
+    """Return a consumer of the sample's topics, to be run."""
+    return Consumer(group, [django_settings.SAMPLE_TOPIC, django_settings.SAMPLE_UNORDERED])
 
 
-def eventually(condition: Callable[[], Any], seconds: float = 20.0) -> Any:
-    """Wait until the condition is true and return its value; fail after the bound."""
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        value = condition()
-        if value:
-            return value
-        time.sleep(0.02)
-    raise AssertionError(f"not so within {seconds} s: {condition}")
-
-
-def log_of(topic: str) -> list[Any]:
-    """Return every record of a topic, by partition and offset."""
-    reader = KafkaConsumer(bootstrap_servers=settings.MESSAGING["BOOTSTRAP_SERVERS"], group_id=None, auto_offset_reset="earliest")
-    partitions = [TopicPartition(topic, partition) for partition in sorted(reader.partitions_for_topic(topic))]
-    reader.assign(partitions)
-    reader.seek_to_beginning(*partitions)
-    ends = reader.end_offsets(partitions)
-    records: list[Any] = []
-    while any(reader.position(tp) < ends[tp] for tp in partitions):
-        for batch in reader.poll(timeout_ms=500).values():
-            records += batch
-    reader.close(timeout_ms=1000)
-    return sorted(records, key=lambda record: (record.partition, record.offset))
+@pytest.fixture(scope="session")
+def own_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """A broker that a test may freeze and stop."""
+    directory: Path = tmp_path_factory.mktemp("broker")
+    broker = Broker(directory)
+    broker.start()
+    yield broker
+    broker.kill()

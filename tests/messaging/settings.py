@@ -1,5 +1,9 @@
-"""A small project of its own: the library alone, with events and topics that only these tests know."""
+"""A small project of its own: the library alone, with events and topics that only these tests know.
 
+SAMPLE_… variables let a process that a test starts share its topics, group and database, with other settings.
+"""
+
+import json
 import os
 
 from config.settings.base import service_settings
@@ -10,18 +14,10 @@ _RUN = os.environ.get("SAMPLE_RUN", str(os.getpid()))
 globals().update(service_settings(PRODUCT))
 SERVICE_NAME = "sample"
 ROOT_URLCONF = "tests.messaging.urls"
-INSTALLED_APPS = [
-    "django.contrib.admin",
-    "django.contrib.auth",
-    "django.contrib.contenttypes",
-    "django.contrib.sessions",
-    "django.contrib.messages",
-    "messaging",
-    "tests.messaging.sample",
-]
+INSTALLED_APPS = ["messaging", "tests.messaging.sample"]
 SAMPLE_TOPIC = f"sample.events.{_RUN}"
 SAMPLE_UNORDERED = f"sample.claims.{_RUN}"
-SAMPLE_GROUP = f"sample-{_RUN}"
+SAMPLE_GROUP = os.environ.get("SAMPLE_GROUP", f"sample-{_RUN}")
 MESSAGING = {
     **globals()["MESSAGING"],
     "SERVICE": "sample",
@@ -35,4 +31,6 @@ MESSAGING = {
     "STOPPED_RETRY_SECONDS": 0.3,
     "OUTAGE_PAUSE_SECONDS": 0.1,
     "OUTAGE_PAUSE_CAP_SECONDS": 0.5,
+    **json.loads(os.environ.get("SAMPLE_MESSAGING", "{}")),
 }
+globals()["DATABASES"]["default"]["NAME"] = os.environ.get("SAMPLE_DATABASE", "messaging")

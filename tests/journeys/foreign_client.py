@@ -1,0 +1,162 @@
+"""A Kafka client of another make (librdkafka): it knows CloudEvents and murmur2, and nothing of this project."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    Consumer,
+    ConsumerGroupTopicPartitions,
+    KafkaError,
+    KafkaException,
+    Message,
+    Producer,
+    TopicPartition,
+)
+from confluent_kafka.admin import AdminClient
+
+SECONDS = 15.0
+UNREACHABLE = (KafkaError._TRANSPORT, KafkaError._TIMED_OUT, KafkaError._ALL_BROKERS_DOWN)
+HAS_MEMBER = (KafkaError.NON_EMPTY_GROUP, KafkaError.UNKNOWN_MEMBER_ID, KafkaError.REBALANCE_IN_PROGRESS)
+
+
+@dataclass(frozen=True)
+class Record:
+    """A record as it stands in the log."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: str
+    headers: dict[str, str]
+    value: bytes
+
+    @property
+    def data(self) -> dict[str, Any]:
+        data: dict[str, Any] = json.loads(self.value)
+        return data
+
+    @property
+    def type(self) -> str:
+        """The event's name, without its service and version."""
+        return self.headers["ce_type"].split(".")[1]
+
+    @property
+    def id(self) -> str:
+        return self.headers["ce_id"]
+
+
+class ForeignClient:
+    """Reads and writes our topics."""
+
+    def __init__(self, bootstrap_servers: str) -> None:
+        server = {"bootstrap.servers": bootstrap_servers}
+        self._admin = AdminClient(server)
+        reading = {"group.id": "journeys", "enable.auto.commit": False, "enable.partition.eof": False}
+        self._consumer = Consumer(server | reading)
+        self._producer = Producer(server | {"partitioner": "murmur2_random"})
+
+    def answers(self) -> bool:
+        """Say whether the broker takes requests."""
+        try:
+            return bool(self._admin.list_topics(timeout=1.0).brokers)
+        except KafkaException as error:
+            assert error.args[0].code() in UNREACHABLE, error
+            return False
+
+    def end(self, topic: str, partition: int) -> int:
+        """Return the offset after the partition's last record."""
+        _, high = self._consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=SECONDS)
+        return int(high)
+
+    def ends(self, *topics: str) -> dict[tuple[str, int], int]:
+        """Return the end of every partition of the topics."""
+        known = self._admin.list_topics(timeout=SECONDS).topics
+        return {(topic, number): self.end(topic, number) for topic in topics for number in known[topic].partitions}
+
+    def set_group_offset(self, group: str, topic: str, partition: int, offset: int) -> bool:
+        """Move a group; False while it still has a member."""
+        place = ConsumerGroupTopicPartitions(group, [TopicPartition(topic, partition, offset)])
+        try:
+            [moved] = self._admin.alter_consumer_group_offsets([place])[group].result(timeout=SECONDS).topic_partitions
+        except KafkaException as error:
+            assert error.args[0].code() in HAS_MEMBER, error
+            return False
+        assert moved.error is None or moved.error.code() in HAS_MEMBER, moved.error
+        return moved.error is None
+
+    def delete_before(self, topic: str, partition: int, offset: int) -> None:
+        """Let the log of a partition begin at `offset`, as retention does."""
+        place = TopicPartition(topic, partition, offset)
+        self._admin.delete_records([place])[place].result(timeout=SECONDS)
+
+    def group_offset(self, group: str, topic: str, partition: int) -> int:
+        """Return where Kafka has been told that a group stands."""
+        place = ConsumerGroupTopicPartitions(group, [TopicPartition(topic, partition)])
+        [found] = self._admin.list_consumer_group_offsets([place])[group].result(timeout=SECONDS).topic_partitions
+        return int(found.offset)
+
+    def read(self, topic: str, key: object = None) -> list[Record]:
+        """Return everything that the topic holds now, or what it holds of one key, by partition and offset."""
+        records = sorted(self._records(topic), key=lambda record: (record.partition, record.offset))
+        return [record for record in records if key is None or record.key == str(key)]
+
+    def _records(self, topic: str) -> Iterator[Record]:
+        left = {number: end for (_, number), end in self.ends(topic).items() if end > 0}
+        self._consumer.assign([TopicPartition(topic, number, OFFSET_BEGINNING) for number in left])
+        while left:
+            message = self._consumer.poll(SECONDS)
+            assert message is not None and message.error() is None, f"{topic} can't be read: {message}"
+            yield _record(message)
+            if message.offset() + 1 >= left.get(message.partition(), 0):
+                left.pop(message.partition(), None)
+        self._consumer.unassign()
+
+    def publish(self, topic: str, key: str, value: bytes, headers: Mapping[str, str]) -> None:
+        """Write a record and wait for its acknowledgement."""
+        failures: list[Any] = []
+        self._producer.produce(
+            topic,
+            value,
+            key,
+            headers=list(headers.items()),
+            on_delivery=lambda error, _: failures.append(error) if error else None,
+        )
+        assert self._producer.flush(SECONDS) == 0 and not failures, f"{topic} can't be written: {failures}"
+
+    def publish_again(self, record: Record, times: int) -> None:
+        """Write copies of a record, its id among them."""
+        for _ in range(times):
+            self._producer.produce(record.topic, record.value, record.key, headers=list(record.headers.items()))
+        assert self._producer.flush(SECONDS) == 0
+
+    def publish_event(self, topic: str, kind: str, key: str, data: Mapping[str, Any]) -> str:
+        """Write a well-formed CloudEvent (binary mode) and return its id; `kind` is a type such as x.Happened.v1."""
+        identity = f"foreign-{uuid4()}"
+        headers = {
+            "ce_specversion": "1.0",
+            "ce_id": identity,
+            "ce_source": "/foreign",
+            "ce_type": kind,
+            "ce_subject": key,
+            "ce_time": "2026-01-02T03:04:05Z",
+            "content-type": "application/json",
+        }
+        self.publish(topic, key, json.dumps(data).encode(), headers)
+        return identity
+
+    def close(self) -> None:
+        """Leave the broker."""
+        self._consumer.close()
+
+
+def _record(message: Message) -> Record:
+    headers = {name: bytes(value).decode() for name, value in message.headers() or []}
+    return Record(
+        message.topic(), message.partition(), message.offset(), bytes(message.key()).decode(), headers, message.value()
+    )

@@ -1,0 +1,29 @@
+"""Waiting for what other processes bring about: always for a condition, always with a bound."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+POLL_SECONDS = 0.05
+#: Far more than anything takes on an idle machine, so that a busy one fails no test.
+SECONDS = 60.0
+
+
+def eventually(
+    condition: Callable[[], T], what: str, *, seconds: float = SECONDS, state: Callable[[], Any] | None = None
+) -> T:
+    """Wait until the condition is true and return its value.
+
+    AssertionError after `seconds`, naming `what` and, when given, the state at that time.
+    """
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        if time.monotonic() > deadline:
+            found = f": {state()}" if state else ""
+            raise AssertionError(f"after {seconds:.0f} s still waiting for {what}{found}")
+        time.sleep(POLL_SECONDS)
+    return value

@@ -1,0 +1,68 @@
+"""Places where a process under test stops itself: the library has no switches for this, so a test's process wraps them.
+
+`set_up(name)` before the relay or the consumer runs. Each works once per process.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from typing import Any
+
+from messaging import batch, consumer, positions, sender, shards
+
+
+def set_up(name: str) -> None:
+    """Wrap the function that `name` stands for; KeyError when there is no such failpoint."""
+    FAILPOINTS[name]()
+
+
+def _kill() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _freeze() -> None:
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def _wrap(
+    owner: Any, name: str, *, before: Callable[[], None] | None = None, after: Callable[[], None] | None = None
+) -> None:
+    original = getattr(owner, name)
+
+    def wrapped(*arguments: Any, **named: Any) -> Any:
+        setattr(owner, name, original)
+        if before:
+            before()
+        result = original(*arguments, **named)
+        if after:
+            after()
+        return result
+
+    setattr(owner, name, wrapped)
+
+
+def _kill_before_delete() -> None:
+    original = shards.ShardConnection.execute
+
+    def execute(self: Any, sql: str, parameters: Any = None) -> Any:
+        if sql.startswith("DELETE"):
+            _kill()
+        return original(self, sql, parameters)
+
+    shards.ShardConnection.execute = execute  # type: ignore[method-assign]
+
+
+FAILPOINTS: dict[str, Callable[[], None]] = {
+    # The consumer has done everything in its transaction, which is still open.
+    "kill before commit": lambda: _wrap(positions, "move", after=_kill),
+    # The database has the batch; Kafka's own offset is behind it.
+    "kill after commit": lambda: _wrap(consumer.Consumer, "_done", before=_kill),
+    # The records are acknowledged; the rows are still there.
+    "kill before delete": _kill_before_delete,
+    # The relay has read the rows and believes that it owns their shards.
+    "freeze before send": lambda: _wrap(sender.Sender, "send", before=_freeze),
+    # The consumer has fetched a batch and believes that it owns the partitions.
+    "freeze before handling": lambda: _wrap(batch, "work_of", before=_freeze),
+}

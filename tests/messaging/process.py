@@ -1,0 +1,88 @@
+"""A relay or a consumer in a process of its own, so that it can be frozen and killed.
+
+`python -m tests.messaging.process relay|consumer [failpoint]`; `Process` starts it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import django
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+WAIT_SECONDS = 30
+
+
+class Process:
+    """A child that runs `role` on the test's own database and topics, with `messaging` settings of its own."""
+
+    def __init__(self, role: str, failpoint: str, group: str, messaging: dict[str, Any]) -> None:
+        from django.conf import settings
+        from django.db import connection
+
+        run = settings.SAMPLE_TOPIC.rsplit(".", 1)[1]
+        environment = {
+            **os.environ,
+            "SAMPLE_RUN": run,
+            "SAMPLE_GROUP": group or settings.SAMPLE_GROUP,
+            "SAMPLE_DATABASE": connection.settings_dict["NAME"],
+            "SAMPLE_MESSAGING": json.dumps(messaging),
+        }
+        command = [sys.executable, "-m", "tests.messaging.process", role, failpoint]
+        self._child = subprocess.Popen(command, cwd=ROOT, env=environment)
+
+    def freeze(self) -> None:
+        self._child.send_signal(signal.SIGSTOP)
+
+    def wake(self) -> None:
+        self._child.send_signal(signal.SIGCONT)
+
+    def is_frozen(self) -> bool:
+        return Path(f"/proc/{self._child.pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "T"
+
+    def wait_killed(self) -> None:
+        """Wait for the child to die of SIGKILL; anything else fails the test."""
+        assert self._child.wait(WAIT_SECONDS) == -signal.SIGKILL
+
+    def kill(self) -> None:
+        self._child.kill()
+        self._child.wait(WAIT_SECONDS)
+
+
+@contextmanager
+def process(role: str, failpoint: str = "", *, group: str = "", **messaging: Any) -> Iterator[Process]:
+    """Run a Process for the length of a with block."""
+    child = Process(role, failpoint, group, messaging)
+    try:
+        yield child
+    finally:
+        child.kill()
+
+
+def main(role: str, failpoint: str) -> None:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.messaging.settings")
+    django.setup()
+    from django.conf import settings
+
+    from messaging.consumer import Consumer
+    from messaging.relay import Relay
+    from tests.messaging import failpoints
+
+    if failpoint:
+        failpoints.set_up(failpoint)
+    if role == "relay":
+        Relay().run()
+    else:
+        Consumer(settings.SAMPLE_GROUP, [settings.SAMPLE_TOPIC, settings.SAMPLE_UNORDERED]).run()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

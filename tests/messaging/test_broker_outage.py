@@ -1,0 +1,120 @@
+"""Relay and consumer over an outage of the broker: they go on by themselves within seconds, in order, without leaks."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.conf import settings as django_settings
+from kafka import KafkaConsumer
+
+from messaging.consumer import Consumer
+from messaging.kafka_clients import abandon, idempotent_producer
+from messaging.relay import Relay
+from messaging.topics import create_topics
+from tests.messaging.broker import Broker
+from tests.messaging.log import Log
+from tests.messaging.rows import publish_notes, waiting
+from tests.messaging.test_consumer import applied, is_applied
+from tests.messaging.threads import running
+from tests.messaging.waiting import eventually
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def broker(own_broker: Broker, settings: Any, key: str) -> Broker:
+    """The broker that everything in the test talks to, with a relay that loses patience soon."""
+    settings.MESSAGING = {
+        **settings.MESSAGING,
+        "BOOTSTRAP_SERVERS": [own_broker.address],
+        "RELAY_STALL_SECONDS": 2,
+        "GROUPS": {key: [django_settings.SAMPLE_TOPIC]},
+    }
+    create_topics()
+    return own_broker
+
+
+@pytest.fixture
+def own_log(broker: Broker) -> Iterator[Log]:
+    consumer = KafkaConsumer(bootstrap_servers=broker.address, group_id=None)
+    yield Log(consumer, django_settings.SAMPLE_TOPIC)
+    consumer.close()
+
+
+def threads() -> list[str]:
+    return [thread.name for thread in threading.enumerate()]
+
+
+def test_an_event_of_unknown_fate_stays_first_of_its_key_over_a_frozen_broker(broker, own_log, key):
+    with running(Relay()) as relay:
+        publish_notes((f"{key}-warm", 0))
+        eventually(lambda: waiting() == [])
+        before = threads()
+        broker.freeze()
+        publish_notes((key, 1))
+        eventually(lambda: relay._sender._producer is None, 10)
+        publish_notes((key, 2), (key, 3), (f"{key}-other", 1))
+        time.sleep(5)
+        assert waiting() == [(key, 1), (key, 2), (key, 3), (f"{key}-other", 1)]
+
+        broker.wake()
+        began = time.monotonic()
+        eventually(lambda: waiting() == [], 15)
+
+        assert time.monotonic() - began < 10
+        assert sorted(threads()) == sorted(before)
+    assert own_log.first_numbers(key) == [1, 2, 3]
+    assert own_log.first_numbers(f"{key}-other") == [1]
+
+
+def test_an_abandoned_producer_leaves_no_thread_even_while_the_broker_is_frozen(broker):
+    before = threads()
+    producer = idempotent_producer()
+    producer.partitions_for(django_settings.SAMPLE_TOPIC)
+    broker.freeze()
+    try:
+        future = producer.send(django_settings.SAMPLE_TOPIC, key=b"abandoned", value=b"{}")
+        time.sleep(0.5)
+        abandon(producer)
+    finally:
+        broker.wake()
+
+    assert future.failed()
+    assert threads() == before
+
+
+def test_events_published_while_the_broker_is_down_arrive_after_it_is_up(broker, own_log, key):
+    with running(Relay()), running(Consumer(key, [django_settings.SAMPLE_TOPIC])):
+        publish_notes(*[(key, number) for number in range(5)])
+        eventually(lambda: is_applied(key, 5))
+        before = threads()
+        broker.stop()
+        for number in range(5, 10):
+            publish_notes((key, number))
+        time.sleep(4)
+        assert len(waiting()) == 5
+
+        broker.start()
+        began = time.monotonic()
+        eventually(lambda: is_applied(key, 10), 30)
+
+        assert time.monotonic() - began < 20
+        eventually(lambda: sorted(threads()) == sorted(before))
+    assert applied(key) == applied(key, "batch") == list(range(10))
+    assert own_log.first_numbers(key) == list(range(10))
+
+
+def test_a_consumer_started_while_the_broker_is_down_joins_when_it_is_up_and_leaks_nothing(broker, key):
+    broker.stop()
+    before = threads()
+    with running(Consumer(key, [django_settings.SAMPLE_TOPIC])):
+        time.sleep(8)
+        assert len(threads()) <= len(before) + 2
+        broker.start()
+        with running(Relay()):
+            publish_notes((key, 1))
+            eventually(lambda: is_applied(key, 1), 30)
