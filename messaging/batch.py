@@ -12,7 +12,8 @@ from django.db import transaction
 from messaging import deadletters, inbox, outbox, positions
 from messaging.conf import conf
 from messaging.context import Delivery, in_hand
-from messaging.event import decode
+from messaging.errors import InvalidRecord
+from messaging.event import decode, spec_of
 from messaging.positions import Fetched
 from messaging.record import Received, received
 from messaging.registry import Handler, handlers_of
@@ -32,7 +33,7 @@ Letter = tuple[Received, Handler, str, str]
 
 def work_of(record: Any, group: str, received_at: datetime) -> Work | None:
     """Read a Kafka record; None when no handler of the group wants its type. InvalidRecord says what is wrong."""
-    handlers = handlers_of(_type_of(record), group, default_group())
+    handlers = handlers_of(_type_of(record), record.topic, group, default_group())
     return Work(received(record, received_at), handlers) if handlers else None
 
 
@@ -81,8 +82,15 @@ def apply(works: Iterable[Work]) -> list[Letter]:
 
 
 def deliver(record: Received, attempt: int = 1) -> Delivery:
-    """Decode a record into what a handler takes. InvalidRecord when it does not fit the event's schema."""
-    return Delivery(decode(record.type, record.data), record.context(attempt))
+    """Decode a record into what a handler takes.
+
+    InvalidRecord when it does not fit the event's schema, or is keyed by something else than the event's key.
+    """
+    event = decode(record.type, record.data)
+    key = str(getattr(event, spec_of(type(event)).key))
+    if key.lower() != record.key.lower():
+        raise InvalidRecord(f"{record.type} is about {key}, and its record is keyed by {record.key[:80]}")
+    return Delivery(event, record.context(attempt))
 
 
 def run(handler: Handler, deliveries: Sequence[Delivery], records: dict[str, Received]) -> list[Letter]:

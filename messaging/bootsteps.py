@@ -11,6 +11,7 @@ import gc
 import logging
 import os
 import threading
+import time
 from typing import Any
 
 import click
@@ -23,6 +24,8 @@ logger = logging.getLogger(__name__)
 
 JOIN_SECONDS = 15.0
 EXIT_THREAD_DIED = 70
+#: Seconds without progress, more than the longest batch may take (max_poll_interval_ms), after which a thread hangs.
+SILENT_SECONDS = 120
 
 
 def install(app: Celery) -> None:
@@ -57,6 +60,21 @@ class ThreadStep(bootsteps.StartStopStep):
         self.runner = self.make_runner()
         self.thread = threading.Thread(target=self._run, name=self.title, daemon=True)
         self.thread.start()
+        threading.Thread(target=self._watch, name=f"{self.title}-watch", daemon=True).start()
+
+    def _watch(self) -> None:
+        """End the worker when its thread makes no progress: a client's call may hang beyond its own timeout.
+
+        Ticks of this thread are counted, not the clock: after a freeze of the whole process none are missing.
+        """
+        seen, silent = 0.0, 0
+        while self.thread is not None and self.thread.is_alive():
+            time.sleep(1)
+            silent = silent + 1 if self.runner.progress == seen else 0
+            seen = self.runner.progress
+            if silent > SILENT_SECONDS:
+                logger.critical("the %s made no progress for %s s: the worker ends", self.title, silent)
+                os._exit(EXIT_THREAD_DIED)
 
     def _run(self) -> None:
         try:

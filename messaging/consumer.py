@@ -20,7 +20,7 @@ from messaging.batch import handle_batch
 from messaging.conf import conf
 from messaging.errors import PartitionStopped
 from messaging.failures import Kind, kind_of
-from messaging.kafka_clients import CLOSE_MS, group_consumer
+from messaging.kafka_clients import CLOSE_MS, group_consumer, keep_joining
 from messaging.positions import Fetched
 from messaging.single import handle_one, split
 
@@ -109,6 +109,7 @@ class Consumer:
 
     def _poll(self) -> list[Fetched]:
         """Return what was fetched of partitions that are in step; anything else is fetched again later."""
+        keep_joining(self.client)
         try:
             polled = self.client.poll(timeout_ms=conf().poll_ms)
         except NoOffsetForPartitionError:
@@ -197,6 +198,7 @@ class Consumer:
             try:
                 self.assignment.take_notes()
                 self.client.pause(*self.client.assignment())
+                keep_joining(self.client)
                 self.client.poll(timeout_ms=int(max(50, min(500, 1000 * (until - time.monotonic())))))
             except (KafkaError, KeyError) as error:
                 logger.info("%s: while resting: %r", self.group, error)

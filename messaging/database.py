@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import psycopg2
+from django.conf import settings
 from django.db import connection
 
 
-def own_connection(*, application_name: str, **settings: str) -> Any:
+def own_connection(*, application_name: str, **session: str) -> Any:
     """Open a psycopg2 connection to the service's database, in autocommit.
 
-    `settings` are PostgreSQL's run-time parameters for this session. psycopg2.OperationalError when it is unreachable.
+    `session` are PostgreSQL's run-time parameters for this session. psycopg2.OperationalError when it is unreachable.
     """
     parameters = {
         name: value
@@ -19,7 +20,26 @@ def own_connection(*, application_name: str, **settings: str) -> Any:
         if name not in ("cursor_factory", "client_encoding", "options")
     }
     parameters["application_name"] = application_name
-    parameters["options"] = " ".join(f"-c {name}={value}" for name, value in settings.items())
+    parameters["options"] = " ".join(f"-c {name}={value}" for name, value in session.items())
     opened = psycopg2.connect(**parameters)
     opened.autocommit = True
     return opened
+
+
+def takes_writes() -> bool:
+    """Tell whether a trivial write on a fresh connection is committed within two seconds.
+
+    That is what tells a database that stands still from a statement that is slow by itself.
+    """
+    try:
+        opened = own_connection(application_name=f"{settings.SERVICE_NAME}:probe", statement_timeout="2s")
+    except psycopg2.Error:
+        return False
+    try:
+        with opened.cursor() as cursor:
+            cursor.execute("SELECT pg_logical_emit_message(true, 'probe', '')")
+        return True
+    except psycopg2.Error:
+        return False
+    finally:
+        opened.close()

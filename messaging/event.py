@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, TypeVar
 
 import msgspec
+from msgspec.inspect import type_info
 
 from messaging.errors import InvalidRecord
 
@@ -28,6 +30,7 @@ class EventSpec:
     topic: str
     key: str
     decoder: msgspec.json.Decoder[Event]
+    has_decimals: bool
 
     @property
     def source(self) -> str:
@@ -38,11 +41,26 @@ class EventSpec:
         return self.cls.__name__
 
     def decode(self, data: bytes) -> Event:
-        """Read the JSON `data`; InvalidRecord when it does not fit the schema."""
+        """Read the JSON `data`; InvalidRecord when it does not fit the schema, or can't be stored or counted with."""
+        if b"\\u0000" in data:
+            raise InvalidRecord(f"{self.type}: a text has a zero character, which PostgreSQL can't keep")
         try:
-            return self.decoder.decode(data)
-        except msgspec.DecodeError as error:
+            data.decode()
+            event = self.decoder.decode(data)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise InvalidRecord(f"{self.type}: {error}") from error
+        if self.has_decimals and not all(number.is_finite() for number in _decimals(event)):
+            raise InvalidRecord(f"{self.type}: an amount is not a finite number")
+        return event
+
+
+def _decimals(struct: msgspec.Struct) -> Iterator[Decimal]:
+    for name in struct.__struct_fields__:
+        value = getattr(struct, name)
+        if isinstance(value, Decimal):
+            yield value
+        elif isinstance(value, tuple):
+            yield from (number for each in value if isinstance(each, msgspec.Struct) for number in _decimals(each))
 
 
 _SPECS: dict[type[Event], EventSpec] = {}
@@ -64,7 +82,7 @@ def event(type_name: str, *, topic: str, key: str) -> Callable[[type[E]], type[E
             raise ValueError(f"the event type {type_name} is declared twice")
         if key not in cls.__struct_fields__:
             raise ValueError(f"{cls.__name__} has no field {key!r} to be keyed by")
-        spec = EventSpec(cls, type_name, topic, key, msgspec.json.Decoder(cls))
+        spec = EventSpec(cls, type_name, topic, key, msgspec.json.Decoder(cls), "DecimalType" in repr(type_info(cls)))
         _SPECS[cls] = _TYPES[type_name] = spec
         return cls
 

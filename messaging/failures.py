@@ -26,12 +26,15 @@ class Kind(Enum):
     BUG = "bug"
 
 
+#: A slow statement, or a database that stands still: messaging.database.takes_writes() tells which.
+STATEMENT_TIMEOUT = "57014"
+
 #: Two transactions in each other's way, or a wait that grew too long: the same work may succeed at once.
 TRANSIENT_STATES = {
     "40001": "serialization failure",
     "40P01": "deadlock",
     "55P03": "lock timeout",
-    "57014": "statement timeout",
+    STATEMENT_TIMEOUT: "statement timeout",
 }
 
 #: The database is not able to work: class 08 (connection), 53 (resources), 57P (shutdown), 58 (system).

@@ -18,6 +18,8 @@ logger = logging.getLogger(__name__)
 CLOSE_MS = 5000
 #: Longest wait for a first answer of the brokers, in milliseconds; the relay's locks live through it.
 BOOTSTRAP_MS = 3000
+#: The same for commands and tasks, which nobody's locks wait for.
+ASK_BOOTSTRAP_MS = 10_000
 #: Longest wait for an abandoned producer's thread, in seconds.
 ABANDON_SECONDS = 2.0
 
@@ -46,11 +48,27 @@ def group_consumer(group: str) -> KafkaConsumer:
     )
 
 
+def keep_joining(consumer: KafkaConsumer) -> None:
+    """Call before each poll of a group consumer: a join under way must stay wanted until poll() takes its result.
+
+    When metadata asked for it (a topic or a partition is new) and it ends between two polls, kafka-python 3.0.12 takes
+    the member for joined, drops its assignment and never sends a heartbeat again: 7 of 200 starts ended so.
+    """
+    coordinator = consumer._coordinator
+    if coordinator.rejoining and not coordinator.rejoin_needed:
+        coordinator.request_rejoin()
+
+
 @contextmanager
 def reader() -> Iterator[KafkaConsumer]:
-    """Yield a consumer without a group, for asking and for reading an assignment of one's own."""
-    consumer = KafkaConsumer(
+    """Yield a consumer without a group, for asking and for reading an assignment of one's own.
+
+    KafkaError when no broker answers.
+    """
+    consumer = _built(
+        KafkaConsumer,
         bootstrap_servers=conf().bootstrap_servers,
+        bootstrap_timeout_ms=ASK_BOOTSTRAP_MS,
         group_id=None,
         enable_auto_commit=False,
         auto_offset_reset="none",
@@ -110,8 +128,8 @@ def abandon(producer: KafkaProducer) -> None:
 
 @contextmanager
 def admin() -> Iterator[Any]:
-    """Yield an admin client."""
-    client = KafkaAdminClient(bootstrap_servers=conf().bootstrap_servers)
+    """Yield an admin client. KafkaError when no broker answers."""
+    client = _built(KafkaAdminClient, bootstrap_servers=conf().bootstrap_servers, bootstrap_timeout_ms=ASK_BOOTSTRAP_MS)
     try:
         yield client
     finally:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from django.db import connection
-from kafka import TopicPartition
+from kafka import KafkaConsumer, TopicPartition
+from kafka.errors import UnknownTopicOrPartitionError
 
 from messaging.kafka_clients import reader
 
@@ -16,12 +17,15 @@ def end_offsets(topics: Iterable[str]) -> dict[tuple[str, int], int]:
     KafkaError when the broker can't be reached, or a topic does not exist.
     """
     with reader() as consumer:
-        partitions = [
-            TopicPartition(topic, partition)
-            for topic in topics
-            for partition in sorted(consumer.partitions_for_topic(topic) or ())
-        ]
+        partitions = [tp for topic in topics for tp in _partitions(consumer, topic)]
         return {(tp.topic, tp.partition): offset for tp, offset in consumer.end_offsets(partitions).items()}
+
+
+def _partitions(consumer: KafkaConsumer, topic: str) -> list[TopicPartition]:
+    found = consumer.partitions_for_topic(topic)
+    if not found:
+        raise UnknownTopicOrPartitionError(f"the broker knows no partition of {topic} now")
+    return [TopicPartition(topic, partition) for partition in sorted(found)]
 
 
 def positions_passed(group: str, offsets: Mapping[tuple[str, int], int]) -> bool:

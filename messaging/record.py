@@ -85,8 +85,8 @@ def received(record: Any, received_at: datetime) -> Received:
     missing = [name for name in REQUIRED_HEADERS if not headers.get(name)]
     if missing:
         raise InvalidRecord(f"the CloudEvents headers {', '.join(missing)} are missing")
-    if len(headers["ce_id"]) > MAX_EVENT_ID or "\x00" in headers["ce_id"]:
-        raise InvalidRecord(f"ce_id is longer than {MAX_EVENT_ID} characters, or has a zero character")
+    if len(headers["ce_id"]) > MAX_EVENT_ID or any("\x00" in headers[name] for name in REQUIRED_HEADERS):
+        raise InvalidRecord(f"ce_id is longer than {MAX_EVENT_ID} characters, or a header has a zero character")
     if record.value is None:
         raise InvalidRecord("the record has no value (a tombstone)")
     key = _key_in(record.key)
@@ -111,7 +111,10 @@ def storable(text: str) -> str:
 
 
 def _headers_in(pairs: Iterable[tuple[str, bytes | None]]) -> dict[str, str]:
-    """Return the headers, the first of each name. Those that are not CloudEvents' may hold any bytes."""
+    """Return the headers, the first of each name. Those that are not CloudEvents' may hold any bytes.
+
+    An optional one of CloudEvents' with a zero character counts as missing: PostgreSQL could not keep it.
+    """
     headers: dict[str, str] = {}
     for name, value in pairs:
         try:
@@ -120,7 +123,10 @@ def _headers_in(pairs: Iterable[tuple[str, bytes | None]]) -> dict[str, str]:
             if name.startswith("ce_"):
                 raise InvalidRecord(f"the header {name} is not UTF-8") from error
             text = (value or b"").decode(errors="replace")
-        headers.setdefault(name, text)
+        if name in REQUIRED_HEADERS:
+            headers.setdefault(name, text)
+        elif not (name.startswith("ce_") and "\x00" in text):
+            headers.setdefault(name, storable(text))
     return headers
 
 

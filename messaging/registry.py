@@ -98,10 +98,13 @@ def all_handlers() -> list[Handler]:
     return list(_HANDLERS.values())
 
 
-def handlers_of(type_name: str, group: str, default_group: str) -> list[Handler]:
-    """Return the handlers in `group` for a type, or for an older version of it."""
+def handlers_of(type_name: str, topic: str, group: str, default_group: str) -> list[Handler]:
+    """Return the handlers in `group` for a type, or for an older version of it, that stands on its own topic.
+
+    An event on a topic that is not its own is nobody's: who may write one topic does not speak for every service.
+    """
     found = _BY_TYPE.get(current_type(type_name), ())
-    return [handler for handler in found if (handler.group or default_group) == group]
+    return [handler for handler in found if topic in handler.topics and (handler.group or default_group) == group]
 
 
 def handler_named(name: str) -> Handler:

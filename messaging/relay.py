@@ -31,6 +31,9 @@ logger = logging.getLogger(__name__)
 
 #: Seconds between two looks at who else relays; the same statement keeps the connection from being idle.
 SHARE_SECONDS = 1.0
+#: Shortest time between the beginnings of two small rounds: what gathers meanwhile goes in one, and everything behind
+#: the broker works in larger batches. The first row after a rest never waits.
+GATHER_SECONDS = 0.02
 #: Pages read in one round to find enough different keys.
 PAGES = 20
 
@@ -54,6 +57,7 @@ class Relay:
         self._shards: ShardConnection | None = None
         self._shared = 0.0
         self._pause = 0.0
+        self._not_before = 0.0
         self._stopping = threading.Event()
         self._ear, self._mouth = os.pipe()
         os.set_blocking(self._ear, False)
@@ -102,14 +106,22 @@ class Relay:
 
     def round(self) -> bool:
         """Send each key's earliest row once and delete what was acknowledged. False when nothing was."""
+        self._stopping.wait(max(0.0, self._not_before - time.monotonic()))
+        began = time.monotonic()
         shards = self._keep_shards()
         rows = self._pick(shards)
         if not rows:
             return False
-        acknowledged = self._sender.send(rows, touch=lambda: shards.execute("SELECT 1"))
+        acknowledged = self._sender.send(rows, touch=self._touch)
         if acknowledged:
             shards.execute("DELETE FROM messaging_outbox WHERE id = ANY(%s)", [acknowledged])
+        self._not_before = began + GATHER_SECONDS if len(rows) < conf().relay_batch // 2 else 0.0
         return bool(acknowledged)
+
+    def _touch(self) -> None:
+        """Keep the connection from being idle, and the locks with it, while acknowledgements are awaited."""
+        self._keep_shards().execute("SELECT 1")
+        self.progress = time.monotonic()
 
     def _keep_shards(self) -> ShardConnection:
         if self._shards is None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -44,35 +45,33 @@ class Outcome:
 def run(plan: Plan, consumer: KafkaConsumer, *, execute: bool, progress: Callable[[int], Any]) -> Outcome:
     """Read the plan's range with `consumer`'s own assignment; apply what was never applied, or only count.
 
-    `progress` is told how many offsets were passed. ReplayRefused when the topic is being replayed already.
+    The caller holds `alone()`. `progress` is told how many offsets were passed. PartitionStopped when a handler fails
+    that has no failure answer: what came before is applied, and stays so.
     """
     outcome = Outcome()
-    with _alone(plan.request.topic):
-        for records, passed in read(plan, consumer):
-            works = [work for record in records if (work := _selected(record, plan, outcome))]
-            if works:
-                _take(works, plan, outcome, execute=execute)
-            progress(passed)
+    for records, passed in read(plan, consumer):
+        works = [work for record in records if (work := _selected(record, plan, outcome))]
+        if works:
+            _take(works, plan, outcome, execute=execute)
+        progress(passed)
     return outcome
 
 
-class _alone:
-    """Holds the topic's replay lock for a with block."""
+@contextmanager
+def alone(topic: str) -> Iterator[None]:
+    """Hold the topic's replay lock for a with block. ReplayRefused when the topic is being replayed already."""
+    if not _call("SELECT pg_try_advisory_lock(%s, hashtext(%s))", topic):
+        raise ReplayRefused(f"{topic} is being replayed already; wait until that replay has ended", Exit.BUSY)
+    try:
+        yield
+    finally:
+        _call("SELECT pg_advisory_unlock(%s, hashtext(%s))", topic)
 
-    def __init__(self, topic: str) -> None:
-        self.topic = topic
 
-    def __enter__(self) -> None:
-        if not self._call("SELECT pg_try_advisory_lock(%s, hashtext(%s))"):
-            raise ReplayRefused(f"{self.topic} is being replayed already; wait until that replay has ended", Exit.BUSY)
-
-    def __exit__(self, *_: object) -> None:
-        self._call("SELECT pg_advisory_unlock(%s, hashtext(%s))")
-
-    def _call(self, sql: str) -> bool:
-        with connection.cursor() as cursor:
-            cursor.execute(sql, [LOCK_SPACE, self.topic])
-            return bool(cursor.fetchone()[0])
+def _call(sql: str, topic: str) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [LOCK_SPACE, topic])
+        return bool(cursor.fetchone()[0])
 
 
 def read(plan: Plan, consumer: KafkaConsumer) -> Iterator[tuple[list[Any], int]]:

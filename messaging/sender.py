@@ -147,7 +147,6 @@ class Sender:
                 key=envelope.key.encode(),
                 value=envelope.data,
                 headers=headers_out(envelope),
-                timestamp_ms=int(envelope.occurred_at.timestamp() * 1000),
             )
         except Exception as error:
             logger.error("relay: %s %s can't be sent; its key waits: %r", envelope.type, envelope.event_id, error)

@@ -19,8 +19,9 @@ from messaging import deadletters, inbox, outbox, positions
 from messaging.batch import Letter, Work, deliver, run, work_of
 from messaging.conf import conf
 from messaging.context import in_hand
+from messaging.database import takes_writes
 from messaging.errors import ConnectionLost, DeadLetter, PartitionStopped
-from messaging.failures import Kind, fingerprint, kind_of
+from messaging.failures import STATEMENT_TIMEOUT, Kind, fingerprint, kind_of, sqlstate
 from messaging.positions import Fetched
 from messaging.record import Received
 from messaging.registry import Handler
@@ -118,6 +119,8 @@ def _raise_outage(error: Exception, handler: Handler) -> None:
         raise error
     if connection.needs_rollback or not connection.is_usable():
         raise ConnectionLost(f"the database connection was lost in {handler.name}") from error
+    if sqlstate(error) == STATEMENT_TIMEOUT and not takes_writes():
+        raise ConnectionLost("not even a trivial write gets through: the database stands still") from error
 
 
 def _exhaust(handler: Handler, record: Received, attempts: int, error: Exception) -> list[Letter]:

@@ -64,7 +64,7 @@ def deliver(*events: Event | Received, group: str | None = None, singly: bool = 
 
 
 def _handlers(record: Received, group: str | None) -> list[Handler]:
-    return handlers_of(record.type, group or default_group(), default_group())
+    return handlers_of(record.type, record.topic, group or default_group(), default_group())
 
 
 def published(kind: type[E] | None = None) -> Sequence[E]:

@@ -11,6 +11,8 @@ from messaging.conf import conf
 from messaging.kafka_clients import admin
 
 DAY_MS = 24 * 60 * 60 * 1000
+#: Bytes that a record may have beyond its event.
+ROOM_FOR_HEADERS = 100_000
 
 
 def create_topics() -> list[str]:
@@ -42,6 +44,11 @@ def _create(client: Any, names: list[str]) -> None:
 
 
 def _configs(topic: dict[str, Any]) -> dict[str, str]:
+    """An acknowledged record stands on all replicas but one; what publish() takes, the broker takes too."""
+    configs = {
+        "min.insync.replicas": str(max(1, conf().replication_factor - 1)),
+        "max.message.bytes": str(conf().max_event_bytes + ROOM_FOR_HEADERS),
+    }
     if topic.get("compacted"):
-        return {"cleanup.policy": "compact", "segment.ms": str(DAY_MS)}
-    return {"cleanup.policy": "delete", "retention.ms": str(conf().retention_days * DAY_MS)}
+        return configs | {"cleanup.policy": "compact", "segment.ms": str(DAY_MS)}
+    return configs | {"cleanup.policy": "delete", "retention.ms": str(conf().retention_days * DAY_MS)}

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import psycopg2
 import pytest
 from django.db import DataError, IntegrityError, InterfaceError, InternalError, OperationalError
 from kafka.errors import KafkaTimeoutError
 
+from messaging import database
 from messaging.errors import ConnectionLost, PositionMoved, TransientError
 from messaging.failures import Kind, fingerprint, kind_of
 
@@ -74,3 +76,14 @@ def print_of(message: str) -> str:
     with pytest.raises(ValueError, match=message) as caught:
         fails()
     return fingerprint(caught.value)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_trivial_write_tells_a_database_that_works_from_one_that_is_gone(monkeypatch):
+    assert database.takes_writes()
+    monkeypatch.setattr(database, "own_connection", _no_connection)
+    assert not database.takes_writes()
+
+
+def _no_connection(**_):
+    raise psycopg2.OperationalError("gone")

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 import pytest
 from django.conf import settings as django_settings
 from kafka import KafkaConsumer, TopicPartition
+from kafka.errors import UnknownTopicOrPartitionError
 from kafka.structs import OffsetAndMetadata
 
-from messaging import positions
+from messaging import end_offsets, positions
 from messaging.assignment import reason_to_stop
 from messaging.models import ConsumerPosition
 from tests.messaging.conftest import consumer_of
@@ -162,3 +163,8 @@ def test_the_rule_of_where_a_partition_may_go_on(at, offset, committed, begin, e
     found = reason_to_stop(at, offset, committed, begin, end)
 
     assert found is None if reason is None else reason in found
+
+
+def test_the_end_of_a_topic_that_the_broker_does_not_know_is_an_error_not_an_empty_answer():
+    with pytest.raises(UnknownTopicOrPartitionError, match="no.such.topic"):
+        end_offsets(["no.such.topic"])

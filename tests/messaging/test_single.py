@@ -120,7 +120,7 @@ def broken() -> None:
 @pytest.mark.parametrize("value", [b"", b"not JSON", b"[]", b'{"key": "a"}', b'{"key": "a", "number": "one"}'])
 def test_an_event_that_does_not_fit_its_schema_stops_the_partition(group, value):
     record = note("a", 1)
-    bad = Record(key=record.key, headers=record.headers, value=value)
+    bad = Record(key=record.key, headers=record.headers, value=value, topic=record.topic)
 
     with pytest.raises(PartitionStopped, match="can't be read"):
         singly(group, bad)
@@ -254,3 +254,17 @@ def test_a_batch_is_cut_into_pieces_whose_positions_join_up(group):
     handle_one(group, second)
     place = (django_settings.SAMPLE_TOPIC, 0)
     assert stored_positions.read(group, [place]) == {place: batch.end + 4}
+
+
+@pytest.mark.parametrize("stands_still", [True, False])
+def test_a_statement_timeout_counts_only_while_the_database_takes_writes(group, monkeypatch, stands_still):
+    monkeypatch.setattr("messaging.single.takes_writes", lambda: not stands_still)
+    event = note("a", 1, "statement timeout", event_id="e")
+
+    if stands_still:
+        with pytest.raises(ConnectionLost, match="stands still"):
+            singly(group, event)
+        assert not InboxRow.objects.exists()
+    else:
+        singly(group, event)
+        assert state_of("e") == ("exhausted", 3)

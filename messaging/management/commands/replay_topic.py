@@ -13,7 +13,7 @@ from kafka.errors import KafkaError
 from tqdm import tqdm
 
 from messaging import replay
-from messaging.errors import ReplayRefused
+from messaging.errors import PartitionStopped, ReplayRefused
 from messaging.kafka_clients import reader
 from messaging.models import ReplayRun
 from messaging.registry import all_handlers
@@ -55,6 +55,11 @@ class Command(BaseCommand):
             self.replay(request_of(options), execute=options["execute"], reason=options["reason"].strip())
         except ReplayRefused as refusal:
             raise CommandError(str(refusal), returncode=refusal.exit_code) from refusal
+        except PartitionStopped as error:
+            raise CommandError(
+                f"{error}. What came before was applied. Run the same again when the cause is gone.",
+                returncode=Exit.INCOMPLETE,
+            ) from error
         except KafkaError as error:
             raise CommandError(
                 f"Kafka did not answer: {error!r}. Nothing further was applied; run it again."
@@ -64,7 +69,7 @@ class Command(BaseCommand):
         """Plan, run, and print the table. ReplayRefused when the request can't be run as asked."""
         if execute and not reason:
             raise ReplayRefused("--execute needs --reason TEXT: it is kept with what was done", Exit.NO_REASON)
-        with reader() as consumer:
+        with reader() as consumer, replay.alone(request.topic):
             plan = plan_of(request, consumer)
             self.show_plan(plan)
             run = self._begin(plan, reason) if execute else None

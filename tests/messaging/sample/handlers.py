@@ -69,4 +69,10 @@ def cut_the_connection() -> None:
         cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
 
 
+def _statement_timeout(event: NoteAdded, context: Context) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL statement_timeout = '20ms'; SELECT pg_sleep(1)")
+
+
+behaviours["statement timeout"] = _statement_timeout
 behaviours.update({"transient once": _transient_once, "transient": _transient, "bug": _bug, "dead": _dead})

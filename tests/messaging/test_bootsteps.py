@@ -1,0 +1,88 @@
+"""Celery's worker hosts the consumer and the relay, ends in order, and never lives on without one of them."""
+
+from __future__ import annotations
+
+import signal
+import time
+from functools import partial
+
+import pytest
+
+from messaging.bootsteps import EXIT_THREAD_DIED
+from messaging.kafka_clients import admin
+from messaging.models import OutboxRow
+from tests.messaging.rows import publish_notes, waiting
+from tests.messaging.sample.events import NoteAdded
+from tests.messaging.test_consumer import applied, is_applied
+from tests.messaging.waiting import eventually
+from tests.messaging.worker import worker
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+#: A consumer in the middle of a batch ends it first; more than this is a hang.
+SECONDS = 15
+
+
+@pytest.fixture
+def start(tmp_path, group, reader):
+    """Start a worker in this test's own group."""
+    return partial(worker, tmp_path / "output", group)
+
+
+def members(group: str) -> int:
+    with admin() as client:
+        [found] = client.describe_groups([group]).values()
+    return len(found["members"])
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGQUIT], ids=lambda each: each.name)
+def test_a_worker_relays_and_consumes_and_ends_in_order_when_it_is_told_to(start, group, key, number):
+    with start() as running:
+        running.wait_ready()
+        publish_notes((key, 1), (key, 2))
+        eventually(lambda: applied(key) == applied(key, "batch") == [1, 2])
+        began = time.monotonic()
+
+        code = running.end(number)
+
+    assert time.monotonic() - began < SECONDS
+    assert code == 0, running.said
+    assert members(group) == 0
+
+
+def test_a_worker_without_a_consumer_only_relays(start, group, key, log):
+    with start("--no-consumer") as running:
+        running.wait_ready()
+        publish_notes((key, 1))
+        eventually(lambda: log.numbers(key) == [1] and not OutboxRow.objects.exists())
+
+        assert members(group) == 0
+        assert applied(key) == []
+
+
+def test_a_worker_without_a_relay_only_consumes(start, write, key):
+    with start("--no-relay") as running:
+        running.wait_ready()
+        publish_notes((f"{key}-outbox", 1))
+        write.events(NoteAdded(key=key, number=1))
+        eventually(lambda: is_applied(key, 1))
+        time.sleep(2 * 1.0)  # the longest wait of a relay that was not woken, twice
+
+        assert waiting() == [(f"{key}-outbox", 1)]
+
+
+@pytest.mark.parametrize("fault", ["consumer", "relay"])
+def test_a_thread_that_dies_takes_its_worker_with_it(start, fault):
+    with start(fault=fault) as running:
+        assert running.end() == EXIT_THREAD_DIED
+
+    assert f"{fault} died, and the worker with it" in running.said
+    assert "ZeroDivisionError: a bug in the thread itself" in running.said
+
+
+def test_a_group_that_the_service_does_not_have_is_refused_with_those_that_it_has(start, group):
+    with start("--consumer-group", "nobody") as running:
+        code = running.end()
+
+    assert code not in (0, EXIT_THREAD_DIED)
+    assert f"sample has no consumer group 'nobody'; it has {group}, {group}-claims" in running.said

@@ -1,0 +1,70 @@
+"""System checks: what must be so before a service starts is told with what to do."""
+
+from __future__ import annotations
+
+import importlib.util
+
+import pytest
+from django.core import checks as django_checks
+
+from messaging import Event, event, registry, subscribe
+from messaging.checks import crc32c_is_installed, handlers_fit_topology
+
+
+@event("sample.Elsewhere.v1", topic="sample.elsewhere", key="key")
+class Elsewhere(Event):
+    """An event on a topic that no group of the sample reads."""
+
+    key: str
+
+
+@pytest.fixture
+def on_elsewhere(request):
+    """A handler of that event, in the group that a test names."""
+    subscribe(Elsewhere, replay="skip", name="sample.on_elsewhere", group=getattr(request, "param", None))(print)
+    handler = registry.handler_named("sample.on_elsewhere")
+    yield handler
+    registry.remove(handler)
+
+
+def messages() -> list[str]:
+    return [message.id for message in django_checks.run_checks() if message.id.startswith("messaging.")]
+
+
+def test_the_sample_passes():
+    assert messages() == []
+
+
+def test_a_missing_crc32c_is_a_warning_that_says_what_to_install(monkeypatch):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "crc32c" else find(name))
+
+    [found] = crc32c_is_installed()
+
+    assert messages() == ["messaging.W001"]
+    assert found.level == django_checks.WARNING
+    assert "kafka-python[crc32c]" in found.hint
+
+
+def test_a_handler_whose_group_does_not_read_its_topic_stops_the_start(on_elsewhere):
+    [found] = handlers_fit_topology()
+
+    assert messages() == ["messaging.E001"]
+    assert found.level == django_checks.ERROR
+    assert "sample.on_elsewhere subscribes to sample.elsewhere, which group 'sample-" in found.msg
+    assert "config/topology.py" in found.hint
+
+
+@pytest.mark.parametrize("on_elsewhere", ["no-such-group"], indirect=True)
+def test_a_handler_in_a_group_that_does_not_exist_stops_the_start(on_elsewhere):
+    [found] = handlers_fit_topology()
+
+    assert "which group 'no-such-group' does not read" in found.msg
+
+
+@pytest.mark.parametrize("on_elsewhere", ["elsewhere"], indirect=True)
+def test_a_handler_in_a_further_group_is_fine_when_that_reads_its_topic(on_elsewhere, settings):
+    groups = {**settings.MESSAGING["GROUPS"], "elsewhere": ["sample.elsewhere"]}
+    settings.MESSAGING = {**settings.MESSAGING, "GROUPS": groups}
+
+    assert handlers_fit_topology() == []

@@ -1,0 +1,60 @@
+"""Records that no honest publisher writes: each is refused by name, and none speaks for another service."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from uuid import UUID
+
+import pytest
+from django.conf import settings as django_settings
+
+from contracts.coupon import CouponUsed
+from messaging.batch import deliver, work_of
+from messaging.errors import InvalidRecord
+from messaging.event import decode, encode
+from tests.messaging.records import Record, record_of
+from tests.messaging.sample.events import NoteAdded
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def group() -> str:
+    return str(django_settings.SAMPLE_GROUP)
+
+
+def note(**changes: object) -> Record:
+    return replace(record_of(NoteAdded(key="k", number=1)), **changes)
+
+
+def test_an_event_on_its_own_topic_is_handled():
+    assert work_of(note(), group(), NOW) is not None
+
+
+def test_an_event_on_another_topic_is_nobodys():
+    assert work_of(note(topic="somebody.elses"), group(), NOW) is None
+
+
+def test_a_record_keyed_by_something_else_than_its_event_is_refused():
+    work = work_of(note(key=b"another"), group(), NOW)
+
+    with pytest.raises(InvalidRecord, match="keyed by another"):
+        deliver(work.record)
+
+
+@pytest.mark.parametrize("value", [b'{"key":"k\\u0000","number":1}', b'{"key":"k","number":1,"more":"\xff"}'])
+def test_a_text_that_postgresql_cannot_keep_is_refused(value):
+    with pytest.raises(InvalidRecord):
+        decode("sample.NoteAdded.v1", value)
+
+
+@pytest.mark.parametrize("amount", ["NaN", "-Infinity", "sNaN"])
+def test_an_amount_that_is_no_number_is_refused(amount):
+    nobody = UUID(int=1)
+    used = CouponUsed(order_id=nobody, coupon_id=nobody, discount=Decimal("1.50"))
+    forged = encode(used).replace(b"1.50", amount.encode())
+
+    assert decode("coupon.CouponUsed.v1", encode(used)) == used
+    with pytest.raises(InvalidRecord, match="finite"):
+        decode("coupon.CouponUsed.v1", forged)

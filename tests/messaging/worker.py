@@ -1,0 +1,88 @@
+"""A real Celery worker of the sample's project, which hosts the consumer and the relay as a service's worker does.
+
+`python -m tests.messaging.worker FAULT worker …` is `celery worker …` with a thread that dies, where FAULT names one.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import django
+
+from tests.messaging.waiting import eventually
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+STOP_SECONDS = 30
+CELERY = ["-A", "config.celery", "worker", "--pool", "threads", "--concurrency", "1", "--loglevel", "INFO"]
+
+
+class Worker:
+    """A worker on the test's own database and topics; what it writes goes to `output`."""
+
+    def __init__(self, output: Path, group: str, fault: str, options: tuple[str, ...]) -> None:
+        from django.conf import settings
+        from django.db import connection
+
+        environment = {
+            **os.environ,
+            "DJANGO_SETTINGS_MODULE": "tests.messaging.settings",
+            "SAMPLE_RUN": settings.SAMPLE_TOPIC.rsplit(".", 1)[1],
+            "SAMPLE_GROUP": group,
+            "SAMPLE_DATABASE": connection.settings_dict["NAME"],
+        }
+        self._output = output
+        command = [sys.executable, "-m", "tests.messaging.worker", fault, *CELERY, "-n", f"{group}@%h", *options]
+        with output.open("wb") as file:
+            self.child = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=file, stderr=subprocess.STDOUT)
+
+    @property
+    def said(self) -> str:
+        return self._output.read_text(errors="replace")
+
+    def wait_ready(self) -> None:
+        """Wait until Celery says that it takes tasks; the steps have started by then."""
+        eventually(lambda: " ready." in self.said or self.child.poll() is not None, 60)
+        assert self.child.poll() is None, self.said
+
+    def end(self, signal: int | None = None) -> int:
+        """Send the signal, if any, and return the exit code."""
+        if signal is not None:
+            self.child.send_signal(signal)
+        return self.child.wait(STOP_SECONDS)
+
+
+@contextmanager
+def worker(output: Path, group: str, *options: str, fault: str = "none") -> Iterator[Worker]:
+    """Run a Worker for the length of a with block."""
+    running = Worker(output, group, fault, options)
+    try:
+        yield running
+    finally:
+        running.child.kill()
+        running.child.wait(STOP_SECONDS)
+
+
+def _die(self: Any) -> None:
+    raise ZeroDivisionError("a bug in the thread itself")
+
+
+def main(fault: str) -> None:
+    django.setup()
+    from celery.__main__ import main as celery
+
+    from messaging.consumer import Consumer
+    from messaging.relay import Relay
+
+    if fault != "none":
+        {"consumer": Consumer, "relay": Relay}[fault].run = _die  # type: ignore[method-assign]
+    celery()
+
+
+if __name__ == "__main__":
+    main(sys.argv.pop(1))
