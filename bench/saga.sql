@@ -40,7 +40,7 @@ BEGIN;
 DELETE FROM order_service.messaging_outbox WHERE id = :created_row;
 INSERT INTO product_service.messaging_inbox
        (event_id, handler, topic, partition, "offset", key, state, attempts, received_at)
-VALUES (uuidv7()::text, 'product.on_order_event', 'order.events', 0, :serial, :order_id, 'done', 1, now())
+VALUES (uuidv7()::text, 'product.on_order_created', 'order.events', 0, :serial, :order_id, 'done', 1, now())
     ON CONFLICT (event_id, handler) DO NOTHING RETURNING event_id, handler;
 INSERT INTO product_service.product_app_stockdecision (order_id, decision, reason, detail, at)
 VALUES (:order_id, 'HELD', '', '', now()) ON CONFLICT (order_id) DO NOTHING RETURNING order_id;
@@ -62,7 +62,7 @@ COMMIT;
 BEGIN;
 INSERT INTO coupon_service.messaging_inbox
        (event_id, handler, topic, partition, "offset", key, state, attempts, received_at)
-VALUES (uuidv7()::text, 'coupon.on_order_event', 'order.events', 0, :serial, :order_id, 'done', 1, now())
+VALUES (uuidv7()::text, 'coupon.on_order_created', 'order.events', 0, :serial, :order_id, 'done', 1, now())
     ON CONFLICT (event_id, handler) DO NOTHING RETURNING event_id, handler;
 INSERT INTO coupon_service.coupon_app_coupondecision (order_id, coupon_id, reason, currency, at)
 VALUES (:order_id, :coupon_id, '', '', now()) ON CONFLICT DO NOTHING RETURNING order_id;

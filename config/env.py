@@ -7,6 +7,7 @@ message that names the variable.
 from __future__ import annotations
 
 import difflib
+import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -48,6 +49,14 @@ def flag(text: str) -> bool:
 def pem(text: str) -> str:
     """Read PEM text in which a newline may be written as backslash n, as dotenv files do."""
     return text.replace("\\n", "\n")
+
+
+def jwks(text: str) -> str:
+    """Check that the text is a JWKS (RFC 7517) and return it as it is; ValueError otherwise."""
+    document = json.loads(text)
+    if not isinstance(document, dict) or not isinstance(document.get("keys"), list):
+        raise ValueError('must be JSON such as {"keys": […]}')
+    return text
 
 
 def words(text: str) -> list[str]:
@@ -103,6 +112,12 @@ VARIABLES: tuple[Variable, ...] = (
     ),
     Variable(
         "USER_URL", url("http", "https"), "http://127.0.0.1:8004", "The user service; its JWKS is read from here."
+    ),
+    Variable(
+        "USER_JWKS",
+        jwks,
+        "",
+        "The user service's JWKS as JSON, for a start while that service is down; what is read there replaces it.",
     ),
     Variable(
         "USER_SIGNING_KEY",

@@ -13,22 +13,28 @@ from coupon_app import services
 from messaging import Context, Delivery, subscribe
 
 
-def on_order_event_exhausted(event: OrderCreated | OrderCanceled, context: Context) -> None:
-    """Every attempt at the event failed: the order still gets its answer."""
+def on_order_created_exhausted(event: OrderCreated, context: Context) -> None:
+    """Every attempt failed: refuse the order, unless its decision was made before."""
     services.refuse_exhausted(event=event, context=context, now=timezone.now())
 
 
 @subscribe(
     OrderCreated,
-    OrderCanceled,
     batch=True,
     group="coupon",
-    name="coupon.on_order_event",
-    on_exhausted=on_order_event_exhausted,
+    name="coupon.on_order_created",
+    on_exhausted=on_order_created_exhausted,
     replay="skip",
 )
-def on_order_event(deliveries: Sequence[Delivery]) -> None:
-    """Use the order's coupon, or give it back."""
+def on_order_created(deliveries: Sequence[Delivery]) -> None:
+    """Use the order's coupon, or refuse the order."""
+    services.answer_orders(deliveries=deliveries, now=timezone.now())
+
+
+# Without on_exhausted: there is no answer for "could not give back", so the partition stops for the operators instead.
+@subscribe(OrderCanceled, batch=True, group="coupon", name="coupon.on_order_canceled", replay="skip")
+def on_order_canceled(deliveries: Sequence[Delivery]) -> None:
+    """Give the order's coupon back."""
     services.answer_orders(deliveries=deliveries, now=timezone.now())
 
 

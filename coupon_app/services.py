@@ -15,7 +15,7 @@ from coupon_app import selectors, sql
 from coupon_app.campaigns import ClaimStatus, Grant, Supply, Terms, check_terms, claim_outcome, grant_obstacle
 from coupon_app.domain import Answer, Incoming, OrderDecision, Reason, Request, Use, answer
 from coupon_app.models import Campaign, Claim, Coupon
-from messaging import Context, DeadLetter, Delivery, Event, new_id, publish, publish_all
+from messaging import Context, Delivery, Event, new_id, publish, publish_all
 
 
 class UnknownCampaign(LookupError):
@@ -50,10 +50,8 @@ def answer_orders(*, deliveries: Sequence[Delivery], now: datetime) -> None:
     _answer([(request, context) for request, context in asked if request], now)
 
 
-def refuse_exhausted(*, event: OrderCreated | OrderCanceled, context: Context, now: datetime) -> None:
-    """Answer an OrderCreated whose attempts are used up. DeadLetter for an OrderCanceled: it has no failure answer."""
-    if isinstance(event, OrderCanceled):
-        raise DeadLetter("retries_exhausted", "giving back a coupon can't be refused; correct the cause and retry")
+def refuse_exhausted(*, event: OrderCreated, context: Context, now: datetime) -> None:
+    """Answer an OrderCreated whose attempts are used up."""
     if event.coupon_id is not None:
         _answer([(Request(Incoming.EXHAUSTED, event.order_id, event.coupon_id), context)], now)
 

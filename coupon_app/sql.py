@@ -75,6 +75,8 @@ def _decision(coupon_id: UUID, decision: str, reason: str, discount: Any, curren
 
 def write_decisions(decisions: Mapping[UUID, OrderDecision], at: datetime) -> None:
     """Write what was decided."""
+    if not decisions:
+        return
     rows = decisions.values()
     _run(
         _WRITE_DECISIONS,
@@ -111,6 +113,8 @@ def lock_coupons(ids: Collection[UUID]) -> dict[UUID, Coupon]:
 
 def write_coupons(orders: Mapping[UUID, UUID | None]) -> None:
     """Write which order uses each coupon (coupon id → order id or None)."""
+    if not orders:
+        return
     _run(_WRITE_COUPONS, _texts(orders), [order_id and str(order_id) for order_id in orders.values()])
 
 

@@ -14,7 +14,7 @@ from django.http import HttpRequest, HttpResponse
 from user_app import services
 from user_app.models import Purchase, User
 
-#: Staff who may edit users must not be able to make themselves more than they are.
+#: Staff who may edit users must not be able to make themselves more than they are, here or by another's account.
 PRIVILEGES = ("is_superuser", "groups", "user_permissions")
 
 
@@ -38,10 +38,17 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]
         """Refuse: other services go on holding the id."""
         return False
 
+    def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        """Leave accounts of staff to superusers and to themselves: a new password or address is as good as theirs."""
+        if not super().has_change_permission(request, obj):
+            return False
+        return (
+            obj is None or _is_superuser(request) or obj.pk == request.user.pk or not (obj.is_staff or obj.is_superuser)
+        )
+
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> tuple[str, ...]:
         """Return what can't be edited; only superusers hand out privileges."""
-        may_all = getattr(request.user, "is_superuser", False)
-        return (*self.readonly_fields, *(() if may_all else (*PRIVILEGES, "is_staff")))
+        return (*self.readonly_fields, *(() if _is_superuser(request) else (*PRIVILEGES, "is_staff")))
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> User | None:
         """Return the user, locked while a form is saved: it must not undo unseen what was stored after it was read."""
@@ -70,6 +77,8 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]
         self._set_active(request, queryset, active=True)
 
     def _set_active(self, request: HttpRequest, queryset: QuerySet[User], *, active: bool) -> None:
+        if not _is_superuser(request):
+            queryset = queryset.filter(is_staff=False, is_superuser=False)
         chosen: list[UUID] = list(queryset.exclude(is_active=active).order_by("pk").values_list("pk", flat=True))
         with transaction.atomic():
             for user_id in chosen:
@@ -77,6 +86,10 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]
                 self.log_change(request, user, "Reactivated." if active else "Deactivated.")
         word = "reactivated" if active else "deactivated"
         self.message_user(request, f"{len(chosen)} users {word}.", messages.SUCCESS)
+
+
+def _is_superuser(request: HttpRequest) -> bool:
+    return getattr(request.user, "is_superuser", False)
 
 
 @admin.register(Purchase)

@@ -2,15 +2,17 @@
 
 Kept in memory only, by choice: the keys are fetched again within one request when a process starts, and a copy on disk
 or in the database would be one more place in which a forged key could be planted. While the user service is down, the
-last good set goes on being used, so a running process goes on judging tokens; one that starts then answers 503.
+last good set goes on being used, so a running process goes on judging tokens; one that starts then begins with the set
+in the setting JWKS_KEYS, and answers 503 without one.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache, partial
 from typing import Any
 
@@ -42,11 +44,13 @@ class KeyUnknown(Exception):
 class JwksCache:
     """Ed25519 public keys by `kid`, from `load()`, which returns a JWK set (RFC 7517). May be shared by threads."""
 
-    def __init__(self, load: Loader, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, load: Loader, clock: Callable[[], float] = time.monotonic, start: Mapping[str, jwt.PyJWK] | None = None
+    ) -> None:
         self._load = load
         self._clock = clock
         self._lock = threading.Lock()
-        self._keys: dict[str, jwt.PyJWK] = {}
+        self._keys = dict(start or {})
         self._tried_at = float("-inf")
         self._failed = False
 
@@ -89,24 +93,38 @@ class JwksCache:
 
 def signing_keys(jwk_set: dict[str, Any]) -> dict[str, jwt.PyJWK]:
     """Return the Ed25519 keys of `jwk_set` by `kid`, leaving out all others; PyJWTError when it is no JWK set."""
-    keys = jwt.PyJWKSet.from_dict(jwk_set).keys
-    return {key.key_id: key for key in keys if key.key_id and key.algorithm_name == "EdDSA"}
+    try:
+        keys = jwt.PyJWKSet.from_dict(jwk_set).keys
+        return {key.key_id: key for key in keys if key.key_id and key.algorithm_name == "EdDSA"}
+    except (AttributeError, KeyError, TypeError, ValueError) as error:  # JSON of another shape
+        raise jwt.PyJWKSetError(f"this is no JWK set: {error!r}") from error
 
 
 def key_for(kid: str) -> jwt.PyJWK:
     """Return the public key `kid` of the user service; KeyUnknown or KeysUnavailable."""
-    return _cache(getattr(settings, "JWKS_LOADER", None), settings.JWKS_URL).key(kid)
+    loader, start = getattr(settings, "JWKS_LOADER", None), getattr(settings, "JWKS_KEYS", "")
+    return _cache(loader, settings.JWKS_URL, start).key(kid)
 
 
 @lru_cache(maxsize=8)
-def _cache(loader: str | None, url: str) -> JwksCache:
+def _cache(loader: str | None, url: str, start: str) -> JwksCache:
     # The user service names a loader of its own: it must not need itself over HTTP to answer.
-    return JwksCache(import_string(loader) if loader else partial(_fetch, url))
+    return JwksCache(import_string(loader) if loader else partial(_fetch, url), start=_start_keys(start))
+
+
+def _start_keys(text: str) -> dict[str, jwt.PyJWK]:
+    if not text:
+        return {}
+    try:
+        return signing_keys(json.loads(text))
+    except (jwt.PyJWTError, ValueError, RecursionError) as error:
+        logger.error("JWKS_KEYS is no JWK set and is passed over: %s", error)
+        return {}
 
 
 def _fetch(url: str) -> dict[str, Any]:
     try:
         client = jwt.PyJWKClient(url, cache_jwk_set=False, timeout=FETCH_TIMEOUT_SECONDS)
         return client.fetch_data()  # type: ignore[no-any-return]
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise jwt.PyJWKClientConnectionError(f"{url} did not answer with JSON: {error}") from error

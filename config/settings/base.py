@@ -49,6 +49,7 @@ def service_settings(service: Service) -> dict[str, Any]:
         "SPECTACULAR_SETTINGS": _spectacular(service),
         "LOGGING": _LOGGING,
         "JWKS_URL": read("USER_URL").rstrip("/") + "/.well-known/jwks.json",
+        "JWKS_KEYS": read("USER_JWKS"),
         "MESSAGING": _messaging(service),
         "CELERY": _celery(service),
     }

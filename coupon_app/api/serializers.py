@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 from rest_framework import serializers
@@ -24,7 +25,7 @@ class CampaignSerializer(serializers.ModelSerializer[Campaign]):
     """A campaign, as it is created and as it is shown."""
 
     value = MoneyField()
-    minimum_order = MoneyField(default=0)
+    minimum_order = MoneyField(default=Decimal(0))
     quantity = serializers.IntegerField(min_value=1, max_value=MAX_COUNT)
     per_user_limit = serializers.IntegerField(min_value=1, max_value=MAX_COUNT, default=1)
     currency = serializers.CharField(max_length=3, allow_null=True, default=None)

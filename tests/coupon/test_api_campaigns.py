@@ -50,6 +50,13 @@ def test_what_may_be_left_out_has_a_default(staff):
     assert (made.status_code, made.json()["minimum_order"], made.json()["per_user_limit"]) == (201, "0", 1)
 
 
+@pytest.mark.parametrize("currency", ["KRW", "USD", "KWD"])
+@pytest.mark.parametrize("kind", ["percent", "amount"])
+def test_a_minimum_may_be_left_out_of_a_campaign_with_a_currency(staff, kind, currency):
+    made = staff.post(CAMPAIGNS, offer(kind=kind, value="5", currency=currency, minimum_order="left out"))
+    assert (made.status_code, made.json()["minimum_order"]) == (201, "0")
+
+
 @pytest.mark.parametrize(
     ("changes", "field"),
     [

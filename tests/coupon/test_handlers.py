@@ -5,12 +5,14 @@ from __future__ import annotations
 from uuid import uuid4
 
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, connection
+from django.test.utils import CaptureQueriesContext
 
 from contracts.coupon import CouponClaimRequested, CouponRestored, CouponUsed, CouponUseFailed
 from contracts.user import UserChanged
 from coupon_app import services, sql
 from coupon_app.models import Claim, UserCopy
+from messaging import PartitionStopped
 from messaging.models import DeadLetterRow, InboxRow
 from messaging.testing import deliver, published, record_of
 from tests.coupon.given import USER, a_campaign, a_claim, a_coupon, canceled, created, valid_now
@@ -61,6 +63,29 @@ def _fails_until_exhausted(function, *, times):
         return function(ids)
 
     return wrapped
+
+
+def test_a_cancel_that_keeps_failing_is_not_skipped(monkeypatch):
+    coupon = a_coupon(valid_now())
+    order = created(coupon.id)
+    deliver(order)
+    monkeypatch.setattr(sql, "lock_coupons", _fails_until_exhausted(sql.lock_coupons, times=3))
+    with pytest.raises(PartitionStopped):
+        deliver(canceled(order), singly=True)
+    assert not DeadLetterRow.objects.exists()
+    assert not published(CouponRestored)
+    # Once the cause is gone, the same event gives the coupon back
+    deliver(canceled(order), singly=True)
+    assert published(CouponRestored) == [CouponRestored(order_id=order.order_id, restored=True)]
+
+
+def test_an_order_that_is_known_already_costs_no_write():
+    order = created(a_coupon().id)
+    deliver(order)
+    with CaptureQueriesContext(connection) as asked:
+        deliver(order)
+    assert not [query["sql"] for query in asked if "UPDATE coupon_app" in query["sql"]]
+    assert len(published(CouponUsed)) == 2
 
 
 def test_an_outage_answers_nothing_and_leaves_nothing(monkeypatch):

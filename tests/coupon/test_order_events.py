@@ -11,7 +11,7 @@ from django.db import IntegrityError, transaction
 
 from coupon_app import services
 from coupon_app.models import Coupon, CouponDecision
-from messaging import DeadLetter, TransactionRequired
+from messaging import TransactionRequired
 from messaging.models import OutboxRow
 from tests.coupon.given import (
     NOW,
@@ -167,12 +167,6 @@ def test_retries_exhausted_on_an_order_that_holds_its_coupon_tells_so_again():
     exhaust(order)
     assert words(order.order_id) == ["used", "used"]
     assert state(coupon) == ("USED", order.order_id)
-
-
-def test_giving_back_cannot_be_refused_so_it_ends_as_a_dead_letter():
-    event = delivery(canceled(created(uuid4())))
-    with pytest.raises(DeadLetter):
-        services.refuse_exhausted(event=event.event, context=event.context, now=NOW)
 
 
 def test_only_the_coupon_of_the_decision_row_goes_back_whatever_an_edited_cancel_says():

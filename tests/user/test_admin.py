@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Permission
 from django.db import transaction
 from django.test import Client
 
@@ -113,8 +114,6 @@ def test_nobody_is_deleted(admin_client, alice):
 
 def test_staff_who_may_edit_users_cannot_make_themselves_more(alice):
     # Given a member of staff with the permission to change users
-    from django.contrib.auth.models import Permission
-
     User.objects.filter(pk=alice.pk).update(is_staff=True)
     alice.user_permissions.set(Permission.objects.filter(codename__in=["change_user", "view_user"]))
     client = Client()
@@ -124,6 +123,73 @@ def test_staff_who_may_edit_users_cannot_make_themselves_more(alice):
     # Then it is not given
     alice.refresh_from_db()
     assert (alice.is_staff, alice.is_superuser) == (True, False)
+
+
+@pytest.fixture
+def clerk(alice):
+    """Staff, no superuser, who may change users."""
+    User.objects.filter(pk=alice.pk).update(is_staff=True)
+    alice.user_permissions.set(Permission.objects.filter(codename__in=["change_user", "view_user"]))
+    alice.refresh_from_db()
+    return alice
+
+
+@pytest.fixture
+def clerk_client(clerk):
+    client = Client()
+    client.force_login(clerk)
+    return client
+
+
+@pytest.fixture(params=[{"is_superuser": True, "is_staff": True}, {"is_superuser": True}, {"is_staff": True}])
+def mighty(request, transactional_db):
+    """Somebody who may more than a customer."""
+    return User.objects.create_user("mighty", "mighty@example.com", PASSWORD, **request.param)
+
+
+NEW_PASSWORD = {"usable_password": "true", "password1": "new-horse-battery-8", "password2": "new-horse-battery-8"}
+
+
+def test_staff_who_may_edit_users_cannot_take_over_an_account_that_may_more(clerk_client, mighty):
+    # When its password, or the address to which a new one may be sent, is changed
+    password = clerk_client.post(f"{USERS}{mighty.pk}/password/", NEW_PASSWORD)
+    address = clerk_client.post(f"{USERS}{mighty.pk}/change/", form(mighty, email="clerk@example.com"))
+    # Then both are refused
+    assert (password.status_code, address.status_code) == (403, 403)
+    mighty.refresh_from_db()
+    assert mighty.check_password(PASSWORD)
+    assert mighty.email == "mighty@example.com"
+
+
+@pytest.mark.parametrize("action", ["deactivate", "reactivate"])
+def test_staff_who_may_edit_users_cannot_switch_an_account_that_may_more(clerk_client, mighty, action, published):
+    # Given an account that the action would change
+    before = action == "deactivate"
+    User.objects.filter(pk=mighty.pk).update(is_active=before)
+    # When it is chosen
+    clerk_client.post(USERS, {"action": action, "_selected_action": [str(mighty.pk)]})
+    # Then it is left alone
+    mighty.refresh_from_db()
+    assert mighty.is_active == before
+    assert published() == []
+
+
+def test_staff_who_may_edit_users_still_edit_customers_and_themselves(clerk, clerk_client):
+    # Given a customer
+    with transaction.atomic():
+        customer = services.register_user(username="carol", email="c@example.com", password=PASSWORD)
+    # When the customer's and the clerk's own data are changed
+    for user in (customer, clerk):
+        changed = clerk_client.post(f"{USERS}{user.pk}/change/", form(user, email=f"new-{user.username}@example.com"))
+        # Then it is stored
+        assert changed.status_code == 302
+        user.refresh_from_db()
+        assert user.email == f"new-{user.username}@example.com"
+    # And customers are switched and get new passwords
+    assert clerk_client.post(f"{USERS}{customer.pk}/password/", NEW_PASSWORD).status_code == 302
+    clerk_client.post(USERS, {"action": "deactivate", "_selected_action": [str(customer.pk)]})
+    customer.refresh_from_db()
+    assert not customer.is_active
 
 
 @pytest.mark.parametrize("query", ["", "?q=alice", "?is_active__exact=1", "?is_staff__exact=0"])

@@ -12,6 +12,8 @@ from user_app.models import User
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
+#: One character that is eighteen when it is normalised, blanks among them.
+GROWING = "ﷺ"
 NEW = {"username": "bob", "email": "bob@example.com", "password": PASSWORD}
 
 
@@ -61,6 +63,10 @@ def test_a_taken_username_is_refused_in_any_case_and_publishes_nothing(client, p
         ("username", "white space"),
         ("username", "nul\x00"),
         ("username", "x" * 151),
+        ("username", GROWING),
+        ("username", GROWING * 50),
+        ("username", "ﬃ" * 51),
+        ("email", f"bob@{'İ' * 60}.{'İ' * 60}.{'İ' * 60}.com"),
         ("username", ["bob"]),
     ],
 )
@@ -72,6 +78,16 @@ def test_a_bad_value_is_refused_by_field(client, published, field, value):
     assert response.json()["code"] == "validation_failed"
     assert list(response.json()["errors"]) == [field]
     assert published() == []
+
+
+@pytest.mark.parametrize("name", ["ﬃ" * 50, "ｂｏｂ", "ｅ\u0301"])
+def test_a_user_signs_in_with_the_name_that_was_given_and_with_the_one_that_is_stored(client, name):
+    # Given a name that is stored in another spelling
+    stored = client.post("/api/v1/users", {**NEW, "username": name}).json()["username"]
+    assert stored != name
+    # Then both sign in
+    for each in (name, stored):
+        assert client.post("/api/v1/token", {**NEW, "username": each}).status_code == 200
 
 
 def test_nobody_registers_as_staff(client):

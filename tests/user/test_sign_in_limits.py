@@ -25,6 +25,15 @@ def test_the_21st_failure_in_a_minute_waits(client, alice):
     assert 0 < int(response["Retry-After"]) <= 60
 
 
+def test_another_spelling_of_a_name_is_no_new_name_to_guess_at(client, alice):
+    # Given failures at a name, half of them in full-width letters, which mean the same name
+    for n in range(20):
+        assert attempt(client, "alice" if n % 2 else "ａｌｉｃｅ").status_code == 401
+    # Then it waits, however it is spelled
+    assert attempt(client, password=PASSWORD).status_code == 429
+    assert attempt(client, "ａｌｉｃe", password=PASSWORD).status_code == 429
+
+
 def test_failures_at_one_name_do_not_hold_up_another(client, alice):
     # Given somebody else's failures
     for _ in range(21):

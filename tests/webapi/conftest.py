@@ -22,11 +22,12 @@ from webapi import jwks
 
 @dataclass
 class Issuer:
-    """Signs tokens, and serves its public keys at `url`. `answer` is (status, body, delay in seconds)."""
+    """Signs tokens, and serves its public keys at `url`. `answer` is (status, body); `headers` go with every answer."""
 
     url: str = ""
     keys: dict[str, Ed25519PrivateKey] = field(default_factory=dict)
     answer: tuple[int, str] | None = None
+    headers: dict[str, str] = field(default_factory=dict)
     requests: int = 0
 
     def add_key(self, kid: str) -> None:
@@ -58,6 +59,8 @@ def _handler_of(issuer: Issuer) -> type[BaseHTTPRequestHandler]:
             issuer.requests += 1
             status, body = issuer.answer or (200, json.dumps(issuer.jwk_set()))
             self.send_response(status)
+            for name, value in issuer.headers.items():
+                self.send_header(name, value)
             self.end_headers()
             self.wfile.write(body.encode())
 

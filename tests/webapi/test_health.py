@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import pytest
 from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.recorder import MigrationRecorder
 
+from webapi import health
+
 pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def _a_process_that_was_never_asked():
+    health.all_applied.clear()
 
 
 @pytest.fixture
@@ -51,6 +59,23 @@ def test_a_service_with_migrations_to_come_is_not_ready(client):
     # Then it says how many are missing
     assert response.status_code == 503
     assert response.json()["checks"] == {"database": "ok", "migrations": "1 not applied; run the migrate command"}
+
+
+def test_a_process_looks_for_migrations_until_it_finds_them_applied(client, monkeypatch):
+    # Given a process that counts how often it looks
+    looks = []
+    monkeypatch.setattr(health, "MigrationExecutor", lambda used: looks.append(used) or MigrationExecutor(used))
+    recorder = MigrationRecorder(connection)
+    recorder.record_unapplied("sessions", "0001_initial")
+    # When it is asked before and after the migration
+    try:
+        before = [client.get("/readyz").status_code for _ in range(2)]
+    finally:
+        recorder.record_applied("sessions", "0001_initial")
+    after = [client.get("/readyz").status_code for _ in range(5)]
+    # Then it looked each time before, and once after
+    assert (before, after) == ([503] * 2, [200] * 5)
+    assert len(looks) == 3
 
 
 @pytest.mark.parametrize("address", ["/livez", "/readyz"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 
 import jwt
@@ -9,6 +10,9 @@ import pytest
 
 from tests.webapi.conftest import Issuer
 from webapi import jwks
+
+#: An Ed25519 public key (RFC 8037).
+X = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"
 
 
 class Clock:
@@ -167,13 +171,81 @@ def test_keys_of_another_kind_or_without_an_id_are_left_out(keys):
     assert set(jwks.signing_keys({"keys": [*keys, *good.jwk_set()["keys"]]})) == {"good"}
 
 
-@pytest.mark.parametrize("answer", [(500, ""), (200, "<html>"), (200, "[]"), (200, '{"keys": []}'), (200, "{}")])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        (500, ""),
+        (200, "<html>"),
+        (200, "\ud7ff"),
+        (200, "[" * 100_000),
+        (200, "[]"),
+        (200, "{}"),
+        (200, '{"keys": []}'),
+        (200, '{"keys": 5}'),
+        (200, '{"keys": ["k1"]}'),
+        (200, '{"keys": [{"kty": ["OKP"]}]}'),
+        (200, '{"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "k1", "x": 5}]}'),
+        (
+            200,
+            json.dumps({"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": ["k1"], "x": X}]}),
+        ),
+    ],
+)
 def test_an_answer_that_is_no_key_set_counts_as_no_answer(issuer, answer):
     # Given a user service that answers nonsense
     issuer.answer = answer
     # Then there are no keys, and no other error
     with pytest.raises(jwks.KeysUnavailable):
         jwks.key_for("k1")
+
+
+def test_an_answer_that_breaks_off_counts_as_no_answer(issuer):
+    # Given a user service that goes away in the middle of its answer
+    issuer.headers = {"Content-Length": "100000"}
+    # Then there are no keys, and no other error
+    with pytest.raises(jwks.KeysUnavailable):
+        jwks.key_for("k1")
+
+
+def test_a_nonsensical_answer_later_keeps_the_last_good_keys(clock):
+    # Given a cache that is filled
+    service = UserService()
+    answers = iter([service(), ["k1"], {"keys": [{"kty": ["OKP"]}]}])
+    cache = jwks.JwksCache(lambda: next(answers), clock)
+    cache.key("k1")
+    # When the user service answers nonsense
+    for _ in range(2):
+        clock.now += jwks.REFRESH_SECONDS
+        # Then the old key is kept
+        assert cache.key("k1").key_id == "k1"
+
+
+def test_a_process_that_starts_while_the_user_service_is_down_begins_with_the_keys_it_was_given(issuer, settings):
+    # Given a process that was given the keys, and a user service that is down
+    settings.JWKS_KEYS = json.dumps(issuer.jwk_set())
+    issuer.answer = (503, "")
+    # Then tokens are judged
+    assert jwks.key_for("k1").key_id == "k1"
+
+
+def test_the_keys_given_at_the_start_are_replaced_by_those_that_the_user_service_shows(issuer, settings):
+    # Given a process that was given a key which was withdrawn since
+    settings.JWKS_KEYS = json.dumps(issuer.jwk_set())
+    issuer.keys.clear()
+    issuer.add_key("k2")
+    # Then only what the user service shows is known
+    assert jwks.key_for("k2").key_id == "k2"
+    with pytest.raises(jwks.KeyUnknown):
+        jwks.key_for("k1")
+
+
+@pytest.mark.parametrize("text", ["k1", "[]", '{"keys": []}', "[" * 100_000])
+def test_a_start_value_that_is_no_key_set_is_passed_over_and_said_so(issuer, settings, caplog, text):
+    # Given a setting with a mistake
+    settings.JWKS_KEYS = text
+    # Then it is logged, and the user service's keys are used
+    assert jwks.key_for("k1").key_id == "k1"
+    assert "JWKS_KEYS is no JWK set" in caplog.text
 
 
 def test_nobody_listening_counts_as_no_answer(settings):

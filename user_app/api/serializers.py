@@ -11,6 +11,8 @@ from rest_framework import serializers
 
 from user_app.models import Purchase, User
 
+USERNAME_LENGTH = 150  # what the column holds
+
 
 def password_field(**options: Any) -> serializers.CharField:
     """Return a field for a password, whose every character counts; bounded, since hashing a long one is work."""
@@ -25,11 +27,35 @@ def check_password_rules(field: str, password: str, user: User) -> None:
         raise serializers.ValidationError({field: error.messages}) from error
 
 
+class UsernameField(serializers.CharField):
+    """A username in the one form in which it is stored, which may be longer or hold other characters than was sent."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(max_length=USERNAME_LENGTH, **options)
+
+    def to_internal_value(self, data: Any) -> str:
+        """Return the normalised name; the validators run after this."""
+        value = super().to_internal_value(data)
+        # Too long as it is: to normalise it would be work for nothing, and only max_length need see it.
+        return value if len(value) > USERNAME_LENGTH else User.normalize_username(value)
+
+
+class EmailField(serializers.EmailField):
+    """An address in the one form in which it is stored: a domain in small letters may be longer than was sent."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(max_length=254, **options)
+
+    def to_internal_value(self, data: Any) -> str:
+        """Return the normalised address; the validators run after this."""
+        return User.objects.normalize_email(super().to_internal_value(data))
+
+
 class RegistrationSerializer(serializers.Serializer[User]):
     """POST /users."""
 
-    username = serializers.CharField(max_length=150, validators=[UnicodeUsernameValidator()])
-    email = serializers.EmailField(max_length=254)
+    username = UsernameField(validators=[UnicodeUsernameValidator()])
+    email = EmailField()
     password = password_field()
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
@@ -55,7 +81,7 @@ class UserSerializer(serializers.ModelSerializer[User]):
 class ProfileSerializer(serializers.Serializer[User]):
     """PATCH /users/me: any of these. The serializer's instance is the user whose profile it is."""
 
-    email = serializers.EmailField(max_length=254, required=False)
+    email = EmailField(required=False)
     password = password_field(required=False)
     current_password = password_field(required=False, help_text="Required with a new password.")
     active = serializers.BooleanField(required=False, help_text="Only false: deactivates the account.")
@@ -79,7 +105,7 @@ class ProfileSerializer(serializers.Serializer[User]):
 class SignInSerializer(serializers.Serializer[Any]):
     """POST /token."""
 
-    username = serializers.CharField(max_length=150)
+    username = UsernameField()
     password = password_field()
 
 

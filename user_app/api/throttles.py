@@ -14,6 +14,9 @@ from typing import Any
 from rest_framework.request import Request
 from rest_framework.throttling import SimpleRateThrottle
 
+from user_app.api.serializers import USERNAME_LENGTH
+from user_app.models import User
+
 
 class FailedSignIns(SimpleRateThrottle):
     """Refuses once there were too many failures; `count_failure()` counts one. Rates are DRF's, by scope."""
@@ -40,7 +43,8 @@ class FailuresPerUsername(FailedSignIns):
     def get_cache_key(self, request: Request, view: Any) -> str:
         """Return the key of the username in the body; the name itself is kept out of the cache."""
         content = request.data if isinstance(request.data, Mapping) else {}
-        name = str(content.get("username", "")).lower()
+        # As signing in reads it: another spelling of the name is no new name. Beyond the bound there is no such name.
+        name = User.normalize_username(str(content.get("username", ""))[:USERNAME_LENGTH]).lower()
         return f"{self.scope}:{hashlib.sha256(name.encode(errors='replace')).hexdigest()}"
 
 
