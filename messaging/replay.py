@@ -6,6 +6,7 @@ when the same handler has later rows of its key, since it would then take effect
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -26,6 +27,8 @@ from messaging.single import attempt_all
 
 #: First of the two numbers of the advisory lock that keeps a topic to one replay at a time.
 LOCK_SPACE = 0x0B0D
+#: Seconds without a record, short of the range's end, after which a replay gives up.
+SILENT_SECONDS = 30
 
 
 @dataclass
@@ -42,19 +45,20 @@ class Outcome:
         return sorted({*self.applied, *self.done, *self.refused, *self.passed_over})
 
 
-def run(plan: Plan, consumer: KafkaConsumer, *, execute: bool, progress: Callable[[int], Any]) -> Outcome:
+def run(
+    plan: Plan, consumer: KafkaConsumer, outcome: Outcome, *, execute: bool, progress: Callable[[int], Any]
+) -> None:
     """Read the plan's range with `consumer`'s own assignment; apply what was never applied, or only count.
 
-    The caller holds `alone()`. `progress` is told how many offsets were passed. PartitionStopped when a handler fails
-    that has no failure answer: what came before is applied, and stays so.
+    The caller holds `alone()`. `outcome` is counted up as it goes, `progress` is told how many offsets were passed.
+    PartitionStopped when a handler fails that has no failure answer, ReplayRefused when the broker gives nothing more:
+    what came before is applied, and stays so.
     """
-    outcome = Outcome()
     for records, passed in read(plan, consumer):
         works = [work for record in records if (work := _selected(record, plan, outcome))]
         if works:
             _take(works, plan, outcome, execute=execute)
         progress(passed)
-    return outcome
 
 
 @contextmanager
@@ -81,6 +85,7 @@ def read(plan: Plan, consumer: KafkaConsumer) -> Iterator[tuple[list[Any], int]]
     consumer.assign(list(left))
     for tp, start in at.items():
         consumer.seek(tp, start)
+    moved_at = time.monotonic()
     while left:
         polled = consumer.poll(timeout_ms=1000)
         before = sum(at.values())
@@ -90,7 +95,11 @@ def read(plan: Plan, consumer: KafkaConsumer) -> Iterator[tuple[list[Any], int]]
             if at[tp] >= left[tp]:
                 del left[tp]
                 consumer.pause(tp)
-        yield records, sum(at.values()) - before
+        passed = sum(at.values()) - before
+        moved_at = time.monotonic() if passed else moved_at
+        if time.monotonic() - moved_at > SILENT_SECONDS:
+            raise ReplayRefused(f"Kafka gave nothing for {SILENT_SECONDS} s; run the same again", Exit.INCOMPLETE)
+        yield records, passed
 
 
 def _selected(record: Any, plan: Plan, outcome: Outcome) -> Work | None:
@@ -102,7 +111,7 @@ def _selected(record: Any, plan: Plan, outcome: Outcome) -> Work | None:
         if work:
             deliver(work.record)
     except InvalidRecord:
-        outcome.refused["(can't be read)"] += 1
+        outcome.passed_over["(can't be read)"] += 1
         return None
     if work is None:
         outcome.passed_over["(no handler here)"] += 1

@@ -14,7 +14,7 @@ from django.db import connection
 from contracts.order import OrderCanceled, OrderConfirmed, OrderCreated, OrderLine
 from messaging import Context, Event, publish_all
 from order_app.domain import Entry, Line, Outcome, SagaStatus, UndoPolicy, steps
-from order_app.saga_rows import SagaRow, execute_columns, insert_rows, read_lines, update_rows
+from order_app.saga_rows import SagaRow, execute_columns, insert_rows, read_lines, storable, update_rows
 
 _INSERT_HISTORY = """
 INSERT INTO order_app_sagahistory (order_id, at, step, from_status, to_status, event, event_id, headers, data, actor,
@@ -99,8 +99,8 @@ class Changes:
         if noted.publication is not None:
             event_id = ids[noted.publication]
         elif context:
-            event, event_id, data = context.type, context.event_id, context.data.decode()
-            headers = msgspec.json.encode(dict(context.headers)).decode()
+            event, event_id, data = context.type, context.event_id, storable(context.data.decode(errors="replace"))
+            headers = _headers(context)
         where = (noted.row.id, self.now, entry.step, entry.from_status, entry.to_status)
         return (*where, event, event_id, headers, data, noted.actor, entry.flagged, noted.note)
 
@@ -135,6 +135,10 @@ def _first(row: SagaRow, event_type: str, now: datetime) -> Context | None:
         headers={},
         data=b"",
     )
+
+
+def _headers(context: Context) -> str:
+    return msgspec.json.encode({storable(name): storable(value) for name, value in context.headers.items()}).decode()
 
 
 def _order_lines(lines: tuple[Line, ...]) -> tuple[OrderLine, ...]:

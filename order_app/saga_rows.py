@@ -143,6 +143,7 @@ def _saga_row(order: Row, rows: Sequence[Row]) -> SagaRow:
         steps={row[12]: StepState(StepStatus(row[13]), row[14], row[15]) for row in rows},
         reason=reason,
         canceled_by=canceled_by,
+        total=money(total, currency),
         discount=money(discount, currency),
         flagged=flagged,
         undo_asked_at=asked_at,
@@ -197,6 +198,11 @@ def update_rows(rows: Iterable[SagaRow]) -> None:
     with connection.cursor() as cursor:
         for statement, columns in changed.items():
             execute_columns(cursor, statement, columns)
+
+
+def storable(text: str) -> str:
+    """Return the text as PostgreSQL keeps it: no zero characters, no halves of characters."""
+    return text.replace("\x00", "\ufffd").encode(errors="replace").decode()
 
 
 def execute_columns(cursor: CursorWrapper, statement: str, rows: Sequence[Row]) -> None:

@@ -20,9 +20,10 @@ ROOT = Path(__file__).resolve().parent.parent
 #: Where a part's process leaves its counts for the combined summary.
 REPORT = "TEST_PARTS_REPORT"
 #: pytest's options whose value stands in the next argument: `-k messaging` does not mean the folder of that name.
-WITH_VALUE = frozenset(
-    "-k -m -p -c -o -n -W -r --maxfail --deselect --ignore --ignore-glob --rootdir --confcutdir --basetemp --tb --capture"
-    " --durations --junitxml --junit-xml --log-file --log-level --log-cli-level --import-mode --override-ini".split()
+WITH_VALUE = (
+    *("-k", "-m", "-p", "-c", "-o", "-n", "-W", "-r", "--tb", "--capture", "--maxfail", "--durations", "--import-mode"),
+    *("--deselect", "--ignore", "--ignore-glob", "--rootdir", "--confcutdir", "--basetemp", "--override-ini"),
+    *("--junitxml", "--junit-xml", "--log-file", "--log-level", "--log-cli-level"),
 )
 
 

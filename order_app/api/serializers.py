@@ -30,7 +30,7 @@ class CancelRequestSerializer(serializers.Serializer[Any]):
     """The body of a cancel; it may be left out."""
 
     reason = serializers.CharField(
-        max_length=1000, default="", allow_blank=True, help_text="Why, when staff cancels another's order."
+        max_length=1000, default="", allow_blank=True, help_text="Why; needed when staff cancels another's order."
     )
 
 
@@ -116,5 +116,5 @@ class SagaSerializer(serializers.Serializer[Any]):
     history = HistorySerializer(many=True)
 
     def get_waiting_for(self, saga: Saga) -> list[str]:
-        """Return, in words, what each unfinished step waits for."""
-        return waiting_for(saga)
+        """Return, in words, what each unfinished step waits for; an error's text is for staff only."""
+        return waiting_for(saga, errors=bool(self.context.get("staff")))

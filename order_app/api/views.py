@@ -40,6 +40,8 @@ REFUSED = OpenApiResponse(
     "or idempotency_key_reused."
 )
 
+NO_REASON = OpenApiResponse(description="reason_missing: staff says why it cancels another's order.")
+
 
 class Orders(ListAPIView):
     """Place an order; list orders."""
@@ -84,17 +86,19 @@ class OrderDetail(APIView):
 class CancelOrder(APIView):
     """Cancel an order."""
 
-    @extend_schema(request=CancelRequestSerializer, responses={202: OrderSerializer})
+    @extend_schema(request=CancelRequestSerializer, responses={202: OrderSerializer, 422: NO_REASON})
     def post(self, request: Request, order_id: UUID) -> Response:
-        """Cancel an order, confirmed or not; everything that was done for it is undone. Again: the same answer."""
+        """Cancel an order, confirmed or not; everything that was done for it is undone. Again: the same answer.
+
+        Staff gives a reason to cancel another's order.
+        """
         order = _get_order(request, order_id)
         reason = _validated(CancelRequestSerializer, request)["reason"]
         with transaction.atomic():
             if order.user_id == request.user.id:
                 services.cancel_order(order_id=order_id, user_id=request.user.id)
             else:
-                actor = str(request.user.id)
-                services.compensate(order_ids=[order_id], actor=actor, reason=reason or "cancelled through the API")
+                _compensate(order_id, actor=str(request.user.id), reason=reason)
         return Response(_body(_get_order(request, order_id)), status=202)
 
 
@@ -105,7 +109,7 @@ class OrderSaga(APIView):
     def get(self, request: Request, order_id: UUID) -> Response:
         """Show the timeline of an order: its steps, what they wait for, and all that happened."""
         _get_order(request, order_id)
-        return Response(SagaSerializer(selectors.get_saga(order_id)).data)
+        return Response(SagaSerializer(selectors.get_saga(order_id), context={"staff": request.user.is_staff}).data)
 
 
 def _body(order: Order | services.PlacedOrder) -> dict[str, Any]:
@@ -118,6 +122,13 @@ def _get_order(request: Request, order_id: UUID) -> Order:
     if order is None:
         raise Problem(404, "not_found", "There is no such order.")
     return order
+
+
+def _compensate(order_id: UUID, *, actor: str, reason: str) -> None:
+    try:
+        services.compensate(order_ids=[order_id], actor=actor, reason=reason)
+    except services.ReasonMissing as missing:
+        raise Problem(422, "reason_missing", "Say why you cancel another's order.") from missing
 
 
 def _validated(serializer_class: type[Any], request: Request) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from order_app.domain import steps
 from order_app.domain.drafts import Draft
 from order_app.domain.states import Command, Kind, OrderStatus, SagaStatus, StepStatus
 from order_app.domain.steps import Step
-from order_app.domain.tables import ANSWERS, COMMANDS, Action, Then
+from order_app.domain.tables import ANSWERS, COMMANDS, FLAG, Action, Cell, Then
 
 UNDO_IS_ASKED = frozenset({SagaStatus.COMPENSATING, SagaStatus.STUCK, SagaStatus.BY_HAND})
 
@@ -101,6 +101,7 @@ class SagaState:
     steps: dict[str, StepState]
     reason: str = ""
     canceled_by: str = ""
+    total: Decimal = Decimal(0)
     discount: Decimal = Decimal(0)
     flagged: bool = False
     undo_asked_at: datetime | None = None
@@ -111,7 +112,7 @@ class SagaState:
         """Apply a participant's answer."""
         step = self.steps.get(answer.step.name)
         before = step.status if step else StepStatus.SKIPPED
-        cell = ANSWERS[before, answer.kind]
+        cell = self._cell(before, answer)
         outcome = Outcome()
         if cell.record:
             flag = cell.flag or self._contradicts(answer, cell.then)
@@ -180,6 +181,14 @@ class SagaState:
         if not at_cap:
             self.undo_next_at = min(self.undo_next_at, self.undo_asked_at + policy.budget)
 
+    def _cell(self, before: StepStatus, answer: Answer) -> Cell:
+        cell = ANSWERS[before, answer.kind]
+        # Not a failure either, for the participant holds something: the deadline or a person decides.
+        return FLAG if cell.then is Then.CONFIRM and not self._can_be_given(answer.discount) else cell
+
+    def _can_be_given(self, discount: Decimal | None) -> bool:
+        return discount is None or (discount.is_finite() and 0 <= discount <= self.total)
+
     def _contradicts(self, answer: Answer, then: Then) -> bool:
         step = self.steps.get(answer.step.name)
         return then is Then.FINISH and not answer.restored and step is not None and step.succeeded
@@ -230,6 +239,6 @@ def start_saga(order_id: UUID, draft: Draft) -> tuple[SagaState, Outcome]:
         step.name: StepState(StepStatus.SKIPPED if step.skipped_when(draft) else StepStatus.PENDING)
         for step in steps.STEPS
     }
-    state = SagaState(order_id, OrderStatus.PENDING, SagaStatus.RUNNING, states)
+    state = SagaState(order_id, OrderStatus.PENDING, SagaStatus.RUNNING, states, total=draft.total)
     entry = Entry("", "", SagaStatus.RUNNING, event=steps.CREATED)
     return state, Outcome(entries=[entry], publish=[steps.CREATED])

@@ -10,9 +10,11 @@ from django.utils import timezone
 from messaging import Delivery
 from order_app.changes import Changes
 from order_app.domain import Answer, Kind, Step, answers_by_type
-from order_app.saga_rows import lock_sagas
+from order_app.saga_rows import lock_sagas, storable
 
 UNKNOWN_ORDER = "unknown_order"
+#: A reason is a word or two; it goes on in OrderCanceled, which must never be too large to be published.
+MAX_REASON = 200
 
 
 def apply_answers(*, deliveries: Sequence[Delivery], now: datetime | None = None) -> list[tuple[Delivery, str]]:
@@ -44,7 +46,7 @@ def _answer(delivery: Delivery, step: Step, kind: Kind) -> Answer:
     return Answer(
         step=step,
         kind=kind,
-        reason=getattr(event, "reason", ""),
+        reason=storable(getattr(event, "reason", "")[:MAX_REASON]),
         restored=getattr(event, "restored", False),
         discount=getattr(event, "discount", None),
         attempts=_attempts(delivery.context.headers.get("ce_causeattempts", "1")),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -101,7 +102,7 @@ def place_order_once(
     if not _claim(key, now):
         return _first_response(key)
     response = render(place_order(request=request, now=now))
-    IdempotencyKey.objects.filter(user_id=key.user_id, key=key.text).update(response=response)
+    _keep_response(key, response)
     return response
 
 
@@ -140,6 +141,14 @@ def _claim(key: Key, now: datetime) -> bool:
             [key.user_id, key.text, key.body_hash, now],
         )
         return cursor.fetchone() is not None
+
+
+def _keep_response(key: Key, response: dict[str, Any]) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE order_app_idempotencykey SET response = %s::jsonb WHERE user_id = %s AND key = %s",
+            [json.dumps(response), key.user_id, key.text],
+        )
 
 
 def _first_response(key: Key) -> dict[str, Any]:

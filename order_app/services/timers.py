@@ -7,13 +7,13 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from uuid import UUID
 
-from django.conf import settings
 from django.db import connection
 from django.utils import timezone
 
 from messaging import outbox_pending, positions_passed, unhandled
+from order_app import selectors
 from order_app.changes import Changes, undo_policy
-from order_app.domain import UNDO_IS_ASKED, Guard, SagaStatus
+from order_app.domain import UNDO_IS_ASKED, Guard, SagaStatus, answer_topics
 from order_app.saga_rows import SagaRow, execute_columns, lock_sagas
 
 Offsets = Mapping[tuple[str, int], int]
@@ -27,13 +27,13 @@ UPDATE order_app_saga s SET guard_offsets = t.guard_offsets::jsonb
 def cancel_overdue(*, order_ids: Iterable[UUID], end_offsets: Offsets, now: datetime | None = None) -> int:
     """Cancel those sagas whose deadline has passed and whose guard holds; return how many that were.
 
-    `end_offsets`: where the participants' topics end, asked for after the deadlines; stored where none are yet. An
-    order that somebody else has in hand is left to the next sweep.
+    `end_offsets`: where the participants' topics end, asked for after the deadlines; stored where none are yet, unless
+    a topic is missing. An order that somebody else has in hand is left to the next sweep.
     """
     changes = Changes(now or timezone.now())
     rows = lock_sagas(order_ids, skip_locked=True).values()
     late = [row for row in rows if row.state.saga_status is SagaStatus.RUNNING and row.deadline <= changes.now]
-    _store_offsets([row for row in late if row.guard_offsets is None], end_offsets)
+    _store_offsets([row for row in late if not _complete(row.guard_offsets)], end_offsets)
     for row in late:
         outcome = row.state.on_deadline(_guard(row, changes.now))
         if outcome.changed:
@@ -65,6 +65,8 @@ def _undo_is_due(row: SagaRow, now: datetime) -> bool:
 
 def _store_offsets(rows: Iterable[SagaRow], offsets: Offsets) -> None:
     places = {f"{topic}/{partition}": offset for (topic, partition), offset in offsets.items()}
+    if not _complete(places):
+        return
     columns = []
     for row in rows:
         row.guard_offsets = places
@@ -77,15 +79,17 @@ def _guard(row: SagaRow, now: datetime) -> Guard:
     key = str(row.id)
     return Guard(
         deadline_passed=row.deadline <= now,
-        end_offsets_passed=_passed(row.guard_offsets or {}),
+        end_offsets_passed=_complete(row.guard_offsets) and _passed(row.guard_offsets or {}),
         outbox_empty=not outbox_pending(key),
         nothing_unhandled=not unhandled(key),
     )
 
 
+def _complete(places: Mapping[str, int] | None) -> bool:
+    # Right after a restart of the broker its metadata may lack a topic: nothing has been passed there.
+    known = {place.rpartition("/")[0] for place in places or ()}
+    return known.issuperset(answer_topics())
+
+
 def _passed(places: Mapping[str, int]) -> bool:
-    offsets = {}
-    for place, offset in places.items():
-        topic, _, partition = place.rpartition("/")
-        offsets[topic, int(partition)] = offset
-    return positions_passed(next(iter(settings.MESSAGING["GROUPS"])), offsets)
+    return positions_passed(selectors.answer_group(), selectors.read_places(places))

@@ -88,7 +88,9 @@ def test_an_empty_variable_counts_as_not_set(monkeypatch: pytest.MonkeyPatch) ->
 def test_a_bad_value_is_named_with_what_is_wrong_and_what_it_means(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RETRY_IMMEDIATE", "0")
 
-    with pytest.raises(ImproperlyConfigured, match=r"RETRY_IMMEDIATE is not usable: must be above zero\. Local attempts"):
+    with pytest.raises(
+        ImproperlyConfigured, match=r"RETRY_IMMEDIATE is not usable: must be above zero\. Local attempts"
+    ):
         read("RETRY_IMMEDIATE")
 
 
@@ -118,9 +120,7 @@ def test_every_variable_is_named_once_and_has_a_meaning() -> None:
         ("OUTBOX_XYZ_QQQQQQQQQ", "Take it out."),
     ],
 )
-def test_a_slip_of_the_pen_stops_the_start_with_advice(
-    monkeypatch: pytest.MonkeyPatch, name: str, advice: str
-) -> None:
+def test_a_slip_of_the_pen_stops_the_start_with_advice(monkeypatch: pytest.MonkeyPatch, name: str, advice: str) -> None:
     monkeypatch.setenv(name, "1")
 
     with pytest.raises(ImproperlyConfigured) as refused:

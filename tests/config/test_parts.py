@@ -49,7 +49,9 @@ def test_a_path_above_several_parts_counts_for_all(above: tuple[str, ...]) -> No
     chosen = parts_of(list(above))
 
     assert list(chosen) == list(PARTS)
-    assert {folder for paths in chosen.values() for folder in paths} == {name for part in PARTS for name in part.folders}
+    assert {folder for paths in chosen.values() for folder in paths} == {
+        name for part in PARTS for name in part.folders
+    }
 
 
 def test_paths_of_two_parts_choose_both_each_with_its_own() -> None:

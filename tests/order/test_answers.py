@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 from decimal import Decimal
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -11,6 +13,7 @@ from django.db import InternalError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from contracts.order import OrderCanceled, OrderConfirmed, OrderCreated
+from messaging import Delivery, Event
 from messaging.models import DeadLetterRow
 from messaging.testing import deliver, forget_published, published, record_of
 from order_app import services
@@ -112,6 +115,47 @@ def test_a_foreign_attempts_header_does_no_harm(text: str) -> None:
     record.headers["ce_causeattempts"] = text
     deliver(record)
     assert shape(order_id)[0] == "CONFIRMED"
+
+
+def as_read(event: Event, **changes: Any) -> Delivery:
+    """Return the event as a handler gets it, with other headers or data than it would have."""
+    return Delivery(event, dataclasses.replace(record_of(event).context(), **changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "kept"),
+    [
+        ({"headers": {"x-schema-id": "\x00\x00\x07", "x\x00": "\udcff"}}, "{"),
+        ({"data": b'{"x":"\xff"}'}, '{"x":"\ufffd"}'),
+        ({"data": b'{"x":"\\u0000"}'}, '{"x":"\\u0000"}'),
+        ({"data": b'{"x":"\x00"}'}, '{"x":"\ufffd"}'),
+    ],
+)
+def test_whatever_an_answer_carries_is_kept_in_the_history(changes: dict[str, Any], kept: str) -> None:
+    order_id = an_order(coupon=False)
+    with transaction.atomic():
+        assert services.apply_answers(deliveries=[as_read(reduced(order_id), **changes)]) == []
+    assert shape(order_id)[0] == "CONFIRMED"
+    assert SagaHistory.objects.get(saga_id=order_id, step="stock").data.startswith(kept)
+
+
+@pytest.mark.parametrize(("reason", "kept"), [("a\x00b", "a\ufffdb"), ("x" * 1_000_000, "x" * 200)])
+def test_any_reason_cancels_and_can_be_published(reason: str, kept: str) -> None:
+    order_id = an_order(coupon=False)
+    with transaction.atomic():
+        services.apply_answers(deliveries=[as_read(reduce_failed(order_id, reason), data=b"{}")])
+    assert shape(order_id)[0] == "CANCELED"
+    assert published(OrderCanceled)[0].reason == kept
+
+
+@pytest.mark.parametrize("discount", ["-5", "20.01", "999999"])
+def test_a_discount_that_can_not_be_given_is_flagged_and_its_order_is_not_confirmed(discount: str) -> None:
+    order_id = an_order()
+    deliver(reduced(order_id), used(order_id, discount))
+    assert shape(order_id) == ("PENDING", "RUNNING", {"stock": "DONE", "coupon": "PENDING"})
+    assert Saga.objects.get(order_id=order_id).flagged
+    assert SagaHistory.objects.get(saga_id=order_id, flagged=True).step == "coupon"
+    assert published(OrderConfirmed) == []
 
 
 def test_a_duplicate_stock_reduced_confirms_once() -> None:

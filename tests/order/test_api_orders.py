@@ -8,9 +8,9 @@ import pytest
 from rest_framework.test import APIClient
 
 from contracts.order import OrderCanceled
-from messaging.models import InboxRow
+from messaging.models import ConsumerPosition, InboxRow
 from messaging.testing import deliver, forget_published, published
-from order_app.models import OperatorAction, SagaHistory
+from order_app.models import OperatorAction, Saga, SagaHistory
 from tests.order.given import (
     a_confirmed_order,
     an_order,
@@ -113,6 +113,15 @@ def test_staff_cancels_any_order_with_a_reason_that_is_kept(staff: APIClient) ->
     assert published(OrderCanceled)[0].actor == "operator"
 
 
+@pytest.mark.parametrize("body", [{}, {"reason": ""}, {"reason": "  "}])
+def test_staff_without_a_reason_cancels_nothing(staff: APIClient, body: dict[str, str]) -> None:
+    order_id = an_order()
+    response = staff.post(url(order_id, "/cancel"), body)
+    assert (response.status_code, response.json()["code"]) == (422, "reason_missing")
+    assert shape(order_id)[0] == "PENDING"
+    assert not OperatorAction.objects.exists()
+
+
 @pytest.mark.parametrize("body", [{"reason": "x" * 1001}, {"reason": "a\x00b"}, {"reason": []}, [], "x"])
 def test_a_cancel_with_a_bad_body_is_a_400(customer: APIClient, user_id: UUID, body: object) -> None:
     order_id = an_order(user_id=user_id)
@@ -167,6 +176,39 @@ def test_the_timeline_says_what_it_waits_for(staff: APIClient) -> None:
         event_id="x", handler="h", topic="coupon.events", partition=0, offset=1, key=str(order_id), state="dead"
     )
     assert "could not be handled here" in waits(staff, order_id)[0]
+
+
+def we_are_at(topic: str, partition: int, offset: int, *, stopped: str | None = None) -> None:
+    """Set our own position in a partition."""
+    place = {"consumer_group": "order", "topic": topic, "partition": partition}
+    ConsumerPosition.objects.update_or_create(**place, defaults={"next_offset": offset, "stopped_reason": stopped})
+
+
+def test_a_partition_of_ours_that_is_stopped_is_told_and_its_error_to_staff_only(
+    staff: APIClient, customer: APIClient, user_id: UUID
+) -> None:
+    order_id = an_order(user_id=user_id)
+    forget_published()
+    we_are_at("product.events", 2, 5, stopped="KeyError: 'x'")
+    assert waits(staff, order_id) == [
+        "stock: our consumer is stopped at product.events/2 (KeyError: 'x'); the answer may be there",
+        "coupon: no answer from coupon yet; we wait for its answer",
+    ]
+    assert waits(customer, order_id)[0] == (
+        "stock: our consumer is stopped at product.events/2; the answer may be there"
+    )
+
+
+def test_what_our_consumer_has_not_read_is_told_after_the_deadline(staff: APIClient) -> None:
+    order_id = an_order()
+    forget_published()
+    Saga.objects.update(guard_offsets={"product.events/0": 7, "coupon.events/0": 3})
+    we_are_at("product.events", 0, 6)
+    we_are_at("coupon.events", 0, 3)
+    assert waits(staff, order_id) == [
+        "stock: our consumer has not read product.events/0 up to 7 yet; the deadline waits for that",
+        "coupon: no answer from coupon yet; we wait for its answer",
+    ]
 
 
 def test_a_finished_saga_waits_for_nothing(staff: APIClient) -> None:

@@ -25,6 +25,7 @@ from order_app.domain import (
 )
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
+TOTAL = Decimal("20.00")
 POLICY = UndoPolicy(first=timedelta(seconds=30), cap=timedelta(seconds=100), budget=timedelta(seconds=200))
 STOCK, COUPON = steps.STEPS
 HOLDS = Guard(deadline_passed=True, end_offsets_passed=True, outbox_empty=True, nothing_unhandled=True)
@@ -41,7 +42,7 @@ OPEN = {
 def a_saga(saga: SagaStatus, stock: str, coupon: str, *, succeeded: bool = False) -> SagaState:
     """Return a saga in these states."""
     states = {"stock": StepState(StepStatus(stock), succeeded), "coupon": StepState(StepStatus(coupon))}
-    return SagaState(uuid4(), ORDER_OF.get(saga, OrderStatus.CANCELED), saga, states)
+    return SagaState(uuid4(), ORDER_OF.get(saga, OrderStatus.CANCELED), saga, states, total=TOTAL)
 
 
 def typical(saga: SagaStatus) -> SagaState:
@@ -75,6 +76,22 @@ def test_a_success_makes_a_pending_step_done_and_the_last_one_confirms_the_order
     assert shape(state) == ("CONFIRMED", "COMPLETED", "DONE", "DONE")
     assert last.publish == [steps.CONFIRMED]
     assert state.discount == Decimal("3.50")
+
+
+@pytest.mark.parametrize("discount", ["NaN", "sNaN", "Infinity", "-Infinity", "-0.01", "20.01"])
+def test_a_discount_that_can_not_be_given_is_flagged_and_confirms_nothing(discount: str) -> None:
+    state = a_saga(SagaStatus.RUNNING, "DONE", "PENDING")
+    outcome = state.on_answer(Answer(COUPON, Kind.SUCCESS, discount=Decimal(discount)))
+    assert shape(state) == ("PENDING", "RUNNING", "DONE", "PENDING")
+    assert (state.flagged, state.discount, outcome.publish) == (True, 0, [])
+    assert [entry.flagged for entry in outcome.entries] == [True]
+
+
+@pytest.mark.parametrize("discount", ["0", "20.00"])
+def test_a_discount_of_nothing_or_everything_can_be_given(discount: str) -> None:
+    state = a_saga(SagaStatus.RUNNING, "DONE", "PENDING")
+    state.on_answer(Answer(COUPON, Kind.SUCCESS, discount=Decimal(discount)))
+    assert shape(state) == ("CONFIRMED", "COMPLETED", "DONE", "DONE")
 
 
 def test_a_skipped_step_does_not_keep_an_order_from_being_confirmed() -> None:

@@ -139,7 +139,7 @@ def replay_everything(world: World) -> None:
 
 
 SagaMachine.TestCase.settings = settings(
-    max_examples=int(os.environ.get("SAGA_MACHINE_EXAMPLES", "300")),
+    max_examples=int(os.environ.get("MACHINE_EXAMPLES", "300")),
     stateful_step_count=40,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],

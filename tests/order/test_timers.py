@@ -85,6 +85,24 @@ def test_the_end_offsets_are_taken_once(late_order: UUID) -> None:
     assert sweep(late_order, end={("product.events", 0): 1_000}) == 1
 
 
+@pytest.mark.parametrize("end", [{}, {("product.events", 0): 7}, {("order.events", 0): 1}])
+def test_end_offsets_that_lack_a_topic_cancel_nothing_and_are_not_kept(
+    late_order: UUID, end: dict[tuple[str, int], int]
+) -> None:
+    assert sweep(late_order, end=end) == 0
+    assert Saga.objects.get().guard_offsets is None
+    assert sweep(late_order) == 1
+
+
+@pytest.mark.parametrize("kept", [{}, {"coupon.events/0": 3}])
+def test_kept_offsets_that_lack_a_topic_are_taken_anew(late_order: UUID, kept: dict[str, int]) -> None:
+    Saga.objects.update(guard_offsets=kept)
+    assert sweep(late_order, end={}) == 0
+    we_are_at(product=6)
+    assert sweep(late_order) == 0
+    assert Saga.objects.get().guard_offsets == {"product.events/0": 7, "coupon.events/0": 3}
+
+
 def test_a_request_that_has_not_left_us_cancels_nothing(late_order: UUID) -> None:
     OutboxRow.objects.create(
         event_id="x", topic="order.events", key=str(late_order), shard=0, type="x", occurred_at=timezone.now(), data=b""

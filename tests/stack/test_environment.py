@@ -11,7 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from config.env import pem, postgres
-from config.topology import SERVICES
+from config.topology import SERVICES, Service
 from stack import environment
 from stack.layout import Layout
 from stack.state import State
@@ -29,16 +29,17 @@ def test_the_env_file_is_private(layout: Layout, values: dict[str, str]) -> None
     assert stat.S_IMODE(layout.env.stat().st_mode) == 0o600
 
 
-def test_a_shell_and_a_dotenv_reader_find_the_same_in_the_env_file(layout: Layout, values: dict[str, str]) -> None:
+def test_a_shell_and_a_dotenv_reader_find_the_same_in_the_env_file(
+    layout: Layout, values: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     environment.write(layout, values)
 
     script = f"set -a; . {shlex.quote(str(layout.env))}; env -0"
     shell = subprocess.run(["sh", "-c", script], env={}, capture_output=True, text=True, check=True).stdout
     seen = dict(pair.split("=", 1) for pair in shell.split("\0") if pair)
     dotenv: dict[str, str] = {}
-    environ.Env.read_env(str(layout.env), overwrite=True, **{})
-    for name in values:
-        dotenv[name] = environ.Env()(name)
+    monkeypatch.setattr(environ.Env, "ENVIRON", dotenv)
+    environ.Env.read_env(str(layout.env))
 
     assert {name: seen[name] for name in values} == values == environment.read(layout)
     assert {name: pem(value) for name, value in dotenv.items()} == {name: pem(value) for name, value in values.items()}
@@ -83,11 +84,11 @@ def test_a_shell_that_has_read_the_env_file_replaces_nothing(
 
 @pytest.mark.parametrize("service", SERVICES.values(), ids=SERVICES)
 def test_a_service_gets_nothing_of_another_ones(
-    service: object, values: dict[str, str], monkeypatch: pytest.MonkeyPatch
+    service: Service, values: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PRODUCT_ALLOWED_HOSTS", "product.example")
-    found = environment.for_service(service, values, {})  # type: ignore[arg-type]
-    name = service.name  # type: ignore[attr-defined]
+    found = environment.for_service(service, values, {})
+    name = service.name
     others = [f"{other.upper()}_" for other in SERVICES if other not in (name, "user")]
 
     assert found[f"{name.upper()}_DATABASE_URL"] == values[f"{name.upper()}_DATABASE_URL"]

@@ -44,9 +44,7 @@ def test_a_socket_whose_path_would_be_too_long_is_in_the_temporary_directory() -
     assert long.socket != Layout(Path("/") / ("y" * 120)).socket
 
 
-def test_others_may_pass_through_but_not_look_at_the_processes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_others_may_pass_through_but_not_look_at_the_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "CACHE", tmp_path / "cache")
     made = Layout(tmp_path / "stack")
     made.create()

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError
 from kafka.errors import KafkaError
 from tqdm import tqdm
 
@@ -60,9 +61,10 @@ class Command(BaseCommand):
                 f"{error}. What came before was applied. Run the same again when the cause is gone.",
                 returncode=Exit.INCOMPLETE,
             ) from error
-        except KafkaError as error:
+        except (KafkaError, DatabaseError) as error:
             raise CommandError(
-                f"Kafka did not answer: {error!r}. Nothing further was applied; run it again."
+                f"Kafka or the database did not answer: {error!r}. The table shows what was applied; run it again.",
+                returncode=Exit.INCOMPLETE,
             ) from error
 
     def replay(self, request: Request, *, execute: bool, reason: str) -> None:
@@ -73,11 +75,14 @@ class Command(BaseCommand):
             plan = plan_of(request, consumer)
             self.show_plan(plan)
             run = self._begin(plan, reason) if execute else None
-            with tqdm(total=plan.offsets, unit="offset", disable=not sys.stderr.isatty()) as bar:
-                outcome = replay.run(plan, consumer, execute=execute, progress=bar.update)
-        if run:
-            run.finish(outcome)
-        self.show_outcome(outcome, execute=execute)
+            outcome = Outcome()
+            try:
+                with tqdm(total=plan.offsets, unit="offset", disable=not sys.stderr.isatty()) as bar:
+                    replay.run(plan, consumer, outcome, execute=execute, progress=bar.update)
+            finally:
+                self.show_outcome(outcome, execute=execute)
+                if run:
+                    run.finish(outcome)
 
     def _begin(self, plan: Plan, reason: str) -> ReplayRun:
         return ReplayRun.objects.create(
