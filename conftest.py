@@ -1,6 +1,7 @@
 """Chooses the settings of the part that is tested, and runs several parts in a process each (tests/parts.py).
 
-This happens while this file is imported: the parts' own conftest files import models, and need the settings by then.
+This happens as soon as pytest knows this file: the parts' own conftest files import models, and need the settings by
+then.
 """
 
 from __future__ import annotations
@@ -41,8 +42,11 @@ def start_servers() -> None:
         atexit.register(testing.stop_all)
 
 
-if not {"-h", "--help", "--version", "-V"} & set(sys.argv):
-    choose(sys.argv[1:])
+def pytest_addoption(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Choose before any other conftest file is imported, on the real terminal: what is captured here shows too late."""
+    if not {"-h", "--help", "--version", "-V"} & set(sys.argv):
+        with pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+            choose(sys.argv[1:])
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
