@@ -10,6 +10,7 @@ import atexit
 import json
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import django
@@ -47,6 +48,15 @@ def pytest_addoption(pluginmanager: pytest.PytestPluginManager) -> None:
     if not {"-h", "--help", "--version", "-V"} & set(sys.argv):
         with pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
             choose(sys.argv[1:])
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None) -> Iterator[None]:
+    """Close the wake's own connection before the test database is dropped."""
+    from messaging import wake
+
+    yield
+    wake.close()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -13,7 +13,7 @@ from django.conf import settings as django_settings
 from hypothesis import settings as hypothesis_settings
 from kafka import KafkaConsumer
 
-from messaging import positions, wake
+from messaging import positions
 from messaging.consumer import Consumer
 from messaging.relay import Relay
 from messaging.topics import create_topics
@@ -27,12 +27,6 @@ hypothesis_settings.register_profile("messaging", deadline=None)
 hypothesis_settings.load_profile("messaging")
 
 _numbers = itertools.count(1)
-
-
-@pytest.fixture(scope="session")
-def django_db_setup(django_db_setup: None) -> Iterator[None]:
-    yield
-    wake.close()
 
 
 @pytest.fixture(autouse=True)

@@ -13,7 +13,7 @@ STATES = [None, *PurchaseState]
 
 def test_every_state_knows_every_ending():
     # Then no pair is missing from the table
-    assert all(next_state(state, ending) for state, ending in product(STATES, Ending))
+    assert all(next_state(state, ending) for state, ending in list(product(STATES, Ending)))
 
 
 @pytest.mark.parametrize("state", STATES)
