@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kafka.admin import NewTopic
-from kafka.errors import TopicAlreadyExistsError
+from kafka.errors import NoError, TopicAlreadyExistsError, for_code
 
 from messaging.conf import conf
 from messaging.kafka_clients import admin
@@ -16,31 +15,33 @@ ROOM_FOR_HEADERS = 100_000
 
 
 def create_topics() -> list[str]:
-    """Create the service's topics that do not exist yet and return their names.
+    """Create the service's topics that do not exist yet, wait until they can be used, and return their names.
 
-    KafkaError when the broker can't be reached or refuses.
+    The broker's answer says which are new: its list of topics lags behind. KafkaError when it can't be reached or
+    refuses one.
     """
     with admin() as client:
-        missing = [name for name in conf().topics if name not in set(client.list_topics())]
-        if missing:
-            _create(client, missing)
-    return missing
+        answer = client.create_topics(_wanted(), raise_errors=False, wait_for_metadata=False)
+        created = [topic["name"] for topic in answer["topics"] if _is_new(topic)]
+        client.wait_for_topics(list(conf().topics))
+    return created
 
 
-def _create(client: Any, names: list[str]) -> None:
-    wanted = [
-        NewTopic(
-            name=name,
-            num_partitions=conf().partitions,
-            replication_factor=conf().replication_factor,
-            topic_configs=_configs(conf().topics[name]),
-        )
-        for name in names
-    ]
-    try:
-        client.create_topics(wanted)
-    except TopicAlreadyExistsError:
-        return
+def _is_new(topic: dict[str, Any]) -> bool:
+    if topic["error_code"] not in (NoError.errno, TopicAlreadyExistsError.errno):
+        raise for_code(topic["error_code"])(f"{topic['name']}: {topic['error_message']}")
+    return bool(topic["error_code"] == NoError.errno)
+
+
+def _wanted() -> dict[str, dict[str, Any]]:
+    return {
+        name: {
+            "num_partitions": conf().partitions,
+            "replication_factor": conf().replication_factor,
+            "configs": _configs(topic),
+        }
+        for name, topic in conf().topics.items()
+    }
 
 
 def _configs(topic: dict[str, Any]) -> dict[str, str]:

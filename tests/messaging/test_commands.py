@@ -9,7 +9,7 @@ import pytest
 from django.conf import settings as django_settings
 from django.core.management import CommandError, call_command
 from kafka.admin import ConfigResource, ConfigResourceType
-from kafka.errors import KafkaTimeoutError
+from kafka.errors import InvalidReplicationFactorError, KafkaTimeoutError
 
 from messaging.kafka_clients import admin
 from messaging.management.commands import replay_topic
@@ -102,3 +102,10 @@ def test_a_wrong_call_of_a_replay_is_told_before_anything_is_read(arguments, mes
         call_command("replay_topic", django_settings.SAMPLE_TOPIC, *arguments)
 
     assert message in str(wrong.value)
+
+
+def test_what_the_broker_refuses_is_an_error_that_names_the_topic(topics, settings):
+    settings.MESSAGING = {**settings.MESSAGING, "REPLICATION_FACTOR": 3}
+
+    with pytest.raises(InvalidReplicationFactorError, match=topics[0]):
+        create_topics()
