@@ -101,6 +101,12 @@ VARIABLES: tuple[Variable, ...] = (
     Variable(
         "{SERVICE}_ALLOWED_HOSTS", words, ["127.0.0.1", "localhost"], "Host names under which the service answers."
     ),
+    Variable(
+        "{SERVICE}_PUBLIC_URL",
+        url("http", "https"),
+        "",
+        "How browsers reach the service; with https://, cookies are for TLS alone and X-Forwarded-Proto is trusted.",
+    ),
     Variable("DEBUG", flag, False, "Django's debug pages. Never in production."),
     Variable("KAFKA_BOOTSTRAP_SERVERS", servers, REQUIRED, "The Kafka brokers: host:port[,host:port…]."),
     Variable("KAFKA_PARTITIONS", positive, 12, "Partitions of each topic when it is created."),

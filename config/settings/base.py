@@ -52,6 +52,20 @@ def service_settings(service: Service) -> dict[str, Any]:
         "JWKS_KEYS": read("USER_JWKS"),
         "MESSAGING": _messaging(service),
         "CELERY": _celery(service),
+        **behind_tls(read("{SERVICE}_PUBLIC_URL", service.name)),
+    }
+
+
+def behind_tls(public_url: str) -> dict[str, Any]:
+    """Return what a service needs whose browsers come through a proxy that speaks TLS; nothing for another address."""
+    if not public_url.startswith("https://"):
+        return {}
+    return {
+        "CSRF_TRUSTED_ORIGINS": [public_url.rstrip("/")],
+        "SECURE_PROXY_SSL_HEADER": ("HTTP_X_FORWARDED_PROTO", "https"),
+        "SESSION_COOKIE_SECURE": True,
+        "CSRF_COOKIE_SECURE": True,
+        "SECURE_HSTS_SECONDS": 30 * 24 * 60 * 60,
     }
 
 
