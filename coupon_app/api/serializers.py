@@ -10,6 +10,7 @@ from rest_framework import serializers
 from coupon_app.campaigns import Terms
 from coupon_app.domain import CouponStatus
 from coupon_app.models import Campaign, Claim, Coupon
+from webapi.fields import IdField
 
 MAX_COUNT = 2_147_483_647  # what the column holds
 
@@ -58,8 +59,8 @@ class CampaignSerializer(serializers.ModelSerializer[Campaign]):
 class GrantSerializer(serializers.Serializer[Any]):
     """What staff says to give a user a coupon."""
 
-    campaign_id = serializers.UUIDField()
-    user_id = serializers.UUIDField()
+    campaign_id = IdField()
+    user_id = IdField()
     reason = serializers.CharField(max_length=500, default="", allow_blank=True)
 
 

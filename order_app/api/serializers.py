@@ -10,12 +10,13 @@ from order_app.domain import OrderStatus, SagaStatus, StepStatus, money
 from order_app.models import Order, Saga
 from order_app.selectors import waiting_for
 from order_app.services import PlacedOrder
+from webapi.fields import IdField
 
 
 class LineRequestSerializer(serializers.Serializer[Any]):
     """A line as the customer asks for it; the rules of quantity are the domain's."""
 
-    product_id = serializers.UUIDField()
+    product_id = IdField()
     quantity = serializers.IntegerField(help_text="1 to 10,000 pieces.")
 
 
@@ -23,7 +24,7 @@ class OrderRequestSerializer(serializers.Serializer[Any]):
     """The body of POST /orders. Lines of one product are added up."""
 
     lines = LineRequestSerializer(many=True, help_text="1 to 100 lines, all of one currency.")
-    coupon_id = serializers.UUIDField(allow_null=True, default=None)
+    coupon_id = IdField(allow_null=True, default=None)
 
 
 class CancelRequestSerializer(serializers.Serializer[Any]):

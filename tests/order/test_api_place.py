@@ -110,6 +110,14 @@ def test_a_body_of_another_shape_is_a_400(customer: APIClient, body: Any) -> Non
     assert refused(place(customer, body)) == (400, "validation_failed")
 
 
+@pytest.mark.parametrize("value", [True, 7, 1.5, [], "x"])
+def test_an_id_is_the_text_of_a_uuid_and_nothing_else(customer: APIClient, value: Any) -> None:
+    product_id = a_product()
+
+    assert refused(place(customer, {"lines": [line(product_id)], "coupon_id": value})) == (400, "validation_failed")
+    assert refused(place(customer, {"lines": [{"product_id": value, "quantity": 1}]})) == (400, "validation_failed")
+
+
 @pytest.mark.parametrize("text", ["", "{", '{"lines": [}', "\x00", '{"lines": ' + "[" * 100_000, "\xff\xfe"])
 def test_malformed_json_is_a_400(customer: APIClient, text: str) -> None:
     response = customer.generic(
