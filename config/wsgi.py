@@ -4,7 +4,9 @@ import gc
 
 from django.core.wsgi import get_wsgi_application
 
-application = get_wsgi_application()
+from webapi.charset import read_as_utf8
+
+application = read_as_utf8(get_wsgi_application())
 
 # What is loaded by now lives as long as the process: the garbage collector need not walk it at every request.
 gc.collect()

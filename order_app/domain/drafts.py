@@ -9,6 +9,8 @@ from uuid import UUID
 
 MAX_LINES = 100
 MAX_QUANTITY = 10_000
+#: In the currency's units; every service can hold what is less.
+MAX_TOTAL = 10**15
 
 MINOR_UNITS = {"KRW": 0, "JPY": 0, "VND": 0, "KWD": 3}
 """Digits behind the point, for the currencies that do not have two."""
@@ -83,6 +85,10 @@ def draft_order(request: OrderRequest, catalogue: Mapping[UUID, Product]) -> Dra
         for product_id, quantity in quantities.items()
     )
     total = sum((line.unit_price * line.quantity for line in lines), Decimal(0))
+    if total >= MAX_TOTAL:
+        raise OrderRefused(
+            "total_too_large", f"An order comes to less than {MAX_TOTAL:,} {currency}; this one does not."
+        )
     return Draft(request.user_id, lines, request.coupon_id, money(total, currency), currency)
 
 

@@ -71,3 +71,13 @@ def test_nothing_is_lost_when_lines_are_merged(lines: list[tuple[UUID, int]]) ->
     draft = draft_order(request(*lines), CATALOGUE)
     assert draft.total == sum(CATALOGUE[product].price * quantity for product, quantity in lines)
     assert sum(line.quantity for line in draft.lines) == sum(quantity for _, quantity in lines)
+
+
+def test_a_total_that_not_every_service_can_hold_is_refused():
+    product_id = uuid4()
+    request = OrderRequest(uuid4(), (LineRequest(product_id, 10_000),))
+
+    with pytest.raises(OrderRefused) as refused:
+        draft_order(request, {product_id: Product(Decimal(10**11), "KRW", True)})
+    assert refused.value.code == "total_too_large"
+    assert draft_order(request, {product_id: Product(Decimal(10**11 - 1), "KRW", True)}).total < 10**15

@@ -1,0 +1,31 @@
+"""What a request says of its charset, before Django believes it.
+
+Django takes any codec that Python knows, `rot13` among them, and then can't even read the query string with it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+Application = Callable[..., Any]
+
+#: JSON is UTF-8 (RFC 8259), and so are our forms; ASCII is a part of it.
+READABLE = {"utf-8", "utf8", "us-ascii"}
+_CHARSET = re.compile(r""";\s*charset\s*=\s*"?([^\s";]*)"?[^;]*""", re.IGNORECASE)
+
+
+def read_as_utf8(application: Application) -> Application:
+    """Wrap a WSGI application: a charset that it does not read is taken out, and the request read as UTF-8."""
+
+    def wrapped(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        content_type = environ.get("CONTENT_TYPE", "")
+        environ["CONTENT_TYPE"] = _CHARSET.sub(_readable, content_type)
+        return application(environ, start_response)
+
+    return wrapped
+
+
+def _readable(found: re.Match[str]) -> str:
+    return found.group(0) if found.group(1).lower() in READABLE else ""
