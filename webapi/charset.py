@@ -19,10 +19,10 @@ _CHARSET = re.compile(r""";\s*charset\s*=\s*"?([^\s";]*)"?[^;]*""", re.IGNORECAS
 def read_as_utf8(application: Application) -> Application:
     """Wrap a WSGI application: a charset that it does not read is taken out, and the request read as UTF-8."""
 
-    def wrapped(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
-        content_type = environ.get("CONTENT_TYPE", "")
-        environ["CONTENT_TYPE"] = _CHARSET.sub(_readable, content_type)
-        return application(environ, start_response)
+    def wrapped(request: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        content_type = request.get("CONTENT_TYPE", "")
+        request["CONTENT_TYPE"] = _CHARSET.sub(_readable, content_type)
+        return application(request, start_response)
 
     return wrapped
 
