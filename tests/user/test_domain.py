@@ -24,7 +24,7 @@ def test_a_cancelled_purchase_never_counts_again(state):
     assert next_state(canceled, Ending.CONFIRMED) is PurchaseState.CANCELED
 
 
-@pytest.mark.parametrize(("state", "ending"), product(STATES, Ending))
+@pytest.mark.parametrize(("state", "ending"), list(product(STATES, Ending)))
 def test_an_ending_told_twice_changes_nothing(state, ending):
     # When the same is told again
     once = next_state(state, ending)
