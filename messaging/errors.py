@@ -17,10 +17,6 @@ class EventTooLarge(MessagingError):
     """The event is larger than the broker takes; publish less data, or an address of it."""
 
 
-class UnknownEvent(MessagingError):
-    """A record's type is not one that a handler of this service asked for."""
-
-
 class InvalidRecord(MessagingError):
     """A record can't be read: a header is missing, or the data does not fit the event's schema."""
 
