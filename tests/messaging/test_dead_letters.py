@@ -42,9 +42,14 @@ def test_a_dead_letter_is_told_with_its_original_key_value_and_headers(group, re
     eventually(lambda: not OutboxRow.objects.exists())
 
 
+def unreadable(key: bytes | None, value: bytes | None) -> Record:
+    headers: list[tuple[str, bytes | None]] = [("ce_type", b"sample.NoteAdded.v1"), ("x", b"\xff")]
+    return Record(key=key, value=value, headers=headers, topic=django_settings.SAMPLE_TOPIC)
+
+
 @pytest.mark.parametrize(("key", "value"), [(b"\xff\xfe", b"\x00random"), (None, b"no key"), (b"k", None)])
 def test_what_can_not_be_read_is_told_byte_for_byte(group, relay, letters, key, value):
-    singly(group, Record(key=key, value=value, headers=[("ce_type", b"sample.NoteAdded.v1"), ("x", b"\xff")]))
+    singly(group, unreadable(key, value))
 
     [told] = eventually(letters.records)
     assert (told.key, told.value) == (key, value)
@@ -56,7 +61,7 @@ def test_the_largest_record_of_a_topic_still_fits_as_a_dead_letter(group, relay,
     room = 99_000  # beyond the largest event, of what a topic takes
     value = b"x" * (900_000 + room)
 
-    singly(group, Record(key=b"big", value=value, headers=[("ce_type", b"sample.NoteAdded.v1")]))
+    singly(group, unreadable(b"big", value))
 
     [told] = eventually(letters.records)
     assert told.value == value
@@ -66,7 +71,7 @@ def test_the_largest_record_of_a_topic_still_fits_as_a_dead_letter(group, relay,
 def test_what_would_not_fit_is_told_without_its_value_and_kept_whole(group, relay, letters):
     value = b"x" * 1_100_000
 
-    singly(group, Record(key=b"big", value=value, headers=[("ce_type", b"sample.NoteAdded.v1")]))
+    singly(group, unreadable(b"big", value))
 
     [told] = eventually(letters.records)
     assert told.value is None
