@@ -22,8 +22,8 @@ def five_events(settings):
     settings.MESSAGING = {**settings.MESSAGING, "FUSE_EVENTS": 5}
 
 
-def bugs(count: int, *, keys: int | None = None):
-    return [note(f"k{number % (keys or count)}", number, "bug") for number in range(count)]
+def bugs(count: int, *, keys: int | None = None, name: str = "k"):
+    return [note(f"{name}{number % (keys or count)}", number, "bug") for number in range(count)]
 
 
 def test_events_of_different_keys_that_fail_alike_pause_the_handler(group):
@@ -46,7 +46,7 @@ def test_nothing_more_is_answered_once_the_fuse_has_blown(group):
     assert not InboxRow.objects.filter(key="other").exists()
 
 
-@pytest.mark.parametrize("events", [bugs(4), bugs(12, keys=4), [*bugs(4), note("well", 1), *bugs(4)]])
+@pytest.mark.parametrize("events", [bugs(4), bugs(12, keys=4), [*bugs(4), note("well", 1), *bugs(4, name="l")]])
 def test_fewer_keys_or_a_success_between_leave_the_handler_alone(group, events):
     singly(group, *events)
 
