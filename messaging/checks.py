@@ -9,12 +9,14 @@ from django.core.checks import CheckMessage, Error, Warning, register
 
 from messaging.conf import conf
 from messaging.registry import all_handlers
+from messaging.topic_retention import MARGIN_DAYS
 
 
 def register_all() -> None:
     """Register the checks with Django."""
     register(crc32c_is_installed)
     register(handlers_fit_topology)
+    register(inbox_outlives_topics)
 
 
 def crc32c_is_installed(**_: Any) -> list[CheckMessage]:
@@ -47,3 +49,19 @@ def handlers_fit_topology(**_: Any) -> list[CheckMessage]:
                 )
             )
     return problems
+
+
+def inbox_outlives_topics(**_: Any) -> list[CheckMessage]:
+    """The inbox remembers for longer than topics keep their records, by what the settings say of both."""
+    needed = conf().retention_days + conf().segment_days + MARGIN_DAYS
+    remembered = conf().inbox_retention_days
+    if not conf().groups or remembered == 0 or remembered >= needed:
+        return []
+    return [
+        Error(
+            f"the inbox forgets a handled event after {remembered} days (INBOX_RETENTION_DAYS), but topics may keep it"
+            f" for {needed - MARGIN_DAYS} days (RETENTION_DAYS + SEGMENT_DAYS)",
+            hint=f"Set INBOX_RETENTION_DAYS to {needed} or more, or to 0 (for ever).",
+            id="messaging.E002",
+        )
+    ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from django.db import connection
 
@@ -14,7 +13,7 @@ from messaging.states import InboxState
 
 _INSERT = """
 INSERT INTO messaging_inbox (event_id, handler, topic, partition, "offset", key, state, attempts, received_at)
-SELECT event_id, handler, topic, partition, "offset", key, 'done', 1, %s
+SELECT event_id, handler, topic, partition, "offset", key, 'done', 1, now()
   FROM unnest(%s::text[], %s::text[], %s::text[], %s::int[], %s::bigint[], %s::text[])
        AS t(event_id, handler, topic, partition, "offset", key)
  ORDER BY event_id, handler
@@ -31,7 +30,6 @@ def insert_new(pairs: Sequence[tuple[Received, Handler]]) -> set[tuple[str, str]
     if not pairs:
         return set()
     columns = (
-        datetime.now(UTC),
         [record.event_id for record, _ in pairs],
         [handler.name for _, handler in pairs],
         [record.topic for record, _ in pairs],
