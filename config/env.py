@@ -160,6 +160,12 @@ VARIABLES: tuple[Variable, ...] = (
         "Silence after which Kafka gives a worker's partitions to others.",
     ),
     Variable("RETRY_IMMEDIATE", positive, 3, "Local attempts at an event before it counts as exhausted."),
+    Variable(
+        "IDEMPOTENCY_RETENTION_HOURS",
+        positive,
+        72,
+        "Order service: for how long a request with the same Idempotency-Key gets the first answer again.",
+    ),
     Variable("SAGA_DEADLINE_SECONDS", positive, 900, "Order service: a saga without all answers by then is cancelled."),
     Variable(
         "SAGA_UNDO_BUDGET_SECONDS", positive, 600, "Order service: compensation unanswered for this long is stuck."
@@ -195,7 +201,7 @@ def read(name: str, service: str = "") -> Any:
 
 
 #: Names that begin so are ours alone; one that is not in VARIABLES is a slip of the pen.
-OUR_PREFIXES = ("OUTBOX_", "INBOX_", "CONSUMER_", "RETRY_", "SAGA_")
+OUR_PREFIXES = ("OUTBOX_", "INBOX_", "CONSUMER_", "RETRY_", "IDEMPOTENCY_", "SAGA_")
 
 
 def refuse_unknown() -> None:

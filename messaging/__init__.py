@@ -19,6 +19,7 @@ from messaging.inbox import unhandled
 from messaging.offsets import end_offsets, positions_passed
 from messaging.outbox import outbox_pending, publish, publish_all
 from messaging.registry import Retry, subscribe
+from messaging.retention import Expiring, delete_expired
 from messaging.signals import event_recorded
 
 __all__ = [
@@ -41,6 +42,9 @@ __all__ = [
     "end_offsets",
     "positions_passed",
     "unhandled",
+    # Cleaning up
+    "Expiring",
+    "delete_expired",
     # Errors
     "MessagingError",
     "TransientError",
