@@ -74,13 +74,24 @@ def _delete_batch(expiring: Expiring, before: datetime, span: tuple[int, int], b
 
 
 def _newest_old(expiring: Expiring, before: datetime) -> int:
-    """Return an id that about separates old rows from young ones; 0 when nothing is old."""
-    first_after = f"SELECT id, {expiring.time} < %s FROM {expiring.table} WHERE id >= %s ORDER BY id LIMIT 1"
+    """Return the id of about the newest old row, found by halving; 0 when nothing is old.
+
+    Both neighbours of a middle are looked at, so that a stretch whose rows have just left is passed once, not at each
+    step: until autovacuum has been there, its entries are still in the index.
+    """
+    at_or_after = f"SELECT id, {expiring.time} < %s FROM {expiring.table} WHERE id >= %s ORDER BY id LIMIT 1"
+    ahead_of = f"SELECT id, {expiring.time} < %s FROM {expiring.table} WHERE id < %s ORDER BY id DESC LIMIT 1"
     low, high = 0, _one(f"SELECT coalesce(max(id), 0) FROM {expiring.table}", [])
     while low < high:
         middle = (low + high + 1) // 2
-        found = _row(first_after, [before, middle])
-        low, high = (found[0], high) if found and found[1] else (low, middle - 1)
+        after, is_old = _row(at_or_after, [before, middle]) or (0, False)
+        if is_old:
+            low = after
+            continue
+        ahead, is_old = _row(ahead_of, [before, middle]) or (0, True)
+        if is_old:
+            return int(ahead)
+        high = ahead - 1
     return int(low)
 
 
