@@ -39,8 +39,9 @@ lint: $(INSTALLED) ## Check format, style, types and the direction of imports
 	@$(RUN) -m mypy
 	@$(VENV)/bin/lint-imports
 
-bench: $(INSTALLED) ## Measure sagas per second beside pgbench
+bench: $(INSTALLED) ## Measure sagas per second beside pgbench, and over a long past beside an empty one
 	@$(RUN) -m bench
+	@$(RUN) -m bench.history
 
 docs: $(INSTALLED) ## Generate the flow documentation
 	@$(RUN) -m docs.generate

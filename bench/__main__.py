@@ -4,45 +4,35 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from types import FrameType
+from contextlib import ExitStack
 from typing import Any
 
 from bench import machine
 from bench.errors import BenchError
 from bench.measure import PARTS, Bench, Measured
+from bench.own_stack import Interrupted, end_on_signals, stack_in
 from bench.report import Report
 from bench.shop import Shop
 from bench.watch import Watch
 from bench.yardstick import CLIENTS, Yardstick
 from config.topology import SERVICES
-from stack import environment, lifecycle, supervision
 from stack.demo.books import Books
-from stack.errors import AlreadyRunning, StackError
+from stack.errors import StackError
 from stack.layout import DEFAULT_DIRECTORY, Layout
-from stack.lifecycle import Options
 from stack.progress import show, tell
 
 WARM_UP = 200
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-class Interrupted(BaseException):
-    """Ctrl-C, SIGTERM or SIGHUP."""
 
 
 def main() -> int:
     """Run as the command line says; return the exit code."""
     arguments = _arguments()
     os.environ.setdefault("STACK_DIR", str(DEFAULT_DIRECTORY / "bench"))
-    for number in SIGNALS:
-        signal.signal(number, _interrupt)
+    end_on_signals()
     facts = machine.facts()
     try:
-        with _stack(Layout.current(), attach=arguments.attach) as values, ExitStack() as stack:
+        with stack_in(Layout.current(), attach=arguments.attach) as values, ExitStack() as stack:
             return _run(arguments, facts, _bench(arguments, values, stack))
     except (BenchError, StackError) as error:
         sys.stderr.write(f"error: {error}\n")
@@ -68,30 +58,6 @@ def _orders(text: str) -> int:
     if not CLIENTS <= count <= 100_000 or count % CLIENTS:
         raise argparse.ArgumentTypeError(f"{count} is not a multiple of {CLIENTS} (its clients) up to 100000")
     return count
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise Interrupted
-
-
-@contextmanager
-def _stack(layout: Layout, *, attach: bool) -> Iterator[dict[str, str]]:
-    """Start a whole stack with empty data, and stop it on the way out; or use the one that runs, and let it be."""
-    if attach:
-        yield environment.read(layout)
-        return
-    if supervision.is_running(layout):
-        raise AlreadyRunning(f"The stack in {layout.directory} runs already: stop it, or measure it with --attach.")
-    options = Options(for_tests=True, end_with_parent=True)
-    try:
-        values = lifecycle.start_infrastructure(layout, options)
-        lifecycle.start_services(layout, values, options)
-        yield values
-    finally:
-        for number in SIGNALS:
-            signal.signal(number, signal.SIG_IGN)
-        tell("Stopping …")
-        lifecycle.stop(layout)
 
 
 def _bench(arguments: argparse.Namespace, values: dict[str, str], stack: ExitStack) -> Bench:

@@ -1,6 +1,6 @@
 """Celery app of whichever project DJANGO_SETTINGS_MODULE names; hosts the Kafka consumer and the outbox relay.
 
-Every app's tasks.py may declare a BEAT_SCHEDULE; together they are the schedule.
+Every app's tasks.py may declare a BEAT_SCHEDULE, and so does config/tasks.py; together they are the schedule.
 """
 
 from __future__ import annotations
@@ -18,17 +18,22 @@ from messaging.bootsteps import install
 
 
 def schedule() -> dict[str, Any]:
-    """Return the beat schedules of the installed apps, merged."""
+    """Return the beat schedules of the project and the installed apps, merged."""
     merged: dict[str, Any] = {}
-    for config in apps.get_app_configs():
-        if find_spec(f"{config.name}.tasks"):
-            merged.update(getattr(import_module(f"{config.name}.tasks"), "BEAT_SCHEDULE", {}))
+    for name in with_tasks():
+        if find_spec(f"{name}.tasks"):
+            merged.update(getattr(import_module(f"{name}.tasks"), "BEAT_SCHEDULE", {}))
     return merged
+
+
+def with_tasks() -> list[str]:
+    """Return the packages that may have tasks: this one, and the installed apps."""
+    return [__name__.partition(".")[0], *(config.name for config in apps.get_app_configs())]
 
 
 django.setup()
 app = Celery(settings.SERVICE_NAME)
 app.config_from_object(settings.CELERY)
-app.autodiscover_tasks(lambda: [config.name for config in apps.get_app_configs()])
+app.autodiscover_tasks(with_tasks)
 app.conf.beat_schedule = schedule()
 install(app)

@@ -38,6 +38,14 @@ def positive(text: str) -> int:
     return number
 
 
+def not_negative(text: str) -> int:
+    """Read a whole number, zero or more; ValueError otherwise."""
+    number = int(text)
+    if number < 0:
+        raise ValueError("must not be below zero")
+    return number
+
+
 def flag(text: str) -> bool:
     """Read true or false, also as 1/0, yes/no, on/off; ValueError otherwise."""
     words = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
@@ -138,6 +146,12 @@ VARIABLES: tuple[Variable, ...] = (
         "User service only: public keys (PEM) still shown in the JWKS after a rotation.",
     ),
     Variable("OUTBOX_SHARDS", positive, 8, "Relay shards; changed only by a migration on an empty outbox."),
+    Variable(
+        "INBOX_RETENTION_DAYS",
+        not_negative,
+        45,
+        "How long handled events are remembered; longer than any consumed topic keeps them. 0: for ever.",
+    ),
     Variable("CONSUMER_MAX_POLL_RECORDS", positive, 500, "Records in one batch, so in one transaction."),
     Variable(
         "CONSUMER_SESSION_TIMEOUT_MS",
@@ -154,6 +168,12 @@ VARIABLES: tuple[Variable, ...] = (
     ),
     Variable("RETRY_PAUSE_SECONDS", positive, 1, "First pause between these; doubles, with jitter."),
     Variable("RETRY_PAUSE_CAP_SECONDS", positive, 60, "Longest pause between these."),
+    Variable(
+        "IDEMPOTENCY_RETENTION_HOURS",
+        positive,
+        72,
+        "Order service: for how long a request with the same Idempotency-Key gets the first answer again.",
+    ),
     Variable("SAGA_DEADLINE_SECONDS", positive, 900, "Order service: a saga without all answers by then is cancelled."),
     Variable(
         "SAGA_UNDO_BUDGET_SECONDS", positive, 600, "Order service: compensation unanswered for this long is stuck."
@@ -189,7 +209,7 @@ def read(name: str, service: str = "") -> Any:
 
 
 #: Names that begin so are ours alone; one that is not in VARIABLES is a slip of the pen.
-OUR_PREFIXES = ("OUTBOX_", "CONSUMER_", "RETRY_", "SAGA_")
+OUR_PREFIXES = ("OUTBOX_", "INBOX_", "CONSUMER_", "RETRY_", "IDEMPOTENCY_", "SAGA_")
 
 
 def refuse_unknown() -> None:

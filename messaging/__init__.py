@@ -19,6 +19,7 @@ from messaging.inbox import parked_events, unhandled
 from messaging.offsets import end_offsets, positions_passed
 from messaging.outbox import outbox_pending, publish, publish_all
 from messaging.registry import Retry, subscribe
+from messaging.retention import Expiring, delete_expired
 from messaging.signals import event_recorded
 
 __all__ = [
@@ -42,6 +43,9 @@ __all__ = [
     "positions_passed",
     "unhandled",
     "parked_events",
+    # Cleaning up
+    "Expiring",
+    "delete_expired",
     # Errors
     "MessagingError",
     "TransientError",

@@ -19,11 +19,14 @@ from celery import Celery, bootsteps
 from django.conf import settings
 
 from messaging.conf import conf
+from messaging.errors import MessagingError
 
 logger = logging.getLogger(__name__)
 
 JOIN_SECONDS = 15.0
 EXIT_THREAD_DIED = 70
+#: The settings do not fit what the broker says.
+EXIT_REFUSED = 78
 #: Seconds without progress, more than the longest batch may take (max_poll_interval_ms), after which a thread hangs.
 SILENT_SECONDS = 120
 
@@ -37,6 +40,7 @@ def install(app: Celery) -> None:
     app.user_options["worker"].add(click.Option(["--no-relay"], is_flag=True, help="Host no outbox relay."))
     app.steps["worker"].add(ConsumerStep)
     app.steps["worker"].add(RelayStep)
+    app.steps["worker"].add(RetentionStep)
 
 
 class ThreadStep(bootsteps.StartStopStep):
@@ -79,9 +83,13 @@ class ThreadStep(bootsteps.StartStopStep):
     def _run(self) -> None:
         try:
             self.runner.run()
-        except BaseException:
-            logger.critical("the %s died, and the worker with it", self.title, exc_info=True)
-            os._exit(EXIT_THREAD_DIED)
+        except BaseException as error:
+            self.end_worker(error)
+
+    def end_worker(self, error: BaseException) -> None:
+        """Say why the thread ended, and end the process."""
+        logger.critical("the %s died, and the worker with it", self.title, exc_info=error)
+        os._exit(EXIT_THREAD_DIED)
 
     def stop(self, parent: Any) -> None:
         if self.thread is not None:
@@ -137,3 +145,24 @@ class RelayStep(ThreadStep):
         from messaging.relay import Relay
 
         return Relay()
+
+
+class RetentionStep(ThreadStep):
+    """Ends a worker whose inbox would forget what a consumed topic still keeps. A broker that is away stops nobody."""
+
+    name = "messaging.retention"
+    title = "retention-check"
+
+    def make_runner(self) -> Any:
+        from messaging.checks import inbox_outlives_topics
+        from messaging.topic_retention import RetentionCheck
+
+        if problems := inbox_outlives_topics():
+            raise SystemExit("; ".join(f"{problem.msg}. {problem.hint}" for problem in problems))
+        return RetentionCheck()
+
+    def end_worker(self, error: BaseException) -> None:
+        if not isinstance(error, MessagingError):
+            super().end_worker(error)
+        logger.critical("this worker refuses to work: %s", error)
+        os._exit(EXIT_REFUSED)

@@ -9,6 +9,7 @@ from django.core.checks import CheckMessage, Error, Warning, register
 
 from messaging.conf import conf
 from messaging.registry import all_handlers
+from messaging.topic_retention import MARGIN_DAYS
 
 
 def register_all() -> None:
@@ -16,6 +17,7 @@ def register_all() -> None:
     register(crc32c_is_installed)
     register(handlers_fit_topology)
     register(a_topic_has_one_group)
+    register(inbox_outlives_topics)
 
 
 def crc32c_is_installed(**_: Any) -> list[CheckMessage]:
@@ -60,8 +62,24 @@ def a_topic_has_one_group(**_: Any) -> list[CheckMessage]:
         Error(
             f"the topic {topic} is read by the groups {', '.join(groups)} of one service",
             hint="Let one group read it; its handlers all get the events.",
-            id="messaging.E002",
+            id="messaging.E003",
         )
         for topic, groups in readers.items()
         if len(groups) > 1
+    ]
+
+
+def inbox_outlives_topics(**_: Any) -> list[CheckMessage]:
+    """The inbox remembers for longer than topics keep their records, by what the settings say of both."""
+    needed = conf().retention_days + conf().segment_days + MARGIN_DAYS
+    remembered = conf().inbox_retention_days
+    if not conf().groups or remembered == 0 or remembered >= needed:
+        return []
+    return [
+        Error(
+            f"the inbox forgets a handled event after {remembered} days (INBOX_RETENTION_DAYS), but topics may keep it"
+            f" for {needed - MARGIN_DAYS} days (RETENTION_DAYS + SEGMENT_DAYS)",
+            hint=f"Set INBOX_RETENTION_DAYS to {needed} or more, or to 0 (for ever).",
+            id="messaging.E002",
+        )
     ]

@@ -34,6 +34,10 @@ class MessagingSettings:
     replication_factor: int = 3
     #: How long the records of a topic that is not compacted are kept, in days.
     retention_days: int = 30
+    #: Longest time, in days, that such a topic writes one segment: so much longer its records may stay.
+    segment_days: int = 7
+    #: How long a handled event is remembered, in days; longer than any consumed topic keeps it. 0: for ever.
+    inbox_retention_days: int = 45
     #: Relay shards; rows carry crc32(key) % shards. Changed only by a migration on an empty outbox.
     shards: int = 8
     #: Rows in one round of the relay.

@@ -22,7 +22,7 @@ NO_HANDLER = "-"
 
 _INSERT = """
 INSERT INTO messaging_inbox (event_id, handler, topic, partition, "offset", key, state, attempts, received_at)
-SELECT event_id, handler, topic, partition, "offset", key, 'done', 1, %s
+SELECT event_id, handler, topic, partition, "offset", key, 'done', 1, now()
   FROM unnest(%s::text[], %s::text[], %s::text[], %s::int[], %s::bigint[], %s::text[])
        AS t(event_id, handler, topic, partition, "offset", key)
  ORDER BY event_id, handler
@@ -70,7 +70,7 @@ def insert_new(entries: Sequence[Entry]) -> set[tuple[str, str]]:
         return set()
     columns = [list(column) for column in zip(*entries, strict=True)]
     with connection.cursor() as cursor:
-        cursor.execute(_INSERT, [datetime.now(UTC), *columns])
+        cursor.execute(_INSERT, columns)
         return set(cursor.fetchall())
 
 

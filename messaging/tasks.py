@@ -1,13 +1,15 @@
-"""What the clock starts in every service: events of parked keys are tried again."""
+"""The library's timers, run by every service's workers. Each is safe to run twice at once."""
 
 from __future__ import annotations
 
 from celery import shared_task
 
+from messaging import retention
 from messaging.drain import drain_due
 
 BEAT_SCHEDULE = {
     "messaging.retry_parked": {"task": "messaging.retry_parked", "schedule": 1.0, "options": {"expires": 2}},
+    "messaging.clean_up": {"task": "messaging.clean_up", "schedule": 60.0, "options": {"expires": 60}},
 }
 
 
@@ -15,3 +17,9 @@ BEAT_SCHEDULE = {
 def retry_parked() -> int:
     """Try what is due of parked keys; return how many events ended. A lost message only delays."""
     return drain_due()
+
+
+@shared_task(name="messaging.clean_up")  # type: ignore[untyped-decorator]
+def clean_up() -> int:
+    """Let inbox rows leave that are past their retention; return how many did. What is left, the next run takes."""
+    return retention.clean_inbox()

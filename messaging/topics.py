@@ -54,4 +54,5 @@ def _configs(name: str, topic: dict[str, Any]) -> dict[str, str]:
     }
     if topic.get("compacted"):
         return configs | {"cleanup.policy": "compact", "segment.ms": str(DAY_MS)}
-    return configs | {"cleanup.policy": "delete", "retention.ms": str(conf().retention_days * DAY_MS)}
+    times = {"retention.ms": conf().retention_days * DAY_MS, "segment.ms": conf().segment_days * DAY_MS}
+    return configs | {"cleanup.policy": "delete"} | {name: str(milliseconds) for name, milliseconds in times.items()}

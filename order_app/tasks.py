@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from celery import shared_task
+from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from messaging import end_offsets
+from messaging import Expiring, delete_expired, end_offsets
 from order_app import selectors, services
 from order_app.domain import answer_topics
 
 BEAT_SCHEDULE = {
     "order.sweep_deadlines": {"task": "order.sweep_deadlines", "schedule": 5.0, "options": {"expires": 5}},
     "order.ask_undo_again": {"task": "order.ask_undo_again", "schedule": 5.0, "options": {"expires": 5}},
+    "order.clean_up": {"task": "order.clean_up", "schedule": 60.0, "options": {"expires": 60}},
 }
+IDEMPOTENCY_KEYS = Expiring("order_app_idempotencykey", "created_at")
 
 
 @shared_task(name="order.sweep_deadlines")
@@ -42,6 +45,12 @@ def ask_undo_again() -> int:
     return _in_pages(
         now, selectors.list_undo_due, lambda order_ids: services.ask_undo_again(order_ids=order_ids, now=now)
     )
+
+
+@shared_task(name="order.clean_up")
+def clean_up() -> int:
+    """Let idempotency keys leave that are past their retention; return how many did."""
+    return delete_expired(IDEMPOTENCY_KEYS, timedelta(hours=settings.IDEMPOTENCY_RETENTION_HOURS))
 
 
 def _in_pages(now: datetime, find: Callable[..., list[UUID]], work: Callable[[list[UUID]], int]) -> int:

@@ -108,6 +108,7 @@ def _messaging(service: Service) -> dict[str, Any]:
         "PARTITIONS": read("KAFKA_PARTITIONS"),
         "REPLICATION_FACTOR": read("KAFKA_REPLICATION_FACTOR"),
         "SHARDS": read("OUTBOX_SHARDS"),
+        "INBOX_RETENTION_DAYS": read("INBOX_RETENTION_DAYS"),
         "MAX_POLL_RECORDS": read("CONSUMER_MAX_POLL_RECORDS"),
         "SESSION_TIMEOUT_MS": read("CONSUMER_SESSION_TIMEOUT_MS"),
         "RETRY_IMMEDIATE": read("RETRY_IMMEDIATE"),

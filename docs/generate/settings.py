@@ -13,6 +13,7 @@ from messaging.conf import MessagingSettings
 
 TYPES = {
     "positive": "whole number above 0",
+    "not_negative": "whole number from 0",
     "flag": "true or false",
     "words": "list, with commas",
     "servers": "host:port, with commas",

@@ -99,8 +99,10 @@ def place_order_once(
     KeyReused when the key stands for another body; else errors as place_orders(). A refused order leaves the key free.
     """
     now = now or timezone.now()
-    if not _claim(key, now):
-        return _first_response(key)
+    while not _claim(key, now):
+        # The key may have expired in between; then it is free again.
+        if (first := _first_response(key)) is not None:
+            return first
     response = render(place_order(request=request, now=now))
     _keep_response(key, response)
     return response
@@ -151,8 +153,10 @@ def _keep_response(key: Key, response: dict[str, Any]) -> None:
         )
 
 
-def _first_response(key: Key) -> dict[str, Any]:
-    first = IdempotencyKey.objects.get(user_id=key.user_id, key=key.text)
+def _first_response(key: Key) -> dict[str, Any] | None:
+    first = IdempotencyKey.objects.filter(user_id=key.user_id, key=key.text).first()
+    if first is None:
+        return None
     if first.body_hash != key.body_hash:
         raise KeyReused
     response: dict[str, Any] = first.response

@@ -75,4 +75,4 @@ def test_a_topic_that_two_groups_read_stops_the_start(settings):
     topic = next(iter(groups.values()))[0]
     settings.MESSAGING = {**settings.MESSAGING, "GROUPS": {**groups, "another": [topic]}}
 
-    assert messages() == ["messaging.E002"]
+    assert messages() == ["messaging.E003"]

@@ -1,0 +1,50 @@
+"""The stack that a measurement runs on: its own, with empty data, gone afterwards; or one that runs already."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from stack import environment, lifecycle, supervision
+from stack.errors import AlreadyRunning
+from stack.layout import Layout
+from stack.lifecycle import Options
+from stack.progress import tell
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Interrupted(BaseException):
+    """Ctrl-C, SIGTERM or SIGHUP."""
+
+
+def end_on_signals() -> None:
+    """Let the signals raise Interrupted, so that what was started is stopped."""
+    for number in SIGNALS:
+        signal.signal(number, _interrupt)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise Interrupted
+
+
+@contextmanager
+def stack_in(layout: Layout, *, attach: bool = False) -> Iterator[dict[str, str]]:
+    """Start a whole stack with empty data, and stop it on the way out; or use the one that runs, and let it be."""
+    if attach:
+        yield environment.read(layout)
+        return
+    if supervision.is_running(layout):
+        raise AlreadyRunning(f"The stack in {layout.directory} runs already: stop it, or measure it with --attach.")
+    options = Options(for_tests=True, end_with_parent=True)
+    try:
+        values = lifecycle.start_infrastructure(layout, options)
+        lifecycle.start_services(layout, values, options)
+        yield values
+    finally:
+        for number in SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
+        tell("Stopping …")
+        lifecycle.stop(layout)
