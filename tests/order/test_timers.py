@@ -82,7 +82,7 @@ def test_the_end_offsets_are_taken_once(late_order: UUID) -> None:
     sweep(late_order)
     assert Saga.objects.get().guard_offsets == {"product.events/0": 7, "coupon.events/0": 3}
     we_are_at(product=7)
-    assert sweep(late_order, end={("product.events", 0): 1_000}) == 1
+    assert sweep(late_order, end=dict.fromkeys(END, 1_000)) == 1
 
 
 @pytest.mark.parametrize("end", [{}, {("product.events", 0): 7}, {("order.events", 0): 1}])
