@@ -1,4 +1,7 @@
-"""A service whose own database is gone, frozen or read only: every operation says so in time, nothing is half done."""
+"""A service whose own database is gone, frozen, read only or full: each operation says so in time.
+
+Nothing is half done, and what only reads goes on where only writing fails.
+"""
 
 from __future__ import annotations
 
@@ -24,6 +27,17 @@ from tests.journeys.waiting import eventually
 #: More requests at once than the web process has threads (8).
 MANY = 24
 END_SESSIONS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = user AND pid <> pg_backend_pid()"
+
+NO_SPACE = """
+    CREATE FUNCTION journey_no_space() RETURNS trigger LANGUAGE plpgsql AS
+    $$ BEGIN RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = 'disk_full'; END $$
+"""
+ON_WRITING = """
+    CREATE TRIGGER journey_no_space BEFORE INSERT OR UPDATE OR DELETE ON "{}"
+    FOR EACH STATEMENT EXECUTE FUNCTION journey_no_space()
+"""
+#: What goes on reading, and refuses to write.
+READABLE = ("read only", "full")
 
 
 @pytest.fixture
@@ -74,10 +88,23 @@ def read_only(service: str, databases: Databases) -> Iterator[None]:
         databases.ask(service, END_SESSIONS)
 
 
+@contextmanager
+def full(service: str, databases: Databases) -> Iterator[None]:
+    """Let every write fail as it does on a full disk."""
+    databases.change(service, NO_SPACE)
+    try:
+        for (table,) in databases.ask(service, "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"):
+            databases.change(service, ON_WRITING.format(table))
+        yield
+    finally:
+        databases.change(service, "DROP FUNCTION journey_no_space CASCADE")
+
+
 OUTAGES: dict[str, Callable[[str, Databases], AbstractContextManager[None]]] = {
     "gone": gone,
     "still": still,
     "read only": read_only,
+    "full": full,
 }
 
 
@@ -102,13 +129,13 @@ def test_every_operation_answers_503_in_time_when_its_database_does_not_work(
     eventually(lambda: is_ready(person.urls[service]), f"{service} to be ready")
 
     assert not [wrong for each, answer in answers if (wrong := complaint(each, answer, outage))]
-    assert (alive.status_code, ready.status_code) == (200, 200 if outage == "read only" else 503)
+    assert (alive.status_code, ready.status_code) == (200, 200 if outage in READABLE else 503)
     assert not [str(each) for each in endpoints.of(service) if each.send(person, ids).status_code >= 500]
 
 
 def complaint(operation: Operation, answer: requests.Response, outage: str) -> str:
     """Return what is wrong with the answer, or nothing."""
-    if outage == "read only" and not operation.writes:
+    if outage in READABLE and not operation.writes:
         return "" if answer.status_code < 500 else f"{operation} only reads and answered {answer.status_code}"
     problem = answer.json() if answer.headers["Content-Type"] == "application/problem+json" else {}
     found = (answer.status_code, problem.get("code"), "Retry-After" in answer.headers)

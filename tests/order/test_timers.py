@@ -13,6 +13,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from contracts.order import OrderCanceled
+from messaging import TransientError
+from messaging.drain import drain_due
 from messaging.models import ConsumerPosition, InboxRow, OutboxRow
 from messaging.testing import deliver, forget_published, published
 from order_app import selectors, services, tasks
@@ -116,6 +118,27 @@ def test_a_parked_or_dead_answer_cancels_nothing(late_order: UUID, state: str) -
         event_id="x", handler="h", topic="product.events", partition=0, offset=1, key=str(late_order), state=state
     )
     assert sweep(late_order) == 0
+
+
+def test_an_answer_that_is_parked_here_cancels_nothing_and_confirms_when_its_turn_comes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    order_id = an_order(coupon=False)
+    forget_published()
+    we_are_at(product=7, coupon=3)
+
+    def fail(**_: object) -> None:
+        raise TransientError("the till is jammed")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(services, "apply_answers", fail)
+        deliver(reduced(order_id), singly=True)
+    we_are_at(product=7)
+    assert sweep(order_id) == 0
+    InboxRow.objects.filter(state="waiting").update(next_attempt_at=timezone.now())
+    drain_due()
+    assert shape(order_id) == ("CONFIRMED", "COMPLETED", {"stock": "DONE", "coupon": "SKIPPED"})
+    assert sweep(order_id) == 0
 
 
 def test_a_saga_that_has_ended_meanwhile_is_left_alone(late_order: UUID) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -187,6 +188,14 @@ def test_readiness_is_told_while_the_database_stands_still(behind_the_gate: Gate
     assert client.get("/livez").status_code == 200
     wake(behind_the_gate)
     assert client.get("/readyz").status_code == 200
+
+
+def test_readiness_waits_less_than_other_requests_may(behind_the_gate: Gate, client: Any) -> None:
+    database_waits.limit_waits(seconds=60)
+    behind_the_gate.open.clear()
+    began = time.monotonic()
+    assert client.get("/readyz").status_code == 503
+    assert time.monotonic() - began < 30
 
 
 def test_an_address_of_the_api_answers_503_while_the_database_stands_still(behind_the_gate: Gate, client: Any) -> None:

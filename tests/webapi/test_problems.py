@@ -7,7 +7,7 @@ import json
 import psycopg2
 import pytest
 from django.core.exceptions import PermissionDenied
-from django.db import InterfaceError, InternalError, OperationalError
+from django.db import InterfaceError, InternalError, OperationalError, connection
 from django.http import Http404
 from django.urls import path
 from rest_framework import serializers
@@ -129,6 +129,32 @@ def test_extra_members_stand_beside_the_standard_ones(client):
 def test_what_passes_says_when_to_come_back(client, what, seconds):
     # When trying again helps
     assert client.get(f"/api/v1/{what}")["Retry-After"] == seconds
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("state", "status", "code"),
+    [
+        ("53100", 503, "database_unavailable"),
+        ("53300", 503, "database_unavailable"),
+        ("57P01", 503, "database_unavailable"),
+        ("57014", 503, "database_unavailable"),
+        ("25006", 503, "database_unavailable"),
+        ("55P03", 503, "busy"),
+        ("23505", 500, "internal_error"),
+        ("42P01", 500, "internal_error"),
+    ],
+)
+def test_what_postgresql_itself_raises_is_told_by_its_code(client, monkeypatch, state, status, code):
+    # When a statement fails on a real server
+    def fail():
+        with connection.cursor() as cursor:
+            cursor.execute(f"DO $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = '{state}'; END $$")
+
+    monkeypatch.setitem(RAISED, "statement", fail)
+    # Then what passes is a 503, and what does not is ours
+    response = client.get("/api/v1/statement")
+    assert (response.status_code, response.json()["code"]) == (status, code)
 
 
 def test_a_bug_is_logged_with_its_trace(client, caplog):
