@@ -22,7 +22,7 @@ from messaging.testing import deliver, forget_published, published
 from order_app import services
 from order_app.models import OperatorAction, Saga, SagaHistory
 from order_app.saga_rows import lock_sagas
-from tests.order.given import an_order, coupon_restored, reduced, shape, stock_restored, used
+from tests.order.given import a_confirmed_order, an_order, coupon_restored, reduced, shape, stock_restored, used
 from tests.order.test_concurrency import at_once
 from tests.order.test_timers import END, LATE, we_are_at
 
@@ -232,6 +232,16 @@ def test_a_cancel_while_every_step_is_pending_ends_whatever_the_participants_had
     deliver(reduced(order_id), used(order_id))
     assert shape(order_id) == UNDOING
     assert ends_compensated(order_id)
+
+
+def test_a_confirmed_order_that_is_cancelled_is_unfinished_until_all_is_undone() -> None:
+    order_id = a_confirmed_order()
+    finished = [Saga.objects.get().finished_at]
+    cancel(order_id)()
+    finished.append(Saga.objects.get().finished_at)
+    assert ends_compensated(order_id)
+    finished.append(Saga.objects.get().finished_at)
+    assert [bool(at) for at in finished] == [True, False, True]
 
 
 def test_a_second_cancel_changes_nothing_whether_steps_are_undone_or_not() -> None:
