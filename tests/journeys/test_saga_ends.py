@@ -17,6 +17,7 @@ from tests.journeys.shop import Person, Shelves
 from tests.journeys.waiting import eventually
 
 ORDER_PROCESSES = ("order-web", "order-worker", "order-beat")
+START_SECONDS = 180.0
 QUICK_UNDO = {"SAGA_UNDO_RETRY_SECONDS": "1", "SAGA_UNDO_RETRY_CAP_SECONDS": "2", "SAGA_UNDO_BUDGET_SECONDS": "3"}
 QUICK_DEADLINE = {"SAGA_DEADLINE_SECONDS": "3"}
 
@@ -24,8 +25,8 @@ QUICK_DEADLINE = {"SAGA_DEADLINE_SECONDS": "3"}
 @contextmanager
 def order_service_with(variables: Mapping[str, str], settings: Mapping[str, str]) -> Iterator[None]:
     """Run the order service with other settings for the with block."""
-    restart_order_service(variables, SETTINGS | settings)
     try:
+        restart_order_service(variables, SETTINGS | settings)
         yield
     finally:
         restart_order_service(variables, SETTINGS)
@@ -36,7 +37,9 @@ def restart_order_service(variables: Mapping[str, str], settings: Mapping[str, s
     testing.configure(settings)
     for name in ORDER_PROCESSES:
         control.start(name)
-    eventually(lambda: services.is_ready(variables["ORDER_URL"]), "the order service to be ready")
+    eventually(
+        lambda: services.is_ready(variables["ORDER_URL"]), "the order service to be ready", seconds=START_SECONDS
+    )
 
 
 @pytest.fixture
