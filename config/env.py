@@ -145,6 +145,12 @@ VARIABLES: tuple[Variable, ...] = (
         "",
         "User service only: public keys (PEM) still shown in the JWKS after a rotation.",
     ),
+    Variable(
+        "WEB_DATABASE_SECONDS",
+        positive,
+        5,
+        "Longest that an HTTP request waits for its database before it is answered 503; above the role's lock_timeout.",
+    ),
     Variable("OUTBOX_SHARDS", positive, 8, "Relay shards; changed only by a migration on an empty outbox."),
     Variable(
         "INBOX_RETENTION_DAYS",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db import connection
 from django.db.models import QuerySet
 
-from messaging import outbox_pending, unhandled
+from messaging import outbox_pending, parked_events, unhandled
 from order_app.domain import Product, SagaStatus, StepStatus, steps
 from order_app.models import Order, Saga, SagaStep
 
@@ -77,24 +77,43 @@ def read_places(places: Mapping[str, int]) -> dict[tuple[str, int], int]:
 def waiting_for(saga: Saga, *, errors: bool = True) -> list[str]:
     """Return, in words, what each unfinished step waits for; empty when the saga waits for nothing.
 
-    Without `errors`, the words tell that our consumer is stopped, but not by which error.
+    Without `errors`, the words tell that an answer is parked or our consumer is stopped, but not by which error.
     """
     unfinished = [step for step in saga.steps.all() if step.status in _WAITING]
     if not unfinished:
         return []
-    why = _our_side(str(saga.order_id))
-    return [_sentence(step, why or _our_reading(saga, step, errors)) for step in unfinished]
+    return [_sentence(step, _why(saga, step, errors)) for step in unfinished]
 
 
 _WAITING = (StepStatus.PENDING, StepStatus.UNDOING, StepStatus.WAIVED)
 
 
-def _our_side(key: str) -> str:
-    if outbox_pending(key):
-        return "our request has not reached Kafka yet"
-    if unhandled(key):
-        return "an answer has come and could not be handled here; see parked keys and dead letters"
-    return ""
+def _why(saga: Saga, step: SagaStep, errors: bool) -> str:
+    # What is parked comes first: its dead letter may still be in the outbox, under the same key.
+    return _our_queue(saga, step, errors) or _our_sending(saga) or _our_reading(saga, step, errors)
+
+
+def _our_sending(saga: Saga) -> str:
+    return "our request has not reached Kafka yet" if outbox_pending(str(saga.order_id)) else ""
+
+
+def _our_queue(saga: Saga, step: SagaStep, errors: bool) -> str:
+    """Tell what became of an answer that has come and could not be handled here."""
+    key, table = str(saga.order_id), _table_row(step)
+    parked = parked_events(key)
+    queue = [event for event in parked if table and event[0] == table.topic]
+    if queue:
+        return _parked(queue, errors)
+    lost = not parked and unhandled(key)
+    return "an answer has come and could not be handled here; see the dead letters" if lost else ""
+
+
+def _parked(queue: Sequence[tuple[str, str, str, int, str]], errors: bool) -> str:
+    _, _, state, attempts, error = queue[0]
+    what = "a dead letter" if state == "dead" else "parked"
+    detail = f": {error}" if errors and error else ""
+    behind = f" ({len(queue) - 1} more behind it)" if len(queue) > 1 else ""
+    return f"its answer is {what} here after {attempts} attempts{detail}{behind}"
 
 
 def _our_reading(saga: Saga, step: SagaStep, errors: bool) -> str:

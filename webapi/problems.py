@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+import sys
 from http import HTTPStatus
 from typing import Any
 
 from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
 from django.core.exceptions import RequestDataTooBig
-from django.db import InterfaceError, OperationalError
+from django.db import DatabaseError, InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.views import defaults
 from rest_framework.exceptions import NotFound, PermissionDenied, ValidationError
@@ -20,6 +21,15 @@ logger = logging.getLogger(__name__)
 CONTENT_TYPE = "application/problem+json"
 #: Two transactions wanted the same rows (deadlock, serialization failure, lock timeout): the database is well.
 CONTENTION = {"40P01", "40001", "55P03"}
+#: A standby, or a failover under way; psycopg2 calls it an internal error.
+READ_ONLY = "25006"
+#: In seconds, for what passes by itself.
+AGAIN = {"Retry-After": "1"}
+
+#: For people, where a page was wanted and the database can't be asked for one.
+PAGE = """<!doctype html>
+<html lang="en"><head><title>%s</title></head><body><h1>503</h1><p>%s</p></body></html>
+"""
 
 
 class Problem(Exception):
@@ -75,7 +85,14 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """Django's handler500, with a problem under /api/. Django has logged the exception; none of it is told."""
+    """Django's handler500, with a problem under /api/. Django has logged the exception; none of it is told.
+
+    A failed database is a 503 here too, whatever part of a request met it.
+    """
+    # Django calls this while it handles the exception.
+    problem = _database_problem(sys.exc_info()[1])
+    if problem is not None:
+        return _unavailable(request, problem)
     if not _is_api(request):
         return defaults.server_error(request)
     return _plain(500, "internal_error", "Something went wrong on our side; it has been logged.")
@@ -85,20 +102,22 @@ def _problem_of(error: Exception) -> Problem | None:
     match error:
         case Problem():
             return error
-        case OperationalError() | InterfaceError():
-            return _database_problem(error)
         case RequestDataTooBig():
             return Problem(413, "body_too_large", "The body is larger than is accepted here.")
+        case DatabaseError() | InterfaceError():
+            return _database_problem(error)
         case _:
             return None
 
 
-def _database_problem(error: Exception) -> Problem:
-    again = {"Retry-After": "1"}
-    if getattr(error.__cause__, "pgcode", None) in CONTENTION:
-        return Problem(503, "busy", "Others are changing the same data; try again.", headers=again)
+def _database_problem(error: Exception | None) -> Problem | None:
+    state = getattr(error.__cause__, "pgcode", None) if error else None
+    if state in CONTENTION:
+        return Problem(503, "busy", "Others are changing the same data; try again.", headers=AGAIN)
+    if state != READ_ONLY and not isinstance(error, OperationalError | InterfaceError):
+        return None
     logger.error("Answered 503, the database failed: %s", error)
-    return Problem(503, "database_unavailable", "The database does not answer; try again.", headers=again)
+    return Problem(503, "database_unavailable", "The database does not answer; try again.", headers=AGAIN)
 
 
 def _response(problem: Problem) -> Response:
@@ -132,9 +151,16 @@ def _by_field(error: ValidationError) -> Any:
     return error.detail if isinstance(error.detail, dict) else {"non_field_errors": error.detail}
 
 
+def _unavailable(request: HttpRequest, problem: Problem) -> HttpResponse:
+    if _is_api(request):
+        return _plain(problem.status, problem.code, problem.detail, headers=problem.headers)
+    # No template of ours: those of the admin ask the database who is signed in.
+    return HttpResponse(PAGE % (problem.detail, problem.detail), status=problem.status, headers=problem.headers)
+
+
 def _is_api(request: HttpRequest) -> bool:
     return request.path.startswith("/api/")
 
 
-def _plain(status: int, code: str, detail: str) -> JsonResponse:
-    return JsonResponse(body(status, code, detail), status=status, content_type=CONTENT_TYPE)
+def _plain(status: int, code: str, detail: str, headers: dict[str, str] | None = None) -> JsonResponse:
+    return JsonResponse(body(status, code, detail), status=status, content_type=CONTENT_TYPE, headers=headers)

@@ -48,6 +48,7 @@ def service_settings(service: Service) -> dict[str, Any]:
         "REST_FRAMEWORK": _REST_FRAMEWORK,
         "SPECTACULAR_SETTINGS": _spectacular(service),
         "LOGGING": _LOGGING,
+        "WEB_DATABASE_SECONDS": read("WEB_DATABASE_SECONDS"),
         "JWKS_URL": read("USER_URL").rstrip("/") + "/.well-known/jwks.json",
         "JWKS_KEYS": read("USER_JWKS"),
         "MESSAGING": _messaging(service),

@@ -38,10 +38,13 @@ def manage_with(variables: Mapping[str, str], service: str, *arguments: str) -> 
 
 
 @contextmanager
-def second_worker(name: str) -> Iterator[int]:
-    """Run another worker like the stack's `name` (`order-worker`) for the with block; gives its process id."""
+def second_worker(name: str, *options: str) -> Iterator[int]:
+    """Run another worker like the stack's `name` (`order-worker`) for the with block; gives its process id.
+
+    `options` are further ones of its command, such as --no-consumer.
+    """
     description = json.loads((Layout.current().processes / f"{name}.json").read_text())
-    command = [part.replace("@%h", "-second@%h") for part in description["command"]]
+    command = [part.replace("@%h", "-second@%h") for part in description["command"]] + list(options)
     own = commands.plain_environment() | description["environment"]
     with (Layout.current().log / f"{name}-second.log").open("w") as output:
         process = subprocess.Popen(command, cwd=ROOT, env=own, stdout=output, stderr=output)

@@ -8,8 +8,10 @@ import pytest
 from rest_framework.test import APIClient
 
 from contracts.order import OrderCanceled
+from messaging import TransientError
 from messaging.models import ConsumerPosition, InboxRow
 from messaging.testing import deliver, forget_published, published
+from order_app import services
 from order_app.models import OperatorAction, Saga, SagaHistory
 from tests.order.given import (
     a_confirmed_order,
@@ -176,6 +178,39 @@ def test_the_timeline_says_what_it_waits_for(staff: APIClient) -> None:
         event_id="x", handler="h", topic="coupon.events", partition=0, offset=1, key=str(order_id), state="dead"
     )
     assert "could not be handled here" in waits(staff, order_id)[0]
+
+
+def fails(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    """Let our handling of answers fail."""
+
+    def apply_answers(**_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(services, "apply_answers", apply_answers)
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (TransientError("the till is jammed"), "its answer is parked here after 3 attempts"),
+        (ZeroDivisionError("by nought"), "its answer is a dead letter here after 3 attempts"),
+    ],
+)
+def test_the_timeline_says_that_an_answer_is_parked_here_and_why_to_staff_alone(
+    staff: APIClient, customer: APIClient, user_id: UUID, monkeypatch: pytest.MonkeyPatch, error: Exception, words: str
+) -> None:
+    order_id = an_order(user_id=user_id)
+    forget_published()
+    fails(monkeypatch, error)
+    deliver(reduced(order_id), stock_restored(order_id), singly=True)
+    monkeypatch.undo()
+    told, shown = waits(staff, order_id)[0], waits(customer, order_id)[0]
+    assert told.startswith(f"stock: {words}: ")
+    assert str(error) in told
+    assert told.endswith("(1 more behind it)")
+    assert shown == f"stock: {words} (1 more behind it)"
+    forget_published()
+    assert waits(staff, order_id)[1] == "coupon: no answer from coupon yet; we wait for its answer"
 
 
 def we_are_at(topic: str, partition: int, offset: int, *, stopped: str | None = None) -> None:

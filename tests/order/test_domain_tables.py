@@ -11,6 +11,7 @@ import pytest
 from order_app.domain import (
     ANSWERS,
     COMMANDS,
+    Action,
     Answer,
     Command,
     Guard,
@@ -67,6 +68,33 @@ def test_every_cell_is_there() -> None:
     assert set(COMMANDS) == {(status, command) for status in SagaStatus for command in Command}
 
 
+#: The specification's table of commands, a line for each saga: cancel, deadline, budget, undo, request, resolve.
+SPECIFIED = """
+RUNNING             cancel cancel - - again   refused
+COMPLETED           cancel -      - - refused refused
+COMPENSATING        accept -  stuck again refused refused
+COMPENSATION_STUCK  accept -      - again refused by-hand
+BY_HAND             accept -      - again refused refused
+COMPENSATED         accept -      - - refused refused
+"""
+WORDS = {
+    "cancel": {Action.CANCEL},
+    "accept": {Action.ACCEPT},
+    "-": {Action.IGNORE},
+    "stuck": {Action.STICK},
+    "again": {Action.UNDO_AGAIN, Action.REQUEST_AGAIN},
+    "refused": {Action.REFUSE},
+    "by-hand": {Action.BY_HAND},
+}
+
+
+@pytest.mark.parametrize("line", SPECIFIED.strip().splitlines())
+def test_every_command_does_what_the_specification_says(line: str) -> None:
+    status, *words = line.split()
+    for command, word in zip(Command, words, strict=True):
+        assert COMMANDS[SagaStatus(status), command] in WORDS[word], command
+
+
 def test_a_success_makes_a_pending_step_done_and_the_last_one_confirms_the_order() -> None:
     state = a_saga(SagaStatus.RUNNING, "PENDING", "PENDING")
     first = state.on_answer(says(Kind.SUCCESS))
@@ -117,6 +145,7 @@ def test_any_failure_of_a_pending_step_is_recorded_and_cancels_every_step_at_onc
 
 UNCHANGED = [
     (SagaStatus.RUNNING, "PENDING", Kind.RESTORED, "flag"),
+    (SagaStatus.RUNNING, "DONE", Kind.RESTORED, "flag"),
     (SagaStatus.RUNNING, "DONE", Kind.SUCCESS, "nothing"),
     (SagaStatus.COMPLETED, "DONE", Kind.SUCCESS, "nothing"),
     (SagaStatus.RUNNING, "DONE", Kind.FAILURE, "flag"),
@@ -128,6 +157,13 @@ UNCHANGED = [
     (SagaStatus.COMPENSATING, "UNDOING", Kind.SUCCESS, "record"),
     (SagaStatus.STUCK, "UNDOING", Kind.SUCCESS, "record"),
     (SagaStatus.COMPENSATING, "UNDOING", Kind.FAILURE, "record"),
+    (SagaStatus.STUCK, "UNDOING", Kind.FAILURE, "record"),
+    (SagaStatus.COMPENSATING, "UNDONE", Kind.SUCCESS, "record"),
+    (SagaStatus.COMPENSATING, "UNDONE", Kind.FAILURE, "record"),
+    (SagaStatus.COMPENSATING, "UNDONE", Kind.RESTORED, "record"),
+    (SagaStatus.STUCK, "UNDONE", Kind.RESTORED, "record"),
+    (SagaStatus.BY_HAND, "UNDONE", Kind.SUCCESS, "record"),
+    (SagaStatus.BY_HAND, "UNDONE", Kind.RESTORED, "record"),
     (SagaStatus.BY_HAND, "WAIVED", Kind.SUCCESS, "record"),
     (SagaStatus.BY_HAND, "WAIVED", Kind.FAILURE, "record"),
     (SagaStatus.COMPENSATED, "UNDONE", Kind.SUCCESS, "record"),
@@ -140,7 +176,7 @@ UNCHANGED = [
 def test_other_answers_change_no_state_and_publish_nothing(
     saga: SagaStatus, stock: str, kind: Kind, effect: str
 ) -> None:
-    state = a_saga(saga, stock, {"RUNNING": "PENDING"}.get(saga.name, stock))
+    state = a_saga(saga, stock, OPEN.get(saga, stock))
     before = shape(state)
     outcome = state.on_answer(says(kind))
     assert shape(state) == before
@@ -159,7 +195,7 @@ def test_the_last_restore_ends_the_saga_however_late(saga: str, stock: str) -> N
     assert not state.flagged
 
 
-@pytest.mark.parametrize(("saga", "stock"), [("COMPENSATING", "UNDOING"), ("BY_HAND", "WAIVED")])
+@pytest.mark.parametrize(("saga", "stock"), [("COMPENSATING", "UNDOING"), ("STUCK", "UNDOING"), ("BY_HAND", "WAIVED")])
 def test_restored_false_after_a_success_is_flagged_and_still_ends_the_step(saga: str, stock: str) -> None:
     state = a_saga(SagaStatus[saga], stock, "SKIPPED", succeeded=True)
     outcome = state.on_answer(says(Kind.RESTORED, restored=False))
@@ -258,6 +294,14 @@ def test_only_a_stuck_saga_is_resolved_by_hand(saga: SagaStatus) -> None:
     assert outcome.publish == []
     if saga is SagaStatus.STUCK:
         assert shape(state) == ("CANCELED", "BY_HAND", "WAIVED", "SKIPPED")
+
+
+def test_a_step_that_is_undone_already_is_not_waived() -> None:
+    state = a_saga(SagaStatus.STUCK, "UNDONE", "UNDOING")
+    state.on_resolve()
+    assert shape(state) == ("CANCELED", "BY_HAND", "UNDONE", "WAIVED")
+    state.on_answer(Answer(COUPON, Kind.RESTORED))
+    assert shape(state) == ("CANCELED", "COMPENSATED", "UNDONE", "UNDONE")
 
 
 def test_the_wait_before_an_undo_doubles_up_to_the_cap_and_ends_with_the_budget() -> None:

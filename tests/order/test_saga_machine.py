@@ -52,6 +52,11 @@ class SagaMachine(RuleBasedStateMachine):
         if heard:
             self.world.coordinate(place, heard[pick % len(heard)])
 
+    @rule(number=ORDERS)
+    def an_operator_edits_a_dead_request_to_two_pieces(self, number: int) -> None:
+        if self.world.requests[number, "stock"]:
+            self.world.participate((number, "stock"), self.world.requests[number, "stock"].pop(0), pieces=2)
+
     @rule(place=PLACES)
     def an_operator_skips_a_dead_request(self, place: Place) -> None:
         if self.world.requests[place]:

@@ -13,6 +13,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from contracts.order import OrderCanceled
+from messaging import TransientError
+from messaging.drain import drain_due
 from messaging.models import ConsumerPosition, InboxRow, OutboxRow
 from messaging.testing import deliver, forget_published, published
 from order_app import selectors, services, tasks
@@ -82,7 +84,7 @@ def test_the_end_offsets_are_taken_once(late_order: UUID) -> None:
     sweep(late_order)
     assert Saga.objects.get().guard_offsets == {"product.events/0": 7, "coupon.events/0": 3}
     we_are_at(product=7)
-    assert sweep(late_order, end={("product.events", 0): 1_000}) == 1
+    assert sweep(late_order, end=dict.fromkeys(END, 1_000)) == 1
 
 
 @pytest.mark.parametrize("end", [{}, {("product.events", 0): 7}, {("order.events", 0): 1}])
@@ -116,6 +118,27 @@ def test_a_parked_or_dead_answer_cancels_nothing(late_order: UUID, state: str) -
         event_id="x", handler="h", topic="product.events", partition=0, offset=1, key=str(late_order), state=state
     )
     assert sweep(late_order) == 0
+
+
+def test_an_answer_that_is_parked_here_cancels_nothing_and_confirms_when_its_turn_comes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    order_id = an_order(coupon=False)
+    forget_published()
+    we_are_at(product=7, coupon=3)
+
+    def fail(**_: object) -> None:
+        raise TransientError("the till is jammed")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(services, "apply_answers", fail)
+        deliver(reduced(order_id), singly=True)
+    we_are_at(product=7)
+    assert sweep(order_id) == 0
+    InboxRow.objects.filter(state="waiting").update(next_attempt_at=timezone.now())
+    drain_due()
+    assert shape(order_id) == ("CONFIRMED", "COMPLETED", {"stock": "DONE", "coupon": "SKIPPED"})
+    assert sweep(order_id) == 0
 
 
 def test_a_saga_that_has_ended_meanwhile_is_left_alone(late_order: UUID) -> None:
@@ -202,14 +225,17 @@ def test_a_request_still_in_our_outbox_is_not_sent_twice_but_the_alarm_is_raised
     assert len(published(OrderCanceled)) == 1
 
 
-def test_the_request_sent_again_is_caused_by_the_first(canceled_order: UUID) -> None:
+def test_each_request_sent_again_is_caused_by_the_first(canceled_order: UUID) -> None:
     first = OutboxRow.objects.get(type="order.OrderCanceled.v1").event_id
-    forget_published()
-    ask_again(canceled_order, timezone.now() + timedelta(seconds=31))
-    again = OutboxRow.objects.get()
-    assert (again.causation_id, again.correlation_id) == (first, str(canceled_order))
-    assert again.event_id != first
-    assert SagaHistory.objects.filter(actor="timer").get().event_id == again.event_id
+    sent = []
+    for seconds in (31, 31 + 61):
+        forget_published()
+        ask_again(canceled_order, timezone.now() + timedelta(seconds=seconds))
+        again = OutboxRow.objects.get()
+        assert (again.causation_id, again.correlation_id) == (first, str(canceled_order))
+        sent.append(again.event_id)
+    assert len({first, *sent}) == 3
+    assert [row.event_id for row in SagaHistory.objects.filter(actor="timer")] == sent
 
 
 def test_a_saga_resolved_by_hand_goes_on_being_asked_for_until_the_answer_comes(canceled_order: UUID) -> None:

@@ -89,21 +89,23 @@ class World:
         if any(not entry.step for entry in outcome.entries):
             saga.schedule_undo(now=NOW, policy=POLICY)
 
-    def participate(self, place: Place, event: str, *, exhausted: bool = False) -> None:
-        """Let the participant at `place` handle a request, and answer it."""
+    def participate(self, place: Place, event: str, *, exhausted: bool = False, pieces: int = 1) -> None:
+        """Let the participant at `place` handle a request, and answer it; an operator may have edited its `pieces`."""
         number, step = place
         held = self.decision(number, step) == "HELD"
         incoming = "CANCELED" if event == steps.CANCELED else "EXHAUSTED" if exhausted else "CREATED"
-        answer = self._ask_product(number, incoming) if step == "stock" else self._ask_coupon(number, incoming)
+        stock = step == "stock"
+        answer = self._ask_product(number, incoming, pieces) if stock else self._ask_coupon(number, incoming)
+        assert event != steps.CANCELED or answer.kind is Kind.RESTORED, "5: every OrderCanceled is answered"
         self.taken[place] += not held and self.decision(number, step) == "HELD"
         self.given_back[place] += held and self.decision(number, step) != "HELD"
         self.handled[place].add(event)
         self.said[place].add(f"{answer.kind} {answer.reason}{answer.restored if answer.kind == 'restored' else ''}")
         self.answers[place].append(answer)
 
-    def _ask_product(self, number: int, incoming: str) -> Answer:
+    def _ask_product(self, number: int, incoming: str, pieces: int) -> Answer:
         order = self.holds[number]
-        request = product.Request(product.Incoming[incoming], self.sagas[number].order_id, ((TEA, 1),))
+        request = product.Request(product.Incoming[incoming], self.sagas[number].order_id, ((TEA, pieces),))
         said = product.answer(request, order, self.shelf).name
         return self._answer("stock", said, order.refusal.reason if order.refusal else "")
 
@@ -171,7 +173,7 @@ class World:
             self._check_saga(number, saga)
             for step in saga.steps:
                 self._check_participant((number, step))
-        held = sum(hold.decision == "HELD" for hold in self.holds)
+        held = sum(sum(hold.holds.values()) for hold in self.holds if hold.decision == "HELD")
         assert self.shelf[TEA].quantity + held == self.stock, "3: stock now + holds = received"
         users = [self.sagas[number].order_id for number, use in enumerate(self.uses) if use.decision == "HELD"]
         assert users == ([self.coupon.order_id] if self.coupon.order_id else []), "3: a coupon has one live order"

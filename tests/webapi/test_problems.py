@@ -7,7 +7,7 @@ import json
 import psycopg2
 import pytest
 from django.core.exceptions import PermissionDenied
-from django.db import InterfaceError, OperationalError
+from django.db import InterfaceError, InternalError, OperationalError, connection
 from django.http import Http404
 from django.urls import path
 from rest_framework import serializers
@@ -30,13 +30,16 @@ class BodySerializer(serializers.Serializer):
     lines = LineSerializer(many=True)
 
 
-class Deadlock(psycopg2.OperationalError):
-    pgcode = "40P01"
+class Refused(psycopg2.Error):
+    def __init__(self, pgcode):
+        super().__init__()
+        self.state = pgcode
+
+    pgcode = property(lambda self: self.state)
 
 
-def deadlock():
-    error = OperationalError("deadlock detected")
-    error.__cause__ = Deadlock()
+def caused(error, pgcode):
+    error.__cause__ = Refused(pgcode)
     return error
 
 
@@ -48,7 +51,10 @@ RAISED = {
     "throttled": lambda: Throttled(wait=3),
     "database": lambda: OperationalError("could not connect to 10.0.0.1 as root"),
     "connection": lambda: InterfaceError("connection already closed"),
-    "deadlock": deadlock,
+    "deadlock": lambda: caused(OperationalError("deadlock detected"), "40P01"),
+    "full": lambda: caused(OperationalError("could not extend file: No space left on device"), "53100"),
+    "read-only": lambda: caused(InternalError("cannot execute INSERT in a read-only transaction"), "25006"),
+    "damage": lambda: caused(InternalError("invalid page in block 7"), "XX001"),
     "bug": lambda: ZeroDivisionError("secret"),
 }
 
@@ -67,11 +73,11 @@ class Open(APIView):
         return Response(body.data)
 
 
-def page(request):
-    raise ZeroDivisionError
+def page(request, what):
+    raise RAISED[what]()
 
 
-urlpatterns = [path("api/v1/<what>", Open.as_view()), path("page", page)]
+urlpatterns = [path("api/v1/<what>", Open.as_view()), path("page/<what>", page), path("api/plain/<what>", page)]
 handler404 = problems.not_found
 handler500 = problems.server_error
 handler400 = problems.bad_request
@@ -92,6 +98,9 @@ def post(client, body, **options):
         ("database", 503, "database_unavailable"),
         ("connection", 503, "database_unavailable"),
         ("deadlock", 503, "busy"),
+        ("full", 503, "database_unavailable"),
+        ("read-only", 503, "database_unavailable"),
+        ("damage", 500, "internal_error"),
         ("bug", 500, "internal_error"),
     ],
 )
@@ -120,6 +129,32 @@ def test_extra_members_stand_beside_the_standard_ones(client):
 def test_what_passes_says_when_to_come_back(client, what, seconds):
     # When trying again helps
     assert client.get(f"/api/v1/{what}")["Retry-After"] == seconds
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("state", "status", "code"),
+    [
+        ("53100", 503, "database_unavailable"),
+        ("53300", 503, "database_unavailable"),
+        ("57P01", 503, "database_unavailable"),
+        ("57014", 503, "database_unavailable"),
+        ("25006", 503, "database_unavailable"),
+        ("55P03", 503, "busy"),
+        ("23505", 500, "internal_error"),
+        ("42P01", 500, "internal_error"),
+    ],
+)
+def test_what_postgresql_itself_raises_is_told_by_its_code(client, monkeypatch, state, status, code):
+    # When a statement fails on a real server
+    def fail():
+        with connection.cursor() as cursor:
+            cursor.execute(f"DO $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = '{state}'; END $$")
+
+    monkeypatch.setitem(RAISED, "statement", fail)
+    # Then what passes is a 503, and what does not is ours
+    response = client.get("/api/v1/statement")
+    assert (response.status_code, response.json()["code"]) == (status, code)
 
 
 def test_a_bug_is_logged_with_its_trace(client, caplog):
@@ -204,10 +239,21 @@ def test_an_unknown_address_is_a_problem_under_api_only(client, address, kind):
 
 def test_a_bug_outside_the_api_is_a_page(client):
     # When a page fails
-    response = client.get("/page")
+    response = client.get("/page/bug")
     # Then it is a page
     assert response.status_code == 500
     assert response["Content-Type"].startswith("text/html")
+
+
+@pytest.mark.parametrize("what", ["database", "connection", "read-only", "full", "deadlock"])
+@pytest.mark.parametrize(("place", "kind"), [("page", "text/html"), ("api/plain", "application/problem+json")])
+def test_a_failed_database_outside_a_view_of_the_api_is_a_503_too(client, place, kind, what):
+    # When the admin, or the middleware, meets it
+    response = client.get(f"/{place}/{what}")
+    # Then it says when to come back, and nothing of the inside
+    assert (response.status_code, response["Retry-After"]) == (503, "1")
+    assert response["Content-Type"].startswith(kind)
+    assert b"10.0.0.1" not in response.content
 
 
 def test_a_host_that_is_not_ours_is_a_problem(client):

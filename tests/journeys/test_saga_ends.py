@@ -1,0 +1,162 @@
+"""Sagas whose end comes late: a stuck compensation, a deadline, and our own backlog, on the running services."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import pytest
+
+from stack import control, services, testing
+from tests.journeys.conftest import SETTINGS
+from tests.journeys.console import Console
+from tests.journeys.databases import Databases
+from tests.journeys.foreign_client import ForeignClient
+from tests.journeys.processes import second_worker, stopped
+from tests.journeys.shop import Person, Shelves
+from tests.journeys.waiting import eventually
+
+ORDER_PROCESSES = ("order-web", "order-worker", "order-beat")
+START_SECONDS = 180.0
+QUICK_UNDO = {"SAGA_UNDO_RETRY_SECONDS": "1", "SAGA_UNDO_RETRY_CAP_SECONDS": "2", "SAGA_UNDO_BUDGET_SECONDS": "3"}
+QUICK_DEADLINE = {"SAGA_DEADLINE_SECONDS": "3"}
+
+
+@contextmanager
+def order_service_with(variables: Mapping[str, str], settings: Mapping[str, str]) -> Iterator[None]:
+    """Run the order service with other settings for the with block."""
+    try:
+        restart_order_service(variables, SETTINGS | settings)
+        yield
+    finally:
+        restart_order_service(variables, SETTINGS)
+
+
+def restart_order_service(variables: Mapping[str, str], settings: Mapping[str, str]) -> None:
+    control.stop_all(ORDER_PROCESSES)
+    testing.configure(settings)
+    for name in ORDER_PROCESSES:
+        control.start(name)
+    eventually(
+        lambda: services.is_ready(variables["ORDER_URL"]), "the order service to be ready", seconds=START_SECONDS
+    )
+
+
+@pytest.fixture
+def quick_undo(variables: dict[str, str]) -> Iterator[None]:
+    with order_service_with(variables, QUICK_UNDO):
+        yield
+
+
+@pytest.fixture
+def quick_deadline(variables: dict[str, str]) -> Iterator[None]:
+    with order_service_with(variables, QUICK_DEADLINE):
+        yield
+
+
+def steps_of(person: Person, order: str) -> dict[str, str]:
+    return {step["name"]: step["status"] for step in person.saga(order)["steps"]}
+
+
+def became(person: Person, order: str) -> list[tuple[str, str]]:
+    """Return (step, status) of every transition, in order; the saga itself has no name."""
+    return [(row["step"], row["to"]) for row in person.saga(order)["history"] if row["from"] != row["to"]]
+
+
+def wait_for_saga(person: Person, order: str, status: str) -> None:
+    eventually(
+        lambda: person.saga(order)["status"] == status, f"{order} to be {status}", state=lambda: person.saga(order)
+    )
+
+
+def test_a_stuck_compensation_is_shown_resolved_by_hand_and_ended_by_its_late_answer(
+    quick_undo: None, customer: Person, shelves: Shelves, variables: dict[str, str], log: ForeignClient
+):
+    product, coupon = shelves.product(10), shelves.coupon(customer)
+    order = customer.place({product: 3}, coupon)
+    customer.wait_ended(order, "CONFIRMED")
+    console = Console(variables, "order")
+
+    with stopped("product-worker"):
+        customer.cancel(order)
+        wait_for_saga(customer, order, "COMPENSATION_STUCK")
+        eventually(lambda: steps_of(customer, order) == {"stock": "UNDOING", "coupon": "UNDONE"}, "the coupon's undo")
+        [reason] = customer.saga(order)["waiting_for"]
+        page = console.get(f"/order_app/saga/{order}/change/").text
+        told = console.act("order_app/saga", "resolve_by_hand", order, "counted on the shelf")
+        wait_for_saga(customer, order, "BY_HAND")
+        assert (steps_of(customer, order)["stock"], shelves.stock(product)) == ("WAIVED", 7)
+
+    assert reason == "stock: no answer from product yet; we wait for its word that all is undone"
+    assert "COMPENSATION_STUCK" in page and reason in page
+    assert "COMPENSATION_STUCK → BY_HAND" in told
+    customer.wait_ended(order, "CANCELED")
+    assert steps_of(customer, order) == {"stock": "UNDONE", "coupon": "UNDONE"}
+    assert [status for step, status in became(customer, order) if not step][2:] == [
+        "COMPENSATING", "COMPENSATION_STUCK", "BY_HAND", "COMPENSATED"
+    ]  # fmt: skip
+    assert (shelves.stock(product), customer.coupon(coupon)["status"]) == (10, "AVAILABLE")
+    assert_the_undo_was_sent_again(log, order)
+
+
+def assert_the_undo_was_sent_again(log: ForeignClient, order: str) -> None:
+    """Check that the same request, caused by the first, was sent and answered more than once."""
+    first, *again = [record for record in log.read("order.events", order) if record.type == "OrderCanceled"]
+    assert again
+    assert {record.value for record in again} == {first.value}
+    assert {record.headers["ce_causationid"] for record in again} == {first.id}
+    answers = [record for record in log.read("product.events", order) if record.type == "StockRestored"]
+    assert {record.data["restored"] for record in answers} == {True}
+
+
+def test_a_saga_is_cancelled_by_its_deadline_and_the_late_success_is_undone(
+    quick_deadline: None, customer: Person, shelves: Shelves
+):
+    product, coupon = shelves.product(10), shelves.coupon(customer)
+
+    with stopped("product-worker"):
+        order = customer.place({product: 3}, coupon)
+        wait_for_saga(customer, order, "COMPENSATING")
+        shown = customer.order(order)
+        assert (shown["status"], shown["reason"]) == ("CANCELED", "deadline_passed")
+        eventually(lambda: steps_of(customer, order) == {"stock": "UNDOING", "coupon": "UNDONE"}, "the coupon's undo")
+
+    customer.wait_ended(order, "CANCELED")
+    events = [(row["event"].split(".")[1], row["from"], row["to"]) for row in customer.saga(order)["history"]]
+    assert events.index(("StockReduced", "UNDOING", "UNDOING")) < events.index(("StockRestored", "UNDOING", "UNDONE"))
+    assert (shelves.stock(product), customer.coupon(coupon)["status"]) == (10, "AVAILABLE")
+
+
+def test_our_own_backlog_cancels_no_order_however_late(
+    quick_deadline: None, customer: Person, shelves: Shelves, log: ForeignClient, databases: Databases
+):
+    product = shelves.product(10)
+
+    # Given answers that we have not read when the deadline passes: the timers run, and no consumer of ours
+    with stopped("order-worker"), second_worker("order-worker", "--no-consumer"), stopped("order-beat"):
+        order = customer.place({product: 3})
+        eventually(lambda: log.read("product.events", order), "product's answer")
+        eventually(lambda: databases.value("order", PAST_DEADLINE, [order]), "the deadline")
+        with started("order-beat"):
+            eventually(lambda: databases.value("order", LOOKED_AT, [order]), "a sweep to look at the saga")
+            shown, saga = customer.order(order), customer.saga(order)
+
+    # Then the sweep waits for our own reading, says so, and the answer is heard
+    assert (shown["status"], saga["status"]) == ("PENDING", "RUNNING")
+    assert "our consumer has not read product.events/" in saga["waiting_for"][0]
+    customer.wait_ended(order, "CONFIRMED")
+    assert shelves.stock(product) == 7
+
+
+PAST_DEADLINE = "SELECT deadline < now() FROM order_app_saga WHERE order_id = %s"
+LOOKED_AT = "SELECT guard_offsets IS NOT NULL FROM order_app_saga WHERE order_id = %s"
+
+
+@contextmanager
+def started(name: str) -> Iterator[None]:
+    """Run a stopped process of the stack for the with block."""
+    control.start(name)
+    try:
+        yield
+    finally:
+        control.stop(name)
