@@ -2,7 +2,8 @@
 
 They stand on the worker's blueprint: the consumer's blueprint starts anew whenever Celery's own broker blinks, and
 the Kafka group would rebalance each time. The threads are daemons with a bounded join; one that dies takes the
-worker with it, so that no worker looks healthy while it consumes nothing.
+worker with it, so that no worker looks healthy while it consumes nothing. A worker that is told to stop ends what it
+has in hand; what hangs then (a server that was frozen) is left behind: nothing that counts is in its memory.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 
 import click
 from celery import Celery, bootsteps
+from celery.signals import worker_shutting_down
 from django.conf import settings
 
 from messaging.conf import conf
@@ -23,10 +25,14 @@ from messaging.errors import MessagingError
 
 logger = logging.getLogger(__name__)
 
+#: Longest time, in seconds, that the threads together have to end what is in hand and to say goodbye.
 JOIN_SECONDS = 15.0
+#: Seconds after which a worker that was told to stop ends, whatever hangs. Less than its supervisor's patience.
+STOP_SECONDS = 18
 EXIT_THREAD_DIED = 70
 #: The settings do not fit what the broker says.
 EXIT_REFUSED = 78
+EXIT_BY_FORCE = 71
 #: Seconds without progress, more than the longest batch may take (max_poll_interval_ms), after which a thread hangs.
 SILENT_SECONDS = 120
 
@@ -41,6 +47,37 @@ def install(app: Celery) -> None:
     app.steps["worker"].add(ConsumerStep)
     app.steps["worker"].add(RelayStep)
     app.steps["worker"].add(RetentionStep)
+    app.steps["worker"].add(DeadlineStep)
+
+
+class DeadlineStep(bootsteps.StartStopStep):
+    """Ends a worker that was told to stop and can't: a task may wait for ever for a server that was frozen."""
+
+    name = "messaging.deadline"
+    requires = {"celery.worker.components:Pool"}
+
+    def __init__(self, parent: Any, **options: Any) -> None:
+        super().__init__(parent, **options)
+        self.told = False
+
+    def start(self, parent: Any) -> None:
+        worker_shutting_down.connect(self._on_told, weak=False)
+        threading.Thread(target=self._watch, name="stop-watch", daemon=True).start()
+
+    def _on_told(self, **_: Any) -> None:
+        self.told = True
+
+    def _watch(self) -> None:
+        """Count ticks of this thread, not the clock: a freeze of the whole process takes nothing from its time."""
+        ticks = 0
+        while ticks < STOP_SECONDS:
+            time.sleep(1)
+            ticks += self.told
+        logger.critical("the worker was told to stop %s s ago and hangs: it ends by force", STOP_SECONDS)
+        os._exit(EXIT_BY_FORCE)
+
+    def stop(self, parent: Any) -> None:
+        """Celery asks each step; this one only watches."""
 
 
 class ThreadStep(bootsteps.StartStopStep):
@@ -54,6 +91,7 @@ class ThreadStep(bootsteps.StartStopStep):
         self.options = options
         self.runner: Any = None
         self.thread: threading.Thread | None = None
+        self.told_at: float | None = None
 
     def make_runner(self) -> Any:
         """Build what has run() and stop(); called in the worker's own process."""
@@ -65,6 +103,13 @@ class ThreadStep(bootsteps.StartStopStep):
         self.thread = threading.Thread(target=self._run, name=self.title, daemon=True)
         self.thread.start()
         threading.Thread(target=self._watch, name=f"{self.title}-watch", daemon=True).start()
+        worker_shutting_down.connect(self._on_told, weak=False)
+
+    def _on_told(self, **_: Any) -> None:
+        """Begin to end with the signal: Celery may first wait for its own broker. Runs in the signal handler."""
+        if self.told_at is None:  # a second signal may interrupt the first one's handler
+            self.told_at = time.monotonic()
+            self.runner.stop()
 
     def _watch(self) -> None:
         """End the worker when its thread makes no progress: a client's call may hang beyond its own timeout.
@@ -93,8 +138,10 @@ class ThreadStep(bootsteps.StartStopStep):
 
     def stop(self, parent: Any) -> None:
         if self.thread is not None:
-            self.runner.stop()
-            self.thread.join(JOIN_SECONDS)
+            self._on_told()
+            self.thread.join(max(0.0, (self.told_at or 0.0) + JOIN_SECONDS - time.monotonic()))
+            if self.thread.is_alive():
+                logger.error("the %s did not end within %.0f s and is left behind", self.title, JOIN_SECONDS)
 
     def terminate(self, parent: Any) -> None:
         self.stop(parent)

@@ -20,6 +20,8 @@ CLOSE_MS = 5000
 BOOTSTRAP_MS = 3000
 #: The same for commands and tasks, which nobody's locks wait for.
 ASK_BOOTSTRAP_MS = 10_000
+#: Members hear of a rebalance with their next heartbeat: until then nobody reads what a member that left had.
+HEARTBEAT_MS = 500
 #: Longest wait for an abandoned producer's thread, in seconds.
 ABANDON_SECONDS = 2.0
 
@@ -41,7 +43,7 @@ def group_consumer(group: str) -> KafkaConsumer:
         max_poll_records=settings.max_poll_records,
         max_poll_interval_ms=settings.max_poll_interval_ms,
         session_timeout_ms=settings.session_timeout_ms,
-        heartbeat_interval_ms=min(3000, settings.session_timeout_ms // 3),
+        heartbeat_interval_ms=min(HEARTBEAT_MS, settings.session_timeout_ms // 3),
         fetch_max_wait_ms=500,
         reconnect_backoff_max_ms=2000,
         metadata_max_age_ms=30_000,

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ast
 import inspect
+from types import ModuleType
 
 import pytest
 
 import messaging
-from tests.architecture.sources import SERVICE_APPS, files, nodes, place
+from messaging import testing
+from tests.architecture.sources import ROOT, SERVICE_APPS, files, nodes, place
 
 #: Beside the names of `messaging` itself: its base for admin pages is a part that a service may put to use.
 OTHER_PUBLIC_MODULES = {"messaging.admin"}
@@ -23,9 +25,16 @@ def test_a_public_name_is_documented_in_its_own_words(name: str) -> None:
     assert inherited is None or documented.__doc__ != inherited.__doc__
 
 
-def test_public_names_exist_once_each() -> None:
-    assert len(messaging.__all__) == len(set(messaging.__all__))
-    assert all(hasattr(messaging, name) for name in messaging.__all__)
+@pytest.mark.parametrize("module", [messaging, testing], ids=lambda module: module.__name__)
+def test_public_names_exist_once_each(module: ModuleType) -> None:
+    assert len(module.__all__) == len(set(module.__all__))
+    assert all(hasattr(module, name) for name in module.__all__)
+
+
+@pytest.mark.parametrize("name", testing.__all__)
+def test_a_name_for_the_tests_of_services_is_documented(name: str) -> None:
+    assert inspect.getdoc(getattr(testing, name))
+    assert f"`{name}" in (ROOT / "CONTRIBUTING.md").read_text() or name == "CrashPoint"
 
 
 def test_errors_are_one_tree_that_says_what_is_retryable() -> None:

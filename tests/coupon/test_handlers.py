@@ -11,11 +11,11 @@ from django.test.utils import CaptureQueriesContext
 from contracts.coupon import CouponClaimRequested, CouponRestored, CouponUsed, CouponUseFailed
 from contracts.user import UserChanged
 from coupon_app import services, sql
-from coupon_app.models import Claim, UserCopy
+from coupon_app.models import Claim, Coupon, CouponDecision, UserCopy
 from messaging.drain import drain_due
 from messaging.models import DeadLetterRow, InboxRow
 from messaging.operators import retry
-from messaging.testing import deliver, published, record_of
+from messaging.testing import assert_same_however_delivered, deliver, published, states_in_every_order
 from tests.coupon.given import USER, a_campaign, a_claim, a_coupon, canceled, created, valid_now
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -30,12 +30,42 @@ def test_an_order_uses_its_coupon_and_gives_it_back(singly):
     assert published() == [used, CouponRestored(order_id=order.order_id, restored=True)]
 
 
-@pytest.mark.parametrize("singly", [False, True])
-def test_the_same_record_delivered_again_is_not_even_answered(singly):
-    record = record_of(created(a_coupon().id))
-    deliver(*[record] * 10, singly=singly)
-    deliver(record, singly=singly)
-    assert len(published()) == 1
+def ledger():
+    """Return the coupons and what was decided about them."""
+    coupons = Coupon.objects.order_by("id").values_list("id", "status", "order_id")
+    return list(coupons), list(
+        CouponDecision.objects.order_by("order_id").values_list("order_id", "decision", "reason")
+    )
+
+
+def test_orders_end_the_same_however_they_are_delivered():
+    coupon = a_coupon(valid_now())
+    first, second = sorted((created(coupon.id), created(coupon.id)), key=lambda order: str(order.order_id))
+
+    assert_same_however_delivered(first, second, canceled(first), snapshot=ledger)
+
+    assert [decision for _, decision, _ in ledger()[1]] == ["RESTORED", "REFUSED"]
+
+
+def test_a_canceled_order_uses_no_coupon_in_whichever_order_its_events_come():
+    order = created(a_coupon(valid_now()).id)
+
+    ends = states_in_every_order(order, order, canceled(order), snapshot=ledger)
+
+    assert {coupons[0][1:] for coupons, _ in ends.values()} == {("AVAILABLE", None)}
+    assert {decisions[0][1] for _, decisions in ends.values()} == {"RESTORED", "CANCELED_FIRST"}
+
+
+def test_claims_are_granted_once_however_they_are_delivered():
+    campaign = a_campaign(quantity=2)
+    claims = [a_claim(campaign) for _ in range(3)]
+
+    def statuses():
+        return sorted(Claim.objects.values_list("status", flat=True)), Coupon.objects.count()
+
+    assert_same_however_delivered(*claims, group="coupon-claims", snapshot=statuses)
+
+    assert statuses() == (["GRANTED", "GRANTED", "SOLD_OUT"], 2)
 
 
 def test_a_request_sent_again_under_a_new_id_is_answered_again():

@@ -101,6 +101,11 @@ class ForeignClient:
         [found] = self._admin.list_consumer_group_offsets([place])[group].result(timeout=SECONDS).topic_partitions
         return int(found.offset)
 
+    def shares(self, group: str) -> list[int]:
+        """Return how many partitions each member of a group has."""
+        found = self._admin.describe_consumer_groups([group])[group].result(timeout=SECONDS)
+        return [len(member.assignment.topic_partitions) for member in found.members if member.assignment]
+
     def read(self, topic: str, key: object = None) -> list[Record]:
         """Return everything that the topic holds now, or what it holds of one key, by partition and offset."""
         records = sorted(self._records(topic), key=lambda record: (record.partition, record.offset))

@@ -25,17 +25,8 @@ CELERY = ["-A", "config.celery", "worker", "--pool", "threads", "--concurrency",
 class Worker:
     """A worker on the test's own database and topics; what it writes goes to `output`."""
 
-    def __init__(self, output: Path, group: str, fault: str, options: tuple[str, ...]) -> None:
-        from django.conf import settings
-        from django.db import connection
-
-        environment = {
-            **os.environ,
-            "DJANGO_SETTINGS_MODULE": "tests.messaging.settings",
-            "SAMPLE_RUN": settings.SAMPLE_TOPIC.rsplit(".", 1)[1],
-            "SAMPLE_GROUP": group,
-            "SAMPLE_DATABASE": connection.settings_dict["NAME"],
-        }
+    def __init__(self, output: Path, group: str, fault: str, options: tuple[str, ...], changes: dict[str, str]) -> None:
+        environment = os.environ | variables(group) | changes
         self._output = output
         command = [sys.executable, "-m", "tests.messaging.worker", fault, *CELERY, "-n", f"{group}@%h", *options]
         with output.open("wb") as file:
@@ -57,10 +48,23 @@ class Worker:
         return self.child.wait(STOP_SECONDS)
 
 
+def variables(group: str) -> dict[str, str]:
+    """Return what lets another process of the sample's project share the test's database and topics."""
+    from django.conf import settings
+    from django.db import connection
+
+    return {
+        "DJANGO_SETTINGS_MODULE": "tests.messaging.settings",
+        "SAMPLE_RUN": settings.SAMPLE_TOPIC.rsplit(".", 1)[1],
+        "SAMPLE_GROUP": group,
+        "SAMPLE_DATABASE": connection.settings_dict["NAME"],
+    }
+
+
 @contextmanager
-def worker(output: Path, group: str, *options: str, fault: str = "none") -> Iterator[Worker]:
-    """Run a Worker for the length of a with block."""
-    running = Worker(output, group, fault, options)
+def worker(output: Path, group: str, *options: str, fault: str = "none", **changes: str) -> Iterator[Worker]:
+    """Run a Worker for the length of a with block; `changes` are environment variables."""
+    running = Worker(output, group, fault, options, changes)
     try:
         yield running
     finally:

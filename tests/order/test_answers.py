@@ -15,7 +15,15 @@ from django.test.utils import CaptureQueriesContext
 from contracts.order import OrderCanceled, OrderConfirmed, OrderCreated
 from messaging import Delivery, Event
 from messaging.models import DeadLetterRow
-from messaging.testing import deliver, forget_published, published, record_of
+from messaging.testing import (
+    assert_same_however_delivered,
+    deliver,
+    deliver_late,
+    forget_published,
+    published,
+    record_of,
+    states_in_every_order,
+)
 from order_app import services
 from order_app.models import OperatorAction, Order, Saga, SagaHistory
 from tests.order.given import (
@@ -165,6 +173,34 @@ def test_a_duplicate_stock_reduced_confirms_once() -> None:
         deliver(record)
     assert len(published(OrderConfirmed)) == 1
     assert len(story(order_id)) == 3
+
+
+def test_answers_end_the_same_however_they_are_delivered() -> None:
+    confirmed, canceled = sorted((an_order(), an_order()), key=str)
+    answers = [used(confirmed), reduced(confirmed), use_failed(canceled), reduced(canceled)]
+    forget_published()
+
+    assert_same_however_delivered(*answers, stock_restored(canceled), snapshot=lambda: (all_rows(), story(canceled)))
+
+    assert shape(confirmed)[0] == "CONFIRMED"
+    assert shape(canceled)[1:] == ("COMPENSATING", {"stock": "UNDONE", "coupon": "UNDOING"})
+
+
+def test_an_order_with_one_refusal_is_canceled_in_whichever_order_the_answers_come() -> None:
+    order_id = an_order()
+    answers = [reduced(order_id), use_failed(order_id), reduced(order_id)]
+
+    ends = states_in_every_order(*answers, snapshot=lambda: (shape(order_id), len(published(OrderCanceled))))
+
+    assert list(ends.values()) == [(("CANCELED", "COMPENSATING", {"stock": "UNDOING", "coupon": "UNDOING"}), 1)] * 6
+
+
+def test_an_answer_that_comes_after_the_end_changes_nothing() -> None:
+    order_id = an_order(coupon=False)
+
+    deliver_late(reduced(order_id), after=[reduce_failed(order_id), stock_restored(order_id, restored=False)])
+
+    assert shape(order_id)[1] == "COMPENSATED"
 
 
 def test_answers_again_under_new_ids_change_no_row_and_publish_nothing() -> None:

@@ -12,9 +12,17 @@ import pytest
 from contracts.order import OrderCanceled, OrderConfirmed, OrderCreated, OrderLine
 from contracts.product import StockReduced, StockReduceFailed, StockRestored
 from messaging.models import DeadLetterRow, OutboxRow, ParkedKey
-from messaging.testing import deliver, forget_published, published, record_of
+from messaging.testing import (
+    assert_same_however_delivered,
+    deliver,
+    deliver_late,
+    forget_published,
+    published,
+    record_of,
+    states_in_every_order,
+)
 from product_app import services
-from product_app.models import Product, StockDecision
+from product_app.models import Product, StockDecision, StockHold
 
 pytestmark = pytest.mark.django_db(transaction=True)
 both_ways = pytest.mark.parametrize("singly", [False, True], ids=["batch", "event by event"])
@@ -73,6 +81,42 @@ def test_the_same_record_a_hundred_times_is_answered_once(tea: UUID, singly: boo
 
     assert len(published()) == 1
     assert Product.objects.get().quantity == 1
+
+
+def stock() -> tuple[list[int], list[tuple[UUID, str, str]], list[tuple[UUID, int, bool]]]:
+    """Return what is in stock, what was decided, and what is held or was given back."""
+    holds = [(hold.decision_id, hold.quantity, hold.restored_at is None) for hold in StockHold.objects.order_by("id")]
+    decisions = StockDecision.objects.order_by("order_id").values_list("order_id", "decision", "reason")
+    return list(Product.objects.values_list("quantity", flat=True)), list(decisions), holds
+
+
+def test_orders_end_the_same_however_they_are_delivered(tea: UUID) -> None:
+    first, second = sorted((uuid4(), uuid4()), key=str)
+
+    assert_same_however_delivered(created(first, tea), created(second, tea), canceled(first, tea), snapshot=stock)
+
+    assert stock()[0] == [3]
+
+
+def test_an_order_that_is_canceled_holds_nothing_in_whichever_order_its_events_come(tea: UUID) -> None:
+    order = uuid4()
+
+    ends = states_in_every_order(created(order, tea), created(order, tea), canceled(order, tea), snapshot=stock)
+
+    assert {str(quantities) for quantities, _, _ in ends.values()} == {"[3]"}
+    assert {decided[0][1] for _, decided, _ in ends.values()} == {"RESTORED", "CANCELED_FIRST"}
+
+
+@both_ways
+def test_a_request_that_comes_after_its_cancel_is_refused(tea: UUID, singly: bool) -> None:
+    order = uuid4()
+
+    deliver_late(created(order, tea), after=[canceled(order, tea)], singly=singly)
+
+    assert published() == [
+        StockRestored(order_id=order, restored=False),
+        StockReduceFailed(order_id=order, reason="order_canceled", detail=""),
+    ]
 
 
 @both_ways

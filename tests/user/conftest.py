@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -12,9 +11,8 @@ from django.core.cache import cache
 from django.db import transaction
 from rest_framework.test import APIClient
 
-from messaging import Context, Delivery, Event
 from messaging.models import OutboxRow
-from user_app import handlers, services, tokens
+from user_app import services, tokens
 from user_app.models import User
 
 PASSWORD = "correct-horse-battery-7"
@@ -57,14 +55,3 @@ def client_of(user: User) -> APIClient:
 def published() -> Callable[[], list[dict[str, Any]]]:
     """The data of every recorded event, the oldest first."""
     return lambda: [json.loads(bytes(row.data)) for row in OutboxRow.objects.order_by("id")]
-
-
-def deliver(*events: Event) -> None:
-    """Hand a batch to the handler, in a transaction as the consumer does."""
-    at = datetime(2026, 11, 23, 12, tzinfo=UTC)
-    deliveries = [
-        Delivery(event, Context(f"e{n}", "", "order.events", 0, n, "", at, at, "", None, 1, {}, b""))
-        for n, event in enumerate(events)
-    ]
-    with transaction.atomic():
-        handlers.on_order_ended(deliveries)

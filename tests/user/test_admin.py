@@ -10,7 +10,8 @@ from django.test import Client
 
 from messaging import new_id
 from messaging.models import OutboxRow
-from tests.user.conftest import PASSWORD, deliver
+from messaging.testing import deliver
+from tests.user.conftest import PASSWORD
 from tests.user.test_purchases import confirmed
 from user_app import services
 from user_app.models import Purchase, User

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -63,6 +64,10 @@ def _dead(event: NoteAdded, context: Context) -> None:
     raise DeadLetter("unknown_note", "nobody knows it")
 
 
+def _slow(event: NoteAdded, context: Context) -> None:
+    time.sleep(2)
+
+
 def cut_the_connection() -> None:
     """End this thread's own database connection, as an outage would."""
     with connection.cursor() as cursor:
@@ -75,4 +80,5 @@ def _statement_timeout(event: NoteAdded, context: Context) -> None:
 
 
 behaviours["statement timeout"] = _statement_timeout
+behaviours["slow"] = _slow
 behaviours.update({"transient once": _transient_once, "transient": _transient, "bug": _bug, "dead": _dead})

@@ -1,0 +1,1 @@
+"""The release that needs nothing of the old one."""

@@ -1,0 +1,13 @@
+"""The table as this release knows it."""
+
+from django.db import models
+
+
+class Parcel(models.Model):
+    """A parcel that was sent; `release` is the code that noted it."""
+
+    id = models.BigAutoField(primary_key=True)
+    key = models.TextField()
+    number = models.IntegerField()
+    weight = models.IntegerField()
+    release = models.TextField()

@@ -1,0 +1,1 @@
+"""The release that lives with old code and old tables beside it."""

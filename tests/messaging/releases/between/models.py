@@ -1,0 +1,14 @@
+"""The table as this release knows it: with the old column and the new one."""
+
+from django.db import models
+
+
+class Parcel(models.Model):
+    """A parcel that was sent; `release` is the code that noted it."""
+
+    id = models.BigAutoField(primary_key=True)
+    key = models.TextField()
+    number = models.IntegerField()
+    weight = models.IntegerField(null=True)
+    grams = models.IntegerField(null=True)
+    release = models.TextField()
