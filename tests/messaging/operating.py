@@ -105,6 +105,12 @@ def wait_for_blocked(count: int = 1) -> None:
 
 def _blocked() -> int:
     with connection.cursor() as cursor:
-        # pg_stat_activity would show the same all through a transaction
-        cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+        cursor.execute(_WAITING)
         return int(cursor.fetchone()[0])
+
+
+#: pg_stat_activity would show the same all through a transaction; a wait for a row names no database.
+_WAITING = """
+SELECT count(*) FROM pg_locks WHERE NOT granted AND pid IN (
+       SELECT pid FROM pg_locks JOIN pg_database ON pg_database.oid = database WHERE datname = current_database())
+"""

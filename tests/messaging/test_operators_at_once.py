@@ -17,7 +17,6 @@ from tests.messaging.operating import (
     BATCH,
     SINGLE,
     WHO,
-    Switch,
     broken,
     drain,
     goes_on,
@@ -56,13 +55,11 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
 
 
 @pytest.fixture
-def dead(group, monkeypatch) -> Switch:
-    """A dead letter, `e` of the batch handler, that parked nothing; a retry finds nothing wrong any more."""
-    switch = Switch(ZeroDivisionError("a bug"))
+def dead(group, monkeypatch) -> None:
+    """A dead letter, `e` of the single handler, that parked nothing; a retry finds nothing wrong any more."""
     monkeypatch.setitem(handlers.behaviours, "dead once", handlers.behaviours["dead"])
     singly(group, note("a", 1, "dead once", event_id="e"))
     monkeypatch.setitem(handlers.behaviours, "dead once", lambda *_: None)
-    return switch
 
 
 @pytest.fixture
