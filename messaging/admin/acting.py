@@ -159,7 +159,7 @@ def tell(request: HttpRequest, results: Sequence[Result]) -> None:
     worst_first = sorted(results, key=lambda result: result.outcome in LEVELS)
     for result in worst_first[:TOLD]:
         name = " ".join(part for part in (result.event_id, result.handler) if part)
-        text = f"{name}: {result.outcome}. {result.detail}"
+        text = f"{result.outcome}: {name}" + (f" ({result.detail})" if result.detail else "")
         messages.add_message(request, LEVELS.get(result.outcome, messages.WARNING), text)
     if len(results) > TOLD:
         done = sum(result.outcome == "done" for result in results)

@@ -55,7 +55,7 @@ class DeadLetterAdmin(Acting):
         "No dead letter is here: nothing is to be done. Events that wait to be tried again are under parked keys; "
         "what was retried or skipped shows with the filter."
     )
-    list_display = ("event_id", "handler", "type", "key", "reason", "what", "attempts", "at", "state")
+    list_display = ("event_id", "key", "what", "handler", "at", "state")
     list_filter = (OpenFilter, FingerprintFilter, "reason", "handler", "topic")
     search_fields = ("=event_id", "=key")
     search_help_text = _("An event id or a key")
@@ -160,14 +160,14 @@ class DeadLetterAdmin(Acting):
 
     @admin.display(description=_("what went wrong"), ordering="fingerprint")
     def what(self, row: DeadLetterRow) -> str:
-        """Return the fingerprint and the beginning of the error."""
-        return shortened(f"{row.fingerprint}: {row.error}" if row.fingerprint else row.error)
+        """Return the reason and the beginning of the error."""
+        return shortened(f"{row.reason}: {row.error}")
 
     @admin.display(description=_("state"), ordering="resolved_at")
     def state(self, row: DeadLetterRow) -> str:
         """Return whether it waits for an operator, or what one did."""
         if row.resolved_at is None:
-            return str(_("open: waits for an operator"))
+            return str(_("waits for an operator"))
         return f"{row.get_resolution_display()}, {row.resolved_at:%Y-%m-%d %H:%M:%S} UTC"
 
     @admin.display(description=_("error"))

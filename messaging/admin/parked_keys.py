@@ -32,7 +32,7 @@ class ParkedKeyAdmin(Acting):
 
     verbs = (replace(RETRY, label=_("Retry now")), replace(SKIP, label=_("Skip the first event")))
     empty = _("No key is parked: every key goes on, and nothing is to be done.")
-    list_display = ("key", "topic", "length", "state", "attempts", "next_attempt", "error", "parked_at")
+    list_display = ("key", "length", "error", "attempts", "next_attempt", "parked_at", "topic")
     list_filter = ("topic", "consumer_group")
     search_fields = ("=key",)
     search_help_text = _("A key")
@@ -71,7 +71,7 @@ class ParkedKeyAdmin(Acting):
     @admin.display(description=_("next attempt"))
     def next_attempt(self, parked: ParkedKey) -> Any:
         head = head_of(parked)
-        return next_attempt(head) if head else nothing()
+        return next_attempt(head) if head else _("nothing waits: it is about to go on")
 
     @admin.display(description=_("error of the first event"))
     def error(self, parked: ParkedKey) -> Any:

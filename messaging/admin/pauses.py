@@ -82,6 +82,10 @@ class PauseAdmin(Acting):
     def context_of(self, request: HttpRequest) -> dict[str, Any]:
         return super().context_of(request) | {"fuse": Pause.objects.filter(actor=FUSE)}
 
+    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+        one_button = {"show_save_and_add_another": False, "show_save_and_continue": False}
+        return super().add_view(request, form_url, one_button | (extra_context or {}))
+
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         """Pause by the operators' function, which locks, checks and notes."""
         if not request.user.has_perm(MAY):

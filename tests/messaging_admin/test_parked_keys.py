@@ -55,7 +55,7 @@ def test_the_head_is_tried_again_now_and_the_rest_follows(failing, operator):
     failing.on = False
     assert drain_due() == 0
 
-    assert "done" in confirm(operator, KEYS, choose(operator, KEYS, "retry", parked("a").pk))
+    assert "Done: " in confirm(operator, KEYS, choose(operator, KEYS, "retry", parked("a").pk))
     drain()
 
     assert applied("single", "a") == applied("batch", "a") == [1, 2, 3]
@@ -74,7 +74,7 @@ def test_a_head_that_somebody_else_dealt_with_is_said_to_be_unchanged(failing, o
     confirm(operator, KEYS, choose(operator, KEYS, "retry", parked("a").pk))
     drain()
 
-    assert "unchanged. it is done already" in confirm(operator, KEYS, frozen)
+    assert "(it is done already)" in confirm(operator, KEYS, frozen)
 
 
 def test_a_key_whose_queue_is_empty_is_about_to_go_on(failing, operator):

@@ -27,7 +27,7 @@ def test_the_form_offers_the_handlers_and_topics_of_this_service(group, operator
 def test_a_handler_is_paused_with_a_reason_and_noted(group, operator):
     answer = operator.post(f"{PAUSES}add/", {"name": SINGLE, "reason": "a bad deploy"}, follow=True)
 
-    assert "done" in answer.content.decode()
+    assert "Done: " in answer.content.decode()
     pause = Pause.objects.get()
     assert (pause.name, pause.reason, pause.actor) == (SINGLE, "a bad deploy", OperatorAction.objects.get().actor)
     assert "a bad deploy" in page(operator, PAUSES)
@@ -45,8 +45,8 @@ def test_a_pause_is_resumed_with_a_reason_once(group, operator):
     frozen = choose_resume(operator, SINGLE)
 
     assert "Say why" in confirm(operator, PAUSES, frozen, reason="")
-    assert "done" in confirm(operator, PAUSES, frozen)
-    assert "unchanged" in confirm(operator, PAUSES, frozen)
+    assert "Done: " in confirm(operator, PAUSES, frozen)
+    assert "Unchanged: " in confirm(operator, PAUSES, frozen)
     assert not Pause.objects.exists()
     assert [action.verb for action in OperatorAction.objects.order_by("id")] == ["resume", "resume"]
 
