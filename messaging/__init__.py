@@ -12,14 +12,18 @@ from messaging.errors import (
     PartitionStopped,
     TransactionRequired,
     TransientError,
+    UnknownName,
 )
 from messaging.event import Event, event, upcaster
 from messaging.ids import new_id
 from messaging.inbox import parked_events, unhandled
+from messaging.ledger import ReasonMissing, Result
 from messaging.offsets import end_offsets, positions_passed
+from messaging.operators import edit_and_retry, pause, resume, retry, skip
 from messaging.outbox import outbox_pending, publish, publish_all
 from messaging.registry import Retry, subscribe
 from messaging.retention import Expiring, delete_expired
+from messaging.selectors import dead_letters, parked_keys, queue_of
 from messaging.signals import event_recorded
 
 __all__ = [
@@ -46,6 +50,16 @@ __all__ = [
     # Cleaning up
     "Expiring",
     "delete_expired",
+    # Operating
+    "dead_letters",
+    "parked_keys",
+    "queue_of",
+    "retry",
+    "edit_and_retry",
+    "skip",
+    "pause",
+    "resume",
+    "Result",
     # Errors
     "MessagingError",
     "TransientError",
@@ -54,4 +68,6 @@ __all__ = [
     "EventTooLarge",
     "InvalidRecord",
     "PartitionStopped",
+    "ReasonMissing",
+    "UnknownName",
 ]

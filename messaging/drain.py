@@ -20,10 +20,10 @@ from messaging import attempts, outbox, parking, pauses
 from messaging.conf import conf
 from messaging.errors import SlowAttempt
 from messaging.failures import Kind, kind_of
-from messaging.inbox import NO_HANDLER, Entry
+from messaging.inbox import QUEUE_ORDER, Entry, handler_names
 from messaging.reading import Poison, Work, read
 from messaging.record import unpacked
-from messaging.registry import Handler, all_handlers
+from messaging.registry import Handler
 from messaging.states import InboxState
 
 logger = logging.getLogger(__name__)
@@ -38,24 +38,24 @@ EVENTS_IN_A_TURN = 100
 PAGE = 100
 
 #: Parked keys whose head is due, or whose queue is empty, the most overdue first.
-_DUE = """
+_DUE = f"""
 SELECT parked.topic, parked.key
   FROM messaging_parked_key AS parked
   LEFT JOIN LATERAL (
        SELECT state, next_attempt_at FROM messaging_inbox AS row
         WHERE row.topic = parked.topic AND row.key = parked.key AND row.raw IS NOT NULL
-        ORDER BY row."offset", row.id LIMIT 1
+        ORDER BY {QUEUE_ORDER} LIMIT 1
        ) AS head ON true
  WHERE parked.topic <> ALL(%s)
    AND (head.state IS NULL OR (head.state = 'waiting' AND head.next_attempt_at <= %s))
  ORDER BY head.next_attempt_at NULLS FIRST, parked.id
  LIMIT %s
 """
-_HEADS = """
+_HEAD = f"""
 SELECT event_id, handler, topic, partition, "offset", key, state, attempts, received_at, next_attempt_at, raw
-  FROM messaging_inbox
+  FROM messaging_inbox AS row
  WHERE topic = %s AND key = %s AND raw IS NOT NULL
- ORDER BY "offset", id LIMIT 20
+ ORDER BY {QUEUE_ORDER} LIMIT 1
 """
 
 
@@ -125,7 +125,7 @@ def _drain_or_log(topic: str, key: str) -> int:
 def due(now: datetime | None = None) -> list[tuple[str, str]]:
     """Return parked keys (topic, key) with something to do."""
     with connection.cursor() as cursor:
-        cursor.execute(_DUE, [sorted(pauses.paused_topics()), now or datetime.now(UTC), PAGE])
+        cursor.execute(_DUE, [handler_names(), sorted(pauses.paused_topics()), now or datetime.now(UTC), PAGE])
         return list(cursor.fetchall())
 
 
@@ -166,20 +166,14 @@ def _in_transaction(topic: str, key: str, slow: dict[str, SlowAttempt]) -> Turn:
 def head_of(topic: str, key: str) -> Head | None:
     """Return the first event of a key's queue at the first of its handlers, as they subscribed."""
     with connection.cursor() as cursor:
-        cursor.execute(_HEADS, [topic, key])
-        heads = [_head(row) for row in cursor.fetchall()]
-    names = [NO_HANDLER, *(handler.name for handler in all_handlers())]
-    first = [head for head in heads if head.entry.offset == heads[0].entry.offset]
-    return min(first, key=lambda head: _place(names, head.entry.handler), default=None)
+        cursor.execute(_HEAD, [topic, key, handler_names()])
+        row = cursor.fetchone()
+    return _head(row) if row else None
 
 
 def _head(row: tuple[Any, ...]) -> Head:
     state, made, received_at, next_attempt_at, raw = row[6:]
     return Head(Entry(*row[:6]), state, made, received_at, next_attempt_at, bytes(raw))
-
-
-def _place(names: list[str], name: str) -> int:
-    return names.index(name) if name in names else len(names)
 
 
 def _try(head: Head, slow: dict[str, SlowAttempt]) -> Turn:

@@ -77,6 +77,10 @@ class UnknownName(MessagingError):
     """There is no handler or topic of that name in this service."""
 
 
+class Refused(MessagingError):
+    """This can't be done to this event; the message says why, and what can."""
+
+
 class ReplayRefused(MessagingError):
     """A replay can't run as asked; `exit_code` tells a script why, and the message tells a person."""
 

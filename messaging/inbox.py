@@ -14,7 +14,7 @@ import psycopg2
 from django.db import connection
 
 from messaging.record import Received, storable
-from messaging.registry import Handler
+from messaging.registry import Handler, all_handlers
 from messaging.states import InboxState
 
 #: Stands for the handler of a record that can't be decoded: nobody knows who would want it.
@@ -42,6 +42,10 @@ UPDATE messaging_inbox AS row SET state = 'waiting', attempts = 0, raw = t.raw, 
 
 #: Longest text of an error that is kept.
 MAX_ERROR = 2000
+
+
+#: The order of a key's queue, for rows of the inbox called `row`; its parameter is handler_names().
+QUEUE_ORDER = 'row."offset", array_position(%s::text[], row.handler::text), row.id'
 
 
 class Entry(NamedTuple):
@@ -108,6 +112,11 @@ def queue(waiting: Sequence[tuple[Entry, bytes]]) -> None:
         cursor.execute(_QUEUE, [datetime.now(UTC), *columns])
 
 
+def handler_names() -> list[str]:
+    """Return the names of all handlers, in the order in which they take an event."""
+    return [NO_HANDLER, *(handler.name for handler in all_handlers())]
+
+
 def unhandled(key: str) -> bool:
     """Tell whether an event of `key` waits in this service's inbox, or is a dead letter."""
     with connection.cursor() as cursor:
@@ -128,21 +137,25 @@ def parked_events(key: str) -> list[tuple[str, str, str, int, str]]:
         return list(cursor.fetchall())
 
 
-def later_keys(handler: Handler, records: Iterable[Received | Entry]) -> set[tuple[str, int]]:
-    """Return the (key, offset) of those records whose key has a later inbox row of the handler, in any state."""
+def later_keys(handler: Handler, records: Iterable[Received | Entry], *, ended: bool = False) -> set[tuple[str, int]]:
+    """Return the (key, offset) of those records whose key has a later inbox row of the handler, in any state.
+
+    `ended`: only rows that stand in no queue any more.
+    """
     wanted = list(records)
     with connection.cursor() as cursor:
         cursor.execute(
             'SELECT t.key, t."offset" FROM unnest(%s::text[], %s::text[], %s::int[], %s::bigint[])'
             ' AS t(key, topic, partition, "offset") WHERE EXISTS (SELECT 1 FROM messaging_inbox AS later'
             " WHERE later.key = t.key AND later.topic = t.topic AND later.partition = t.partition"
-            ' AND later."offset" > t."offset" AND later.handler = %s)',
+            ' AND later."offset" > t."offset" AND later.handler = %s AND (later.raw IS NULL OR NOT %s))',
             [
                 [each.key for each in wanted],
                 [each.topic for each in wanted],
                 [each.partition for each in wanted],
                 [each.offset for each in wanted],
                 handler.name,
+                ended,
             ],
         )
         return set(cursor.fetchall())

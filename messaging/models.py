@@ -74,6 +74,11 @@ class InboxRow(models.Model):
     def __str__(self) -> str:
         return f"{self.event_id} {self.handler} {self.state}"
 
+    @property
+    def target(self) -> tuple[str, str]:
+        """What an operator's action takes: the event at the handler."""
+        return (self.event_id, self.handler)
+
 
 class ConsumerPosition(models.Model):
     """Where a consumer group of this service stands in a partition: the truth that Kafka's own offset follows."""
@@ -156,9 +161,19 @@ class DeadLetterRow(models.Model):
         ]
         verbose_name = _("dead letter")
         verbose_name_plural = _("dead letters")
+        permissions = [
+            ("retry_deadletter", "Can retry dead letters and parked events"),
+            ("edit_deadletter", "Can edit dead letters and retry them"),
+            ("skip_deadletter", "Can skip dead letters and parked events"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.event_id} {self.handler} {self.reason}"
+
+    @property
+    def target(self) -> tuple[str, str]:
+        """What an operator's action takes: the event at the handler."""
+        return (self.event_id, self.handler)
 
 
 class Pause(models.Model):
@@ -173,6 +188,7 @@ class Pause(models.Model):
         db_table = "messaging_pause"
         verbose_name = _("pause")
         verbose_name_plural = _("pauses")
+        permissions = [("pause_handler", "Can pause and resume handlers and topics")]
 
     def __str__(self) -> str:
         return self.name

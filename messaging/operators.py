@@ -1,71 +1,36 @@
-"""What operators may do to parked keys, dead letters and handlers. Each call is one row in the ledger.
+"""What operators may do to parked keys, dead letters and handlers. Each call is noted in the ledger.
 
-Retry, edit and skip lock the parked key first, read again, and then write: whatever another operator or the drain did
-meanwhile is seen, and doing the same twice changes nothing. They only prepare; the drain runs the handlers.
+Retry, edit and skip lock the parked keys first, then the inbox rows, and read only then: whatever another operator or
+the drain did meanwhile is seen, and doing the same twice changes nothing. They only prepare; the drain runs the
+handlers, in the order of the keys.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import psycopg2
-from django.db import connection, transaction
+from django.db import DatabaseError, connection, transaction
 
-from messaging import inbox, parking, pauses, positions
+from messaging import inbox, ledger, parking, pauses, positions, targets
 from messaging.drain import group_of
-from messaging.errors import MessagingError
-from messaging.inbox import NO_HANDLER, Entry, entry_of
-from messaging.models import OperatorAction
+from messaging.editing import check_identity, edited
+from messaging.errors import Refused
+from messaging.failures import Kind, kind_of
+from messaging.inbox import NO_HANDLER, entry_of
+from messaging.ledger import Result, Target
 from messaging.parking import ToPark
 from messaging.reading import Poison, Work, read
 from messaging.record import RawRecord, packed, unpacked
 from messaging.registry import handler_named
 from messaging.states import InboxState, Resolution
+from messaging.targets import Found
 
-#: An event at a handler: (event id, handler name).
-Target = tuple[str, str]
+#: Targets of one transaction, and of one row in the ledger.
+CHUNK = 100
 
-
-class ReasonMissing(MessagingError):
-    """An operator's action needs a reason: it is kept in the ledger."""
-
-
-class Refused(MessagingError):
-    """This can't be done to this event; the message says why, and what can."""
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What became of one target. `outcome`: done, unchanged, refused or unknown; `detail` says why, for people."""
-
-    event_id: str
-    handler: str
-    outcome: str
-    detail: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class _Stored:
-    """An event at a handler that waits or is dead, read under its key's lock."""
-
-    entry: Entry
-    state: str
-    received_at: datetime
-    raw: bytes
-    parked: bool
-    letter_open: bool
-
-
-_FIND = """
-SELECT row.event_id, row.handler, row.topic, row.partition, row."offset", row.key, row.state, row.received_at,
-       coalesce(row.raw, letter.edited, letter.raw), letter.id IS NOT NULL AND letter.resolved_at IS NULL
-  FROM messaging_inbox AS row
-  LEFT JOIN messaging_dead_letter AS letter ON letter.event_id = row.event_id AND letter.handler = row.handler
- WHERE row.event_id = %s AND row.handler = %s
-"""
 _WAIT = """
 UPDATE messaging_inbox SET state = 'waiting', attempts = 0, raw = %s, next_attempt_at = %s
  WHERE event_id = %s AND handler = %s
@@ -78,146 +43,180 @@ UPDATE messaging_dead_letter SET resolved_at = now(), resolution = %s, edited = 
  WHERE event_id = %s AND handler = %s AND resolved_at IS NULL
 """
 
+Act = Callable[[Found], str]
 
-def retry(targets: Sequence[Target], *, actor: str, reason: str, allow_reorder: bool = False) -> list[Result]:
+
+class Unchanged(Exception):
+    """There is nothing left to do to this event; the message says why."""
+
+
+def retry(events: Sequence[Target], *, actor: str, reason: str, allow_reorder: bool = False) -> list[Result]:
     """Let these events be tried again, attempts afresh, in the order of their keys. ReasonMissing without a reason.
 
-    A dead letter that parked nothing is refused when its handler has handled later events of the key, unless
-    `allow_reorder`.
+    `events` are pairs (event id, handler); dead_letters() and parked_keys() find them. A dead letter that parked
+    nothing is refused when its handler has handled later events of the key, unless `allow_reorder`.
     """
-    return _act("retry", targets, actor, reason, lambda stored: _retry(stored, None, allow_reorder))
+    return _act("retry", events, actor, reason, lambda found: _retry(found, None, allow_reorder))
 
 
 def edit_and_retry(
-    target: Target, *, value: bytes, actor: str, reason: str, headers: dict[str, str] | None = None
+    event: Target,
+    *,
+    value: bytes | None = None,
+    headers: dict[str, str] | None = None,
+    actor: str,
+    reason: str,
+    allow_reorder: bool = False,
 ) -> Result:
-    """Let a dead letter be tried again with another value, and headers where given; the original is kept.
+    """Let a dead letter be tried again with another value or other headers; the original is kept beside it.
 
-    Refused, in the result, when the new record does not fit its event's schema, or is about another key.
-    ReasonMissing without a reason.
+    Refused, in the result, when the new record does not fit its event's schema, is about another key, or has another
+    ce_id. ReasonMissing without a reason.
     """
 
-    def edit(stored: _Stored) -> str:
-        return _retry(stored, edited(unpacked(stored.raw), value, headers), allow_reorder=False)
+    def edit(found: Found) -> str:
+        if found.state != InboxState.DEAD:
+            raise Refused("it is no dead letter: only those are edited, since their original is kept")
+        return _retry(found, edited(unpacked(_raw(found)), value, headers), allow_reorder)
 
-    return _act("edit and retry", [target], actor, reason, edit)[0]
+    return _act("edit and retry", [event], actor, reason, edit)[0]
 
 
-def skip(targets: Sequence[Target], *, actor: str, reason: str) -> list[Result]:
+def skip(events: Sequence[Target], *, actor: str, reason: str) -> list[Result]:
     """Let these events never be handled by these handlers; what waits behind them goes on. ReasonMissing."""
-    return _act("skip", targets, actor, reason, _skip)
+    return _act("skip", events, actor, reason, _skip, parks=False)
 
 
 def pause(name: str, *, actor: str, reason: str) -> Result:
-    """Pause a handler or a topic of this service. UnknownName, ReasonMissing."""
-    return _switch("pause", name, actor, reason, lambda: pauses.insert(name, reason=reason, actor=actor))
+    """Pause a handler or a topic of this service, with every partition of its topics. UnknownName, ReasonMissing."""
+    pauses.check_name(name)
+    return _switch("pause", name, actor, reason, lambda: pauses.insert(name, reason=reason.strip(), actor=actor))
 
 
 def resume(name: str, *, actor: str, reason: str) -> Result:
     """Let a paused handler or topic go on. UnknownName, ReasonMissing."""
+    if name not in pauses.names():  # one that the code no longer has may still be paused
+        pauses.check_name(name)
     return _switch("resume", name, actor, reason, lambda: pauses.delete(name))
 
 
-def edited(record: RawRecord, value: bytes, headers: dict[str, str] | None) -> RawRecord:
-    """Return the record with another value, and these headers instead of its own of the same names."""
-    new = headers or {}
-    kept = [(name, old) for name, old in record.headers if name not in new]
-    pairs = [*kept, *((name, text.encode()) for name, text in new.items())]
-    return RawRecord(record.topic, record.partition, record.offset, record.timestamp, record.key, pairs, value)
-
-
-def _act(verb: str, targets: Sequence[Target], actor: str, reason: str, work: Callable[[_Stored], str]) -> list[Result]:
-    """Do it to each target in a transaction of its own, in the order of their keys, and write it all down."""
-    _check_reason(reason)
-    results = [_one(target, work) for target in dict.fromkeys(targets)]
-    note(verb, actor, reason, [list(target) for target in targets], results)
+def _act(verb: str, events: Sequence[Target], actor: str, reason: str, act: Act, *, parks: bool = True) -> list[Result]:
+    """Act on the events, so many in a transaction, each chunk with its row in the ledger."""
+    ledger.check_reason(reason)
+    results: list[Result] = []
+    for chunk in _chunks(list(dict.fromkeys(events))):
+        try:
+            results += _together(verb, chunk, actor, reason, act, parks=parks)
+        except DatabaseError as error:
+            if kind_of(error) is not Kind.TRANSIENT:
+                raise
+            failed = [Result(*event, "failed", f"somebody else is at it, try again: {error}") for event in chunk]
+            ledger.note(verb, actor, reason, failed)
+            results += failed
     return results
 
 
-def _one(target: Target, work: Callable[[_Stored], str]) -> Result:
+def _chunks(events: list[Target]) -> Iterator[list[Target]]:
+    for start in range(0, len(events), CHUNK):
+        yield events[start : start + CHUNK]
+
+
+def _together(verb: str, chunk: list[Target], actor: str, reason: str, act: Act, *, parks: bool) -> list[Result]:
+    with transaction.atomic():
+        found = targets.lock(chunk)
+        if parks:
+            _lock_positions(found.values())
+        done = {event: _one(each, act) for event, each in found.items()}
+        missing = "there is no such event at this handler"
+        results = [done.get(event) or Result(*event, "unknown", missing) for event in chunk]
+        ledger.note(verb, actor, reason, results)
+    return results
+
+
+def _lock_positions(found: Any) -> None:
+    """Lock the partitions in which a key is about to be parked, in order: only their holder may park one."""
+    free = [each.entry for each in found if each.state == InboxState.DEAD and each.entry.key and not each.parked]
+    places = {(group_of(entry.topic), entry.topic, entry.partition) for entry in free}
+    for group in sorted({group for group, _, _ in places}):
+        positions.lock(group, [(topic, partition) for own, topic, partition in places if own == group])
+
+
+def _one(found: Found, act: Act) -> Result:
+    """Act on one event. A refusal comes before anything was written."""
+    event = found.entry.identity
     try:
-        with transaction.atomic():
-            stored = _locked(target)
-            if stored is None:
-                return Result(*target, "unknown", "there is no such event at this handler")
-            if stored.state not in (InboxState.WAITING, InboxState.DEAD) or not stored.raw:
-                return Result(*target, "unchanged", f"it is {stored.state} already")
-            return Result(*target, "done", work(stored))
-    except Refused as refusal:
-        return Result(*target, "refused", str(refusal))
+        if found.state not in (InboxState.WAITING, InboxState.DEAD):
+            return Result(*event, "unchanged", f"it is {found.state} already")
+        return Result(*event, "done", act(found))
+    except Unchanged as why:
+        return Result(*event, "unchanged", str(why))
+    except Refused as why:
+        return Result(*event, "refused", str(why))
 
 
-def _locked(target: Target) -> _Stored | None:
-    """Lock the target's parked key, if it has one, then read it."""
-    before = _read(target)
-    if before is None:
-        return None
-    parked = parking.lock_alone(before.entry.topic, before.entry.key)
-    return _read(target, parked=parked)
-
-
-def _read(target: Target, *, parked: bool = False) -> _Stored | None:
-    with connection.cursor() as cursor:
-        cursor.execute(_FIND, target)
-        row = cursor.fetchone()
-    if row is None:
-        return None
-    raw = b"" if row[8] is None else bytes(row[8])
-    return _Stored(Entry(*row[:6]), row[6], row[7], raw, parked, row[9])
-
-
-def _retry(stored: _Stored, new: RawRecord | None, allow_reorder: bool) -> str:
-    raw = stored.raw if new is None else packed(new)
-    work = _readable(stored, unpacked(raw))
-    if not stored.entry.key:
-        raise Refused("its key can't be read, so nothing orders it: let its publisher publish it again, or skip it")
-    if not stored.parked:
-        _park(stored, work, allow_reorder)
-    if stored.entry.handler == NO_HANDLER:
-        _take_apart(stored, work, raw)
+def _retry(found: Found, new: RawRecord | None, allow_reorder: bool) -> str:
+    if new is None and found.is_due:
+        raise Unchanged("it waits for its turn already")
+    raw = _raw(found) if new is None else packed(new)
+    work = _readable(found, unpacked(raw))
+    if not found.queued:
+        _queue_again(found, allow_reorder)
+    if found.entry.handler == NO_HANDLER:
+        _take_apart(found, work, raw)
     else:
-        _execute(_WAIT, [psycopg2.Binary(raw), datetime.now(UTC), *stored.entry.identity])
+        _execute(_WAIT, [psycopg2.Binary(raw), datetime.now(UTC), *found.entry.identity])
     resolution = Resolution.RETRIED if new is None else Resolution.EDITED
-    _execute(_RESOLVE, [resolution.value, None if new is None else psycopg2.Binary(raw), *stored.entry.identity])
-    return "it is tried again in its key's order"
+    _execute(_RESOLVE, [resolution.value, None if new is None else psycopg2.Binary(raw), *found.entry.identity])
+    return "it is tried again, in the order of its key"
 
 
-def _readable(stored: _Stored, record: RawRecord) -> Work:
-    """Read the record with today's code; Refused when that can't be, or when it is about another event or key."""
-    item = read(record, group_of(record.topic), stored.received_at)
+def _raw(found: Found) -> bytes:
+    if found.raw is None:
+        raise Refused("its record is not kept any more: replay it from its topic, or skip it")
+    return found.raw
+
+
+def _readable(found: Found, record: RawRecord) -> Work:
+    """Read the record with the code of today; Refused when it can't be, or when it would be another event."""
+    entry = found.entry
+    if not entry.key:
+        raise Refused("its key can't be read, so nothing orders it: let its publisher publish it again, or skip it")
+    item = read(record, group_of(record.topic), found.received_at)
     if item is None:
         raise Refused("nobody here subscribes to its type: skip it")
     if isinstance(item, Poison):
         raise Refused(f"it can't be read: {item.error}")
-    if item.record.key != stored.entry.key:
-        raise Refused(f"it would be about the key {item.record.key}, not {stored.entry.key}")
-    known = stored.entry.handler == NO_HANDLER or item.record.event_id == stored.entry.event_id
-    if not known:
-        raise Refused("its ce_id can't be changed: the inbox knows the event by it")
+    if entry.handler not in (NO_HANDLER, *(handler.name for handler in item.handlers)):
+        raise Refused(f"{entry.handler} does not handle its type here (any more): skip it")
+    check_identity(unpacked(found.original or _raw(found)), record)
     return item
 
 
-def _park(stored: _Stored, work: Work, allow_reorder: bool) -> None:
-    """Park the key of an event for which nothing waits, so that it has an order with what comes now."""
-    entry = stored.entry
-    if entry.handler != NO_HANDLER and not allow_reorder and inbox.later_keys(handler_named(entry.handler), [entry]):
+def _queue_again(found: Found, allow_reorder: bool) -> None:
+    """Give a dead letter for which nothing waits a place in its key's queue; its key is parked for that.
+
+    The position or the parked key is locked already: what is later can be seen, and no more can come.
+    """
+    entry = found.entry
+    if not allow_reorder and inbox.later_keys(handler_named(entry.handler), [entry], ended=True):
         raise Refused("this handler has handled later events of the key: it would take effect out of order")
-    group = group_of(entry.topic)
-    positions.lock(group, [(entry.topic, entry.partition)])
-    parking.park(group, [ToPark(entry.topic, entry.key, entry.partition)])
+    if found.parked:
+        return
+    parking.park(group_of(entry.topic), [ToPark(entry.topic, entry.key, entry.partition)])
+    parking.lock_alone(entry.topic, entry.key)
 
 
-def _take_apart(stored: _Stored, work: Work, raw: bytes) -> None:
+def _take_apart(found: Found, work: Work, raw: bytes) -> None:
     """Give a record that could not be read, and now can be, to its handlers; each of them takes it in its place."""
     entries = [entry_of(work.record, handler) for handler in work.handlers]
     new = inbox.insert_new(entries)
     inbox.queue([(entry, raw) for entry in entries if entry.identity in new])
-    _execute(_LEAVE_QUEUE, [InboxState.DONE.value, *stored.entry.identity])
+    _execute(_LEAVE_QUEUE, [InboxState.DONE.value, *found.entry.identity])
 
 
-def _skip(stored: _Stored) -> str:
-    _execute(_LEAVE_QUEUE, [InboxState.SKIPPED.value, *stored.entry.identity])
-    _execute(_RESOLVE, [Resolution.SKIPPED.value, None, *stored.entry.identity])
+def _skip(found: Found) -> str:
+    _execute(_LEAVE_QUEUE, [InboxState.SKIPPED.value, *found.entry.identity])
+    _execute(_RESOLVE, [Resolution.SKIPPED.value, None, *found.entry.identity])
     return "it is never handled; what waits behind it goes on"
 
 
@@ -227,21 +226,8 @@ def _execute(sql: str, parameters: list[Any]) -> None:
 
 
 def _switch(verb: str, name: str, actor: str, reason: str, work: Callable[[], bool]) -> Result:
-    _check_reason(reason)
-    pauses.check_name(name)
+    ledger.check_reason(reason)
     with transaction.atomic():
-        result = Result("", name, "done" if work() else "unchanged")
-        note(verb, actor, reason, [name], [result])
+        result = Result("", name, "done") if work() else Result("", name, "unchanged", f"{verb}: it was so already")
+        ledger.note(verb, actor, reason, [result])
     return result
-
-
-def _check_reason(reason: str) -> None:
-    if not reason.strip():
-        raise ReasonMissing("Say why: the reason is kept in the ledger.")
-
-
-def note(verb: str, actor: str, reason: str, targets: Sequence[object], results: Sequence[Result]) -> None:
-    """Write an action into the ledger."""
-    OperatorAction.objects.create(
-        verb=verb, actor=actor, reason=reason, targets=list(targets), results=[asdict(result) for result in results]
-    )

@@ -29,13 +29,13 @@ class ToPark(NamedTuple):
     partition: int
 
 
-_LOCK_SHARED = """
+_LOCK = """
 SELECT parked.topic, parked.key
   FROM unnest(%s::text[], %s::text[]) AS wanted(topic, key)
   JOIN messaging_parked_key AS parked USING (topic, key)
  ORDER BY topic, key
-   FOR KEY SHARE OF parked
 """
+_SHARED, _ALONE = " FOR KEY SHARE OF parked", " FOR NO KEY UPDATE OF parked"
 _INSERT = """
 INSERT INTO messaging_parked_key (topic, key, consumer_group, partition, parked_at)
 SELECT topic, key, %s, partition, now()
@@ -51,13 +51,17 @@ SELECT EXISTS (SELECT 1 FROM messaging_inbox WHERE topic = %s AND key = %s AND r
 TRIES = 5
 
 
-def lock_parked(keys: Iterable[Parked]) -> set[Parked]:
-    """Return which of these keys are parked; they stay so until the transaction ends."""
+def lock_parked(keys: Iterable[Parked], *, alone: bool = False) -> set[Parked]:
+    """Return which of these keys are parked; they stay so until the transaction ends.
+
+    `alone`: locked against drains and operators too.
+    """
     wanted = sorted(set(keys))
     if not wanted:
         return set()
     with connection.cursor() as cursor:
-        cursor.execute(_LOCK_SHARED, [[topic for topic, _ in wanted], [key for _, key in wanted]])
+        columns = [[topic for topic, _ in wanted], [key for _, key in wanted]]
+        cursor.execute(_LOCK + (_ALONE if alone else _SHARED), columns)
         return set(cursor.fetchall())
 
 

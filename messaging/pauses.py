@@ -21,10 +21,10 @@ INSERT INTO messaging_pause (name, reason, actor, at) VALUES (%s, %s, %s, now())
 
 def paused_topics() -> set[str]:
     """Return the topics of which nothing is handled now."""
-    names = _names()
-    if not names:
+    paused = names()
+    if not paused:
         return set()
-    return names.union(*(handler.topics for handler in all_handlers() if handler.name in names))
+    return paused.union(*(handler.topics for handler in all_handlers() if handler.name in paused))
 
 
 def refuse(topics: Iterable[str]) -> None:
@@ -36,13 +36,18 @@ def refuse(topics: Iterable[str]) -> None:
 
 def check_name(name: str) -> None:
     """Raise UnknownName, saying which names there are, when `name` is no handler and no consumed topic here."""
-    handlers = sorted(handler.name for handler in all_handlers())
-    topics = sorted({topic for topics in conf().groups.values() for topic in topics})
+    handlers, topics = known_names()
     if name not in (*handlers, *topics):
         raise UnknownName(
             f"{conf().service} has no handler and no topic {name!r}. Handlers: {', '.join(handlers)}."
             f" Topics: {', '.join(topics)}."
         )
+
+
+def known_names() -> tuple[list[str], list[str]]:
+    """Return what can be paused: the handlers, and the consumed topics."""
+    handlers = sorted(handler.name for handler in all_handlers())
+    return handlers, sorted({topic for topics in conf().groups.values() for topic in topics})
 
 
 def insert(name: str, *, reason: str, actor: str) -> bool:
@@ -59,7 +64,8 @@ def delete(name: str) -> bool:
         return bool(cursor.rowcount)
 
 
-def _names() -> set[str]:
+def names() -> set[str]:
+    """Return the handlers and topics that are paused."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT name FROM messaging_pause")
         return {name for (name,) in cursor.fetchall()}

@@ -40,6 +40,7 @@ class Part:
 PARTS = (
     Part("plain", ("tests/contracts", "tests/architecture", "tests/config", "tests/stack"), infrastructure=False),
     Part("messaging", ("tests/messaging",), "tests.messaging.settings"),
+    Part("messaging-admin", ("tests/messaging_admin",), "tests.messaging_admin.settings"),
     Part("user", ("tests/user", "tests/webapi"), "config.settings.user"),
     Part("product", ("tests/product",), "config.settings.product"),
     Part("coupon", ("tests/coupon",), "config.settings.coupon"),

@@ -57,6 +57,13 @@ COUNTED = "SELECT order_id::text FROM user_app_purchase WHERE state = 'COUNTED'"
 OUTBOX = "SELECT count(*) FROM messaging_outbox"
 DEAD_LETTERS = "SELECT event_id, reason FROM messaging_dead_letter"
 NOT_DONE = "SELECT event_id, handler, state, error FROM messaging_inbox WHERE state <> 'done'"
+#: Parked keys with what stands in their queues: none is left but behind a dead letter that a journey injected.
+PARKED = """
+    SELECT topic, key, array(SELECT event_id || ' ' || state FROM messaging_inbox AS row
+                             WHERE row.topic = parked.topic AND row.key = parked.key AND raw IS NOT NULL
+                             ORDER BY "offset")
+    FROM messaging_parked_key AS parked
+"""
 STOPPED = """
     SELECT consumer_group, topic, partition, stopped_reason FROM messaging_consumer_position
     WHERE stopped_reason IS NOT NULL
@@ -86,7 +93,7 @@ class Checker:
     def unrest(self) -> list[str]:
         """Return what still goes on."""
         # Outboxes before and after the positions: what is consumed in between fills an outbox first.
-        looks = (self._outboxes, self._behind, self._undecided, self._outboxes)
+        looks = (self._outboxes, self._behind, self._queued, self._undecided, self._outboxes)
         return [what for look in looks for what in look()]
 
     def _outboxes(self) -> list[str]:
@@ -102,6 +109,11 @@ class Checker:
             for topic, partition, offset in self.databases.ask(name, POSITIONS)
             if offset < ends[topic, partition]
         ]
+
+    def _queued(self) -> list[str]:
+        """What waits for the timer; a queue whose first event is dead waits for an operator, and is at rest."""
+        queues = [(name, row) for name in SERVICES for row in self.databases.ask(name, PARKED)]
+        return [f"{name} tries again: {row}" for name, row in queues if not row[2] or row[2][0].endswith(" waiting")]
 
     def _undecided(self) -> list[str]:
         orders, claims = self._count("order", UNFINISHED), self._count("coupon", UNDECIDED_CLAIMS)
@@ -163,7 +175,13 @@ class Checker:
             states = self.databases.ask(name, NOT_DONE)
             found += [f"{name}: inbox row {row}" for row in states if row[0] not in self.injected.dead_letters]
             found += [f"{name}: stopped {row}" for row in self.databases.ask(name, STOPPED)]
+            found += [f"{name}: parked {row}" for row in self._parked(name)]
         return found
+
+    def _parked(self, service: str) -> list[tuple[Any, ...]]:
+        """Return the parked keys but those whose first event is a dead letter that was injected."""
+        heads = {f"{each} dead" for each in self.injected.dead_letters}
+        return [row for row in self.databases.ask(service, PARKED) if not heads.intersection(row[2][:1])]
 
 
 def _differences(what: str, wanted: set[Any], found: list[Any]) -> list[str]:

@@ -1,4 +1,4 @@
-"""The library's tables in each service's admin: ledgers, to be read and not to be changed by hand."""
+"""Tables that are read and never changed by hand."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
 
-from messaging.models import ConsumerPosition, DeadLetterRow, InboxRow, OutboxRow, ReplayRun
-from messaging.record import unpacked
+from messaging.admin.showing import pretty, table
+from messaging.models import ConsumerPosition, InboxRow, OperatorAction, OutboxRow, ReplayRun
 
 
 class Ledger(admin.ModelAdmin):  # type: ignore[type-arg]
@@ -27,11 +28,6 @@ class Ledger(admin.ModelAdmin):  # type: ignore[type-arg]
         return False
 
 
-def shown(data: bytes | memoryview) -> str:
-    """Return raw bytes as text, whatever they are."""
-    return bytes(data).decode(errors="replace")
-
-
 @admin.register(OutboxRow)
 class OutboxAdmin(Ledger):
     list_display = ("id", "type", "topic", "key", "shard", "occurred_at")
@@ -40,9 +36,9 @@ class OutboxAdmin(Ledger):
     readonly_fields = ("value",)
     exclude = ("data", "raw")
 
-    @admin.display(description="data")
+    @admin.display(description=_("data"))
     def value(self, row: OutboxRow) -> str:
-        return shown(row.data)
+        return pretty(row.data)
 
 
 @admin.register(InboxRow)
@@ -59,20 +55,29 @@ class ConsumerPositionAdmin(Ledger):
     list_filter = ("consumer_group", "topic", ("stopped_at", admin.EmptyFieldListFilter))
 
 
-@admin.register(DeadLetterRow)
-class DeadLetterAdmin(Ledger):
-    list_display = ("event_id", "handler", "type", "key", "reason", "at")
-    list_filter = ("reason", "handler", "type")
-    search_fields = ("=event_id", "=key")
-    readonly_fields = ("value",)
-    exclude = ("raw", "edited")
-
-    @admin.display(description="data")
-    def value(self, row: DeadLetterRow) -> str:
-        return shown(unpacked(row.raw).value or b"")
-
-
 @admin.register(ReplayRun)
 class ReplayRunAdmin(Ledger):
     list_display = ("topic", "actor", "reason", "started_at", "finished_at")
     search_fields = ("topic", "actor", "reason")
+
+
+@admin.register(OperatorAction)
+class OperatorActionAdmin(Ledger):
+    list_display = ("at", "actor", "verb", "reason", "outcomes")
+    list_filter = ("verb",)
+    search_fields = ("actor", "reason")
+    fields = ("at", "actor", "verb", "reason", "outcomes", "each")
+    readonly_fields = ("outcomes", "each")
+
+    @admin.display(description=_("results"))
+    def outcomes(self, action: OperatorAction) -> str:
+        """Return how often each outcome came."""
+        found = [result["outcome"] for result in action.results]
+        return ", ".join(f"{found.count(outcome)} {outcome}" for outcome in sorted(set(found)))
+
+    @admin.display(description=_("each"))
+    def each(self, action: OperatorAction) -> str:
+        """Return the result of each target as a table."""
+        names = ("event_id", "handler", "outcome", "detail")
+        titles = (_("event"), _("handler or topic"), _("outcome"), _("why"))
+        return table(titles, [[result.get(name, "") for name in names] for result in action.results])

@@ -1,0 +1,107 @@
+"""Pauses: what stands still, since when and why; pausing and resuming with a reason. The fuse's are an alarm."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.translation import gettext_lazy as _
+
+from messaging import operators, pauses
+from messaging.admin.acting import Acting, Verb, tell
+from messaging.fuse import ACTOR as FUSE
+from messaging.ledger import Result, Target
+from messaging.models import Pause
+
+MAY = "messaging.pause_handler"
+
+
+def resume_all(targets: Sequence[Target], *, actor: str, reason: str) -> list[Result]:
+    """Resume what is named in the second place of each target."""
+    return [operators.resume(name, actor=actor, reason=reason) for _, name in targets]
+
+
+RESUME = Verb(
+    "resume",
+    _("Resume"),
+    MAY,
+    _("What is named goes on where it stood still, in order. When the cause is not mended, the fuse pauses it again."),
+    resume_all,
+)
+
+
+class PauseForm(forms.ModelForm):  # type: ignore[type-arg]
+    """What to pause, of what this service has, and why."""
+
+    name = forms.ChoiceField(label=_("Handler or topic"))
+    reason = forms.CharField(label=_("Reason (kept in the ledger)"), max_length=1000, widget=forms.Textarea)
+
+    class Meta:
+        model = Pause
+        fields = ("name", "reason")
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        if "name" in self.fields:  # not on the page that only shows one
+            handlers, topics = pauses.known_names()
+            choices = ((_("Handlers"), handlers), (_("Topics"), topics))
+            self.fields["name"].choices = [(title, [(name, name) for name in names]) for title, names in choices]  # type: ignore[attr-defined]
+
+
+@admin.register(Pause)
+class PauseAdmin(Acting):
+    """The list of pauses, and the form for a new one."""
+
+    verbs = (RESUME,)
+    empty = _("Nothing is paused. To stop a handler or a topic of this service, add a pause; it asks for a reason.")
+    form = PauseForm
+    list_display = ("name", "why", "actor", "at")
+    fields = ("name", "reason")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm(MAY)
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return super().has_view_permission(request, obj) or request.user.has_perm(MAY)
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return self.fields if obj is None else ("name", "why", "actor", "at")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return () if obj is None else ("name", "why", "actor", "at")
+
+    def targets_of(self, rows: Iterable[Pause]) -> list[Target]:
+        return [("", row.name) for row in rows]
+
+    def context_of(self, request: HttpRequest) -> dict[str, Any]:
+        return super().context_of(request) | {"fuse": Pause.objects.filter(actor=FUSE)}
+
+    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+        one_button = {"show_save_and_add_another": False, "show_save_and_continue": False}
+        return super().add_view(request, form_url, one_button | (extra_context or {}))
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        """Pause by the operators' function, which locks, checks and notes."""
+        if not request.user.has_perm(MAY):
+            raise PermissionDenied
+        result = operators.pause(obj.name, actor=request.user.get_username(), reason=obj.reason)
+        tell(request, [result])
+
+    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        """Leave it out of Django's own log: the ledger has it."""
+
+    def response_add(self, request: HttpRequest, obj: Any, post_url_continue: Any = None) -> HttpResponse:
+        return HttpResponseRedirect(reverse(f"{self.admin_site.name}:messaging_pause_changelist"))
+
+    @admin.display(description=_("why"))
+    def why(self, pause: Pause) -> str:
+        """Return the reason; the fuse's stands out."""
+        if pause.actor != FUSE:
+            return pause.reason
+        return format_html('<strong class="dl-alarm">⚠ {}</strong> {}', _("The fuse:"), pause.reason)

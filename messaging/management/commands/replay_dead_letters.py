@@ -1,0 +1,27 @@
+"""manage.py <service> replay_dead_letters …"""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from collections.abc import Sequence
+from typing import Any
+
+from messaging import operators
+from messaging.ledger import Result, Target
+from messaging.management.operating import GroupCommand, actor
+
+
+class Command(GroupCommand):
+    help = "Let dead letters, or an event that waits, be tried again, attempts afresh and in the order of their keys."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument(
+            "--allow-reorder",
+            action="store_true",
+            help="also where the handler has handled later events of the key: it takes effect out of order",
+        )
+
+    def act(self, events: Sequence[Target], options: dict[str, Any]) -> list[Result]:
+        reorder = options["allow_reorder"]
+        return operators.retry(events, actor=actor(), reason=options["reason"], allow_reorder=reorder)

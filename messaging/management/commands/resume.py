@@ -1,0 +1,19 @@
+"""manage.py <service> resume [NAME]"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from messaging import operators
+from messaging.management.commands import pause
+from messaging.management.operating import actor
+
+
+class Command(pause.Command):
+    help = "Let a paused handler or topic go on; without a name, show what is paused."
+
+    def operate(self, options: dict[str, Any]) -> None:
+        if options["name"]:
+            self.show_results([operators.resume(options["name"], actor=actor(), reason=options["reason"])])
+        else:
+            self.show_pauses()
