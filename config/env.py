@@ -145,7 +145,15 @@ VARIABLES: tuple[Variable, ...] = (
         10_000,
         "Silence after which Kafka gives a worker's partitions to others.",
     ),
-    Variable("RETRY_IMMEDIATE", positive, 3, "Local attempts at an event before it counts as exhausted."),
+    Variable("RETRY_IMMEDIATE", positive, 3, "Attempts at an event at once; a failure that is a bug has no others."),
+    Variable(
+        "RETRY_DELAYED",
+        positive,
+        8,
+        "Further attempts after a transient failure, with the event's key parked meanwhile.",
+    ),
+    Variable("RETRY_PAUSE_SECONDS", positive, 1, "First pause between these; doubles, with jitter."),
+    Variable("RETRY_PAUSE_CAP_SECONDS", positive, 60, "Longest pause between these."),
     Variable("SAGA_DEADLINE_SECONDS", positive, 900, "Order service: a saga without all answers by then is cancelled."),
     Variable(
         "SAGA_UNDO_BUDGET_SECONDS", positive, 600, "Order service: compensation unanswered for this long is stuck."

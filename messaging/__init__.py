@@ -15,7 +15,7 @@ from messaging.errors import (
 )
 from messaging.event import Event, event, upcaster
 from messaging.ids import new_id
-from messaging.inbox import unhandled
+from messaging.inbox import parked_events, unhandled
 from messaging.offsets import end_offsets, positions_passed
 from messaging.outbox import outbox_pending, publish, publish_all
 from messaging.registry import Retry, subscribe
@@ -41,6 +41,7 @@ __all__ = [
     "end_offsets",
     "positions_passed",
     "unhandled",
+    "parked_events",
     # Errors
     "MessagingError",
     "TransientError",

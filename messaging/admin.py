@@ -8,6 +8,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 
 from messaging.models import ConsumerPosition, DeadLetterRow, InboxRow, OutboxRow, ReplayRun
+from messaging.record import unpacked
 
 
 class Ledger(admin.ModelAdmin):  # type: ignore[type-arg]
@@ -37,7 +38,7 @@ class OutboxAdmin(Ledger):
     list_filter = ("topic", "type")
     search_fields = ("key", "event_id", "correlation_id")
     readonly_fields = ("value",)
-    exclude = ("data",)
+    exclude = ("data", "raw")
 
     @admin.display(description="data")
     def value(self, row: OutboxRow) -> str:
@@ -47,6 +48,7 @@ class OutboxAdmin(Ledger):
 @admin.register(InboxRow)
 class InboxAdmin(Ledger):
     list_display = ("event_id", "handler", "topic", "partition", "offset", "key", "state", "attempts", "received_at")
+    exclude = ("raw",)
     list_filter = ("state", "handler", "topic")
     search_fields = ("=event_id", "=key")
 
@@ -63,11 +65,11 @@ class DeadLetterAdmin(Ledger):
     list_filter = ("reason", "handler", "type")
     search_fields = ("=event_id", "=key")
     readonly_fields = ("value",)
-    exclude = ("data",)
+    exclude = ("raw", "edited")
 
     @admin.display(description="data")
     def value(self, row: DeadLetterRow) -> str:
-        return shown(row.data)
+        return shown(unpacked(row.raw).value or b"")
 
 
 @admin.register(ReplayRun)

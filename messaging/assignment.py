@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from django.db import transaction
 from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
 
-from messaging import positions
+from messaging import marks, positions
 from messaging.conf import conf
 
 logger = logging.getLogger(__name__)
@@ -44,15 +44,23 @@ class Stop:
 
 @dataclass
 class Assignment:
-    """The partitions of one consumer, each either in step with our database, to be brought in step, or stopped."""
+    """The partitions of one consumer, each either in step with our database, to be brought in step, or stopped.
+
+    `cautious` are those that somebody left uncleanly, `held` those that are paused, `given_up` those of which the
+    database has not been told yet that the group took them.
+    """
 
     consumer: KafkaConsumer
     group: str
+    worker: str
     listener: Listener = field(default_factory=Listener)
     at: dict[TopicPartition, int] = field(default_factory=dict)
     out_of_step: set[TopicPartition] = field(default_factory=set)
     stopped: dict[TopicPartition, Stop] = field(default_factory=dict)
     committed: dict[TopicPartition, int] = field(default_factory=dict)
+    cautious: set[TopicPartition] = field(default_factory=set)
+    held: set[TopicPartition] = field(default_factory=set)
+    given_up: set[TopicPartition] = field(default_factory=set)
 
     def take_notes(self) -> None:
         """Follow what the group did since the last call."""
@@ -62,7 +70,28 @@ class Assignment:
                 self.at.pop(tp, None)
                 self.stopped.pop(tp, None)
                 self.committed.pop(tp, None)
+                self.cautious.discard(tp)
+                self.held.discard(tp)
+                (self.given_up.discard if assigned else self.given_up.add)(tp)
                 (self.out_of_step.add if assigned else self.out_of_step.discard)(tp)
+
+    def tell_given_up(self) -> None:
+        """Take our name off the partitions that the group took from us."""
+        if self.given_up:
+            marks.give_up(self.group, {(tp.topic, tp.partition) for tp in self.given_up}, self.worker)
+            self.given_up.clear()
+
+    def hold(self, topics: set[str]) -> None:
+        """Let the partitions of paused topics rest, and bring those in step again that are paused no more."""
+        assigned = self.consumer.assignment()
+        paused = {tp for tp in assigned if tp.topic in topics}
+        for tp in paused - self.held:
+            self.at.pop(tp, None)
+            self.out_of_step.discard(tp)
+            self.consumer.pause(tp)
+            self.consumer.seek(tp, 0)
+        self.out_of_step |= (self.held - paused) & assigned
+        self.held = paused
 
     def doubt(self, partitions: Iterable[TopicPartition]) -> None:
         """Bring these in step with the database again before anything of them is handled."""
@@ -96,7 +125,7 @@ class Assignment:
     def look_again(self) -> None:
         """Give stopped partitions whose pause is over another try."""
         for tp, stop in self.stopped.items():
-            if tp not in self.at and time.monotonic() >= stop.again_at:
+            if tp not in self.at and tp not in self.held and time.monotonic() >= stop.again_at:
                 self.out_of_step.add(tp)
 
     def bring_in_step(self) -> None:
@@ -110,6 +139,8 @@ class Assignment:
         rows = self._rows({tp: begin[tp] for tp in wanted if offsets.get(tp) is None})
         for tp in wanted:
             self._place(tp, rows.get((tp.topic, tp.partition)), offsets.get(tp), begin[tp], end[tp])
+        placed = {(tp.topic, tp.partition) for tp in wanted if tp in self.at}
+        self.cautious |= {TopicPartition(*place) for place in marks.own(self.group, placed, self.worker)}
         positions.go_on(self.group, [(tp.topic, tp.partition) for tp in wanted if self.at.get(tp) == end[tp]])
 
     def _rows(self, starts: dict[TopicPartition, int]) -> dict[positions.Place, int]:

@@ -2,105 +2,128 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
 
 from django.db import transaction
 
-from messaging import deadletters, inbox, outbox, positions
-from messaging.conf import conf
+from messaging import deadletters, inbox, outbox, parking, pauses, positions
 from messaging.context import Delivery, in_hand
-from messaging.errors import InvalidRecord
-from messaging.event import decode, spec_of
+from messaging.deadletters import Letter
+from messaging.failures import Failure
+from messaging.inbox import Entry, entry_of
+from messaging.parking import Parked, ToPark
 from messaging.positions import Fetched
-from messaging.record import Received, received
-from messaging.registry import Handler, handlers_of
+from messaging.reading import Item, Poison, Work, read_all
+from messaging.record import packed
+from messaging.registry import Handler
 from messaging.waves import waves_of
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """A record and the handlers that want it (none: its type is nobody's here, and it is passed over)."""
-
-    record: Received
-    handlers: list[Handler]
-
-
-Letter = tuple[Received, Handler, str, str]
-
-
-def work_of(record: Any, group: str, received_at: datetime) -> Work | None:
-    """Read a Kafka record; None when no handler of the group wants its type. InvalidRecord says what is wrong."""
-    handlers = handlers_of(_type_of(record), record.topic, group, default_group())
-    return Work(received(record, received_at), handlers) if handlers else None
-
-
-def default_group() -> str:
-    """Return the service's first consumer group."""
-    return next(iter(conf().groups), "")
-
-
-def _type_of(record: Any) -> str:
-    for name, value in record.headers:
-        if name == "ce_type":
-            return bytes(value or b"").decode(errors="replace")
-    return ""
 
 
 def handle_batch(group: str, batch: Sequence[Fetched]) -> None:
     """Handle everything that one poll gave, in one transaction.
 
-    PositionMoved when another worker has gone on. Whatever a handler raises: the transaction is rolled back whole.
+    PositionMoved when another worker has gone on, Paused when an operator has stopped a topic. Whatever a handler
+    raises: the transaction is rolled back whole.
     """
-    now = datetime.now(UTC)
-    works = [work for fetched in batch for record in fetched.records if (work := work_of(record, group, now))]
+    records = [record for fetched in batch for record in fetched.records]
+    items = read_all(records, group, datetime.now(UTC))
     with transaction.atomic(), outbox.gather():
         positions.lock_and_compare(group, batch)
-        deadletters.keep(apply(works))
+        pauses.refuse({fetched.topic for fetched in batch})
+        apply(group, items)
         positions.move(group, {fetched.place: fetched.end for fetched in batch})
 
 
-def apply(works: Iterable[Work]) -> list[Letter]:
-    """Insert the inbox rows and run the handlers on what is new, in waves. Returns what is to be dead-lettered."""
-    once: dict[str, Work] = {}
-    for work in works:
-        once.setdefault(work.record.event_id, work)
-    pairs = [(work.record, handler) for work in once.values() for handler in work.handlers]
-    new = inbox.insert_new(pairs)
-    records = {event_id: work.record for event_id, work in once.items()}
-    deliveries = {event_id: deliver(records[event_id]) for event_id in {event_id for event_id, _ in new}}
-    fresh = [
-        (deliveries[record.event_id], handler) for record, handler in pairs if (record.event_id, handler.name) in new
-    ]
-    letters: list[Letter] = []
-    for wave in waves_of(fresh):
-        for handler, taken in wave.items():
-            letters += run(handler, taken, records)
-    return letters
+def apply(group: str, items: Sequence[Item]) -> None:
+    """Insert the inbox rows and run the handlers on what is new, in waves; queue what is behind a parked key.
 
-
-def deliver(record: Received, attempt: int = 1) -> Delivery:
-    """Decode a record into what a handler takes.
-
-    InvalidRecord when it does not fit the event's schema, or is keyed by something else than the event's key.
+    The caller's transaction holds the positions of the items' partitions.
     """
-    event = decode(record.type, record.data)
-    key = str(getattr(event, spec_of(type(event)).key))
-    if key.lower() != record.key.lower():
-        raise InvalidRecord(f"{record.type} is about {key}, and its record is keyed by {record.key[:80]}")
-    return Delivery(event, record.context(attempt))
+    sorted_out = sort_out(group, items)
+    letters = list(sorted_out.letters)
+    for wave in waves_of(sorted_out.fresh):
+        for handler, deliveries in wave.items():
+            letters += run(handler, deliveries, sorted_out.works)
+    deadletters.keep(letters)
 
 
-def run(handler: Handler, deliveries: Sequence[Delivery], records: dict[str, Received]) -> list[Letter]:
+@dataclass
+class SortedOut:
+    """What is to be done with a batch: events for handlers, and dead letters. The rest is queued already."""
+
+    works: dict[str, Work] = field(default_factory=dict)
+    fresh: list[tuple[Delivery, Handler]] = field(default_factory=list)
+    letters: list[Letter] = field(default_factory=list)
+
+
+def sort_out(group: str, items: Sequence[Item]) -> SortedOut:
+    """Insert the inbox rows, then lock the parked keys of the batch, and queue what stands behind one of them."""
+    found = SortedOut()
+    once = _once(items)
+    new = inbox.insert_new([entry for item in once for entry in item.entries()])
+    parked = parking.lock_parked(item.place for item in once)
+    waiting: list[tuple[Entry, bytes]] = []
+    to_park: list[ToPark] = []
+    for item in once:
+        if isinstance(item, Poison):
+            _sort_poison(item, new, parked, found, to_park)
+        elif item.place in parked:
+            waiting += _waiting(item, new)
+        else:
+            found.works[item.record.event_id] = item
+            found.fresh += _fresh(item, new)
+    parking.park(group, to_park)
+    inbox.queue(waiting)
+    return found
+
+
+def _once(items: Sequence[Item]) -> list[Item]:
+    """Leave out events whose id stands in the batch before."""
+    seen: dict[str, Item] = {}
+    for item in items:
+        identity = item.record.event_id if isinstance(item, Work) else item.entries()[0].event_id
+        seen.setdefault(identity, item)
+    return list(seen.values())
+
+
+def _sort_poison(
+    poison: Poison,
+    new: Collection[tuple[str, str]],
+    parked: set[Parked],
+    found: SortedOut,
+    to_park: list[ToPark],
+) -> None:
+    """Make a dead letter of it, and let the later events of its key wait behind it."""
+    if poison.entries()[0].identity not in new:
+        return
+    found.letters.append(poison.letter())
+    if poison.key:
+        parked.add(poison.place)
+        to_park.append(ToPark(*poison.place, poison.record.partition))
+
+
+def _waiting(work: Work, new: Collection[tuple[str, str]]) -> list[tuple[Entry, bytes]]:
+    raw = packed(work.record.raw)
+    return [(entry, raw) for entry in work.entries() if entry.identity in new]
+
+
+def _fresh(work: Work, new: Collection[tuple[str, str]]) -> list[tuple[Delivery, Handler]]:
+    event_id = work.record.event_id
+    handlers = [handler for handler in work.handlers if (event_id, handler.name) in new]
+    delivery = work.delivery() if handlers else None
+    return [(delivery, handler) for handler in handlers if delivery]
+
+
+def run(handler: Handler, deliveries: Sequence[Delivery], works: dict[str, Work]) -> list[Letter]:
     """Call a handler with its wave. Returns the events that the batch form declared dead.
 
     DeadLetter passes through: only event by event, in a savepoint, can such an event's own work be undone.
     """
     if handler.batch:
         dead = handler.function(deliveries) or []
-        return [(records[delivery.context.event_id], handler, reason, "") for delivery, reason in dead]
+        return [declared_dead(works[delivery.context.event_id], handler, reason) for delivery, reason in dead]
     for delivery in deliveries:
         token = in_hand.set(delivery.context)
         try:
@@ -108,3 +131,10 @@ def run(handler: Handler, deliveries: Sequence[Delivery], records: dict[str, Rec
         finally:
             in_hand.reset(token)
     return []
+
+
+def declared_dead(work: Work, handler: Handler, reason: str, detail: str = "", attempts: int = 1) -> Letter:
+    """Return the letter of an event that its handler declared dead: nothing waits for it, so its key goes on."""
+    record = work.record
+    failure = Failure(error=detail)
+    return Letter(entry_of(record, handler), record.type, reason, failure, attempts, packed(record.raw), parks=False)

@@ -10,6 +10,9 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 
+#: Bytes that a record may have beyond its event.
+ROOM_FOR_HEADERS = 100_000
+
 
 @dataclass(frozen=True, kw_only=True)
 class MessagingSettings:
@@ -51,14 +54,28 @@ class MessagingSettings:
     session_timeout_ms: int = 10_000
     #: Longest time between two polls, in milliseconds.
     max_poll_interval_ms: int = 60_000
-    #: Local attempts at an event before it is exhausted.
+    #: Attempts at an event at once, with short pauses; all that a failure has which is not transient.
     retry_immediate: int = 3
+    #: Further attempts at an event that fails for a transient reason, with its key parked meanwhile.
+    retry_delayed: int = 8
+    #: First and longest pause between these, in seconds; doubles, with jitter.
+    retry_pause_seconds: float = 1.0
+    retry_pause_cap_seconds: float = 60.0
+    #: Events of different keys, one after another, that a handler fails by one fingerprint before the fuse pauses it.
+    fuse_events: int = 20
+    #: Processes that died one after another over the same event before it counts as a dead letter.
+    deaths_allowed: int = 5
     #: First and longest pause after an outage, in seconds; doubles, with jitter.
     outage_pause_seconds: float = 0.5
     outage_pause_cap_seconds: float = 10.0
     #: First and longest pause before an event that can't be handled is looked at again, in seconds; doubles.
     stopped_retry_seconds: float = 5.0
     stopped_retry_cap_seconds: float = 300.0
+
+    @property
+    def largest_record(self) -> int:
+        """Most bytes that a record of our topics may have, headers included."""
+        return self.max_event_bytes + ROOM_FOR_HEADERS
 
 
 @cache

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import logging
+import os
 import random
+import secrets
+import socket
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from django.db import close_old_connections, connections
+from django.db import DatabaseError, close_old_connections, connections
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 from kafka.structs import OffsetAndMetadata
 
+from messaging import marks, pauses
 from messaging.assignment import Assignment
+from messaging.attempts import is_too_slow
 from messaging.batch import handle_batch
 from messaging.conf import conf
 from messaging.errors import PartitionStopped
@@ -23,6 +28,7 @@ from messaging.failures import Kind, kind_of
 from messaging.kafka_clients import CLOSE_MS, group_consumer, keep_joining
 from messaging.positions import Fetched
 from messaging.single import handle_one, split
+from messaging.ticker import ticker
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +38,8 @@ COMMIT_SECONDS = 0.2
 COMPARE_SECONDS = 5.0
 #: Longest time, in seconds, at events taken singly before Kafka is polled again, so that the membership lives.
 SINGLY_SECONDS = 10.0
+#: How often it is asked what is paused, in seconds.
+PAUSES_SECONDS = 1.0
 
 
 class Consumer:
@@ -42,6 +50,7 @@ class Consumer:
     ) -> None:
         self.group = group
         self.topics = topics
+        self.worker = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         self.progress = time.monotonic()
         self._make_client = make_client
         self._stopping = threading.Event()
@@ -50,6 +59,8 @@ class Consumer:
         self._untold: dict[TopicPartition, int] = {}
         self._refused: deque[dict[TopicPartition, OffsetAndMetadata]] = deque()
         self._compared = time.monotonic()
+        self._paused: set[str] = set()
+        self._asked_for_pauses = 0.0
 
     def stop(self) -> None:
         """Ask run() to end after the batch in hand. May be called from any thread."""
@@ -57,6 +68,7 @@ class Consumer:
 
     def run(self) -> None:
         """Consume until stop() is called. An outage is waited out; no error of the database or the broker ends it."""
+        ticker()
         if not self._join():
             return
         try:
@@ -70,7 +82,7 @@ class Consumer:
         while not self._stopping.is_set():
             try:
                 self.client = self._make_client(self.group)
-                self.assignment = Assignment(self.client, self.group)
+                self.assignment = Assignment(self.client, self.group, self.worker)
                 self.client.subscribe(self.topics, listener=self.assignment.listener)
                 return True
             except KafkaError as error:
@@ -88,7 +100,7 @@ class Consumer:
             self._pause = min(max(self._pause * 2, conf().outage_pause_seconds), conf().outage_pause_cap_seconds)
             kind = kind_of(error)
             if kind is Kind.MOVED:
-                self._pause = 0.0
+                self._pause = self._asked_for_pauses = 0.0
             trace = kind is Kind.BUG
             logger.warning("%s: nothing is consumed for %.1f s: %r", self.group, self._pause, error, exc_info=trace)
             self._rest(self._pause * random.uniform(0.5, 1))
@@ -97,6 +109,8 @@ class Consumer:
     def _step(self) -> None:
         close_old_connections()
         self.assignment.take_notes()
+        self.assignment.tell_given_up()
+        self.assignment.hold(self._paused_topics())
         self.assignment.look_again()
         self.assignment.bring_in_step()
         batch = self._poll()
@@ -106,6 +120,13 @@ class Consumer:
             self._compared = time.monotonic()
             self.assignment.compare()
         self._tell_kafka()
+
+    def _paused_topics(self) -> set[str]:
+        """Return what is paused, as of a second ago; a batch that began before is held up by its own look."""
+        if time.monotonic() - self._asked_for_pauses > PAUSES_SECONDS:
+            self._paused = pauses.paused_topics()
+            self._asked_for_pauses = time.monotonic()
+        return self._paused
 
     def _poll(self) -> list[Fetched]:
         """Return what was fetched of partitions that are in step; anything else is fetched again later."""
@@ -131,33 +152,52 @@ class Consumer:
             self.assignment.stop(tp, f"the position {self.assignment.at[tp]} is outside the log")
 
     def _handle(self, batch: list[Fetched]) -> None:
+        """As one batch; event by event and with marks what somebody left uncleanly."""
+        cautious = [fetched for fetched in batch if _partition(fetched) in self.assignment.cautious]
+        trusted = [fetched for fetched in batch if fetched not in cautious]
+        if trusted:
+            self._handle_together(trusted)
+        if cautious:
+            self._handle_singly(cautious, marked=True)
+            self.assignment.cautious -= {_partition(fetched) for fetched in cautious}
+
+    def _handle_together(self, batch: list[Fetched]) -> None:
+        begin = time.monotonic()
         try:
             handle_batch(self.group, batch)
         except Exception as error:
-            if kind_of(error) in (Kind.OUTAGE, Kind.MOVED):
+            kind = kind_of(error)
+            if kind is Kind.MOVED or (kind is Kind.OUTAGE and not is_too_slow(begin)):
                 raise
             logger.warning("%s: a batch failed and is taken event by event: %r", self.group, error)
-            self._handle_singly(batch)
+            close_old_connections()
+            self._handle_singly(batch, marked=False)
         else:
             self._done(batch)
 
-    def _handle_singly(self, batch: list[Fetched]) -> None:
+    def _handle_singly(self, batch: list[Fetched], *, marked: bool) -> None:
         """Event by event; a partition that can't go on is stopped, the others go on."""
         stopped: set[TopicPartition] = set()
         until = time.monotonic() + SINGLY_SECONDS
         for one in split(batch):
-            tp = TopicPartition(one.topic, one.partition)
+            tp = _partition(one)
             if tp in stopped:
                 continue
-            if time.monotonic() > until:
-                self.assignment.doubt(TopicPartition(*fetched.place) for fetched in batch)
+            if time.monotonic() > until or self._stopping.is_set():
+                self.assignment.doubt(map(_partition, batch))
                 break
             try:
-                handle_one(self.group, one)
+                handle_one(self.group, one, deaths=self._deaths(one) if marked else 0)
                 self._done([one])
+                self.progress = time.monotonic()
             except PartitionStopped as error:
                 stopped.add(tp)
                 self.assignment.stop(tp, str(error))
+
+    def _deaths(self, one: Fetched) -> int:
+        """Mark the event as taken up; return how many processes died over it, where that is more than is allowed."""
+        deaths = marks.mark(self.group, one.place, one.records[0].offset, self.worker)
+        return deaths if deaths >= conf().deaths_allowed else 0
 
     def _done(self, batch: list[Fetched]) -> None:
         ends = {TopicPartition(fetched.topic, fetched.partition): fetched.end for fetched in batch}
@@ -210,5 +250,19 @@ class Consumer:
             self._tell_kafka(now=True)
         except KafkaError as error:
             logger.warning("%s: the last offsets were not told to Kafka (no loss): %r", self.group, error)
+        self._give_up_everything()
         self.client.close(timeout_ms=CLOSE_MS)
         connections.close_all()
+
+    def _give_up_everything(self) -> None:
+        """Say that this end is a clean one; where that can't be said, the next worker is careful."""
+        try:
+            self.assignment.take_notes()
+            self.assignment.given_up |= self.client.assignment()
+            self.assignment.tell_given_up()
+        except DatabaseError as error:
+            logger.warning("%s: the partitions could not be given up in the database: %r", self.group, error)
+
+
+def _partition(fetched: Fetched) -> TopicPartition:
+    return TopicPartition(fetched.topic, fetched.partition)

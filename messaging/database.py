@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from functools import cache
 from typing import Any
 
 import psycopg2
@@ -24,6 +26,16 @@ def own_connection(*, application_name: str, **session: str) -> Any:
     opened = psycopg2.connect(**parameters)
     opened.autocommit = True
     return opened
+
+
+@cache
+def longest_idle() -> float:
+    """Return how long, in seconds, PostgreSQL lets a transaction of ours be idle; infinite when it sets no bound."""
+    with own_connection(application_name=f"{settings.SERVICE_NAME}:probe") as opened, opened.cursor() as cursor:
+        cursor.execute("SELECT setting::float FROM pg_settings WHERE name = 'idle_in_transaction_session_timeout'")
+        milliseconds: float = cursor.fetchone()[0]
+    opened.close()
+    return milliseconds / 1000 or math.inf
 
 
 def takes_writes() -> bool:

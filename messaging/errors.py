@@ -18,7 +18,11 @@ class EventTooLarge(MessagingError):
 
 
 class InvalidRecord(MessagingError):
-    """A record can't be read: a header is missing, or the data does not fit the event's schema."""
+    """A record can't be read: a header is missing, or the data does not fit the event's schema; `reason` is a code."""
+
+    def __init__(self, message: str, *, reason: str = "undecodable") -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class TransientError(MessagingError):
@@ -42,6 +46,23 @@ class ConnectionLost(MessagingError):
     retryable = True
 
 
+class SlowAttempt(MessagingError):
+    """The database connection was lost during an attempt that took longer than it may: the attempt counts."""
+
+    retryable = True
+
+    def __init__(self, handler: str, attempts: int) -> None:
+        super().__init__(f"{handler}: the connection was lost in attempt {attempts}, which took longer than it may")
+        self.handler = handler
+        self.attempts = attempts
+
+
+class Paused(MessagingError):
+    """An operator, or the fuse, has paused a handler or a topic."""
+
+    retryable = True
+
+
 class PositionMoved(MessagingError):
     """The partition's position is not the one that the batch was fetched from: another worker has gone on."""
 
@@ -50,6 +71,10 @@ class PositionMoved(MessagingError):
 
 class PartitionStopped(MessagingError):
     """A partition can't go on without an operator; the message says why."""
+
+
+class UnknownName(MessagingError):
+    """There is no handler or topic of that name in this service."""
 
 
 class ReplayRefused(MessagingError):

@@ -12,6 +12,9 @@ from msgspec.inspect import type_info
 
 from messaging.errors import InvalidRecord
 
+#: The reason of a record whose data does not fit its event.
+SCHEMA = "schema_violation"
+
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
     """Base of all events: a fact in the past tense, named without a suffix, immutable.
@@ -43,14 +46,14 @@ class EventSpec:
     def decode(self, data: bytes) -> Event:
         """Read the JSON `data`; InvalidRecord when it does not fit the schema, or can't be stored or counted with."""
         if b"\\u0000" in data:
-            raise InvalidRecord(f"{self.type}: a text has a zero character, which PostgreSQL can't keep")
+            raise InvalidRecord(f"{self.type}: a text has a zero character, which PostgreSQL can't keep", reason=SCHEMA)
         try:
             data.decode()
             event = self.decoder.decode(data)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise InvalidRecord(f"{self.type}: {error}") from error
+            raise InvalidRecord(f"{self.type}: {error}", reason=SCHEMA) from error
         if self.has_decimals and not all(number.is_finite() for number in _decimals(event)):
-            raise InvalidRecord(f"{self.type}: an amount is not a finite number")
+            raise InvalidRecord(f"{self.type}: an amount is not a finite number", reason=SCHEMA)
         return event
 
 
@@ -116,6 +119,12 @@ def current_type(type_name: str) -> str:
     return type_name
 
 
+def family_of(type_name: str) -> str:
+    """Return the type without its version: what `sample.NoteAdded.v1` and `.v2` have in common."""
+    family, _, version = type_name.rpartition(".v")
+    return family if version.isdigit() else type_name
+
+
 def encode(event: Event) -> bytes:
     """Return the event as JSON; TypeError when a field can't be written."""
     return _encoder.encode(event)
@@ -128,5 +137,6 @@ def decode(type_name: str, data: bytes) -> Event:
         try:
             data = _encoder.encode(upcast(msgspec.json.decode(data)))
         except (msgspec.DecodeError, KeyError, TypeError, AttributeError) as error:
-            raise InvalidRecord(f"{type_name}: the older version can't be converted: {error!r}") from error
+            message = f"{type_name}: the older version can't be converted: {error!r}"
+            raise InvalidRecord(message, reason=SCHEMA) from error
     return _TYPES[type_name].decode(data)

@@ -7,6 +7,7 @@ Deadlocks, timeouts and a full disk are all Django's OperationalError; only the 
 from __future__ import annotations
 
 import traceback
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
@@ -14,11 +15,31 @@ from django.db import Error as DatabaseError
 from django.db import InterfaceError, OperationalError
 from kafka.errors import KafkaError
 
-from messaging.errors import ConnectionLost, PositionMoved, TransientError
+from messaging.errors import ConnectionLost, Paused, PositionMoved, SlowAttempt, TransientError
+
+#: Longest traceback that is kept, from its end.
+MAX_TRACEBACK = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What is kept of an exception. Equal fingerprints are the same failure."""
+
+    fingerprint: str = ""
+    error: str = ""
+    traceback: str = ""
+
+
+def failure_of(error: BaseException) -> Failure:
+    """Return what is kept of `error`."""
+    return Failure(fingerprint(error), repr(error), "".join(traceback.format_exception(error))[-MAX_TRACEBACK:])
 
 
 class Kind(Enum):
-    """Outage: nothing is counted, wait. Moved: another worker went on. Transient: try again. Bug: anything else."""
+    """Outage: nothing is counted, wait. Moved: another worker, or an operator, was faster. Transient: try again.
+
+    Bug: anything else.
+    """
 
     OUTAGE = "outage"
     MOVED = "moved"
@@ -48,11 +69,11 @@ OUTAGE_STATES = {
 
 def kind_of(error: BaseException, retry_on: tuple[type[Exception], ...] = ()) -> Kind:
     """Classify `error`; `retry_on` are further exceptions that a handler declared as worth a retry."""
-    if isinstance(error, PositionMoved):
+    if isinstance(error, (PositionMoved, Paused)):
         return Kind.MOVED
     if isinstance(error, TransientError) or (retry_on and isinstance(error, retry_on)):
         return Kind.TRANSIENT
-    if isinstance(error, (InterfaceError, ConnectionLost, KafkaError)):
+    if isinstance(error, (InterfaceError, ConnectionLost, SlowAttempt, KafkaError)):
         return Kind.OUTAGE
     if isinstance(error, DatabaseError):
         return _kind_of_database_error(error)

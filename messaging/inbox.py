@@ -1,16 +1,24 @@
-"""The inbox: one row per event and handler, so that an effect happens once (promise P3)."""
+"""The inbox: one row per event and handler, so that an effect happens once (promise P3).
+
+A row that waits in its key's queue, or is dead at its head, holds the whole record (`raw`); every other row does not.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import NamedTuple
 
+import psycopg2
 from django.db import connection
 
 from messaging.record import Received, storable
 from messaging.registry import Handler
 from messaging.states import InboxState
+
+#: Stands for the handler of a record that can't be decoded: nobody knows who would want it.
+NO_HANDLER = "-"
 
 _INSERT = """
 INSERT INTO messaging_inbox (event_id, handler, topic, partition, "offset", key, state, attempts, received_at)
@@ -21,59 +29,83 @@ SELECT event_id, handler, topic, partition, "offset", key, 'done', 1, %s
     ON CONFLICT (event_id, handler) DO NOTHING
 RETURNING event_id, handler
 """
+_MARK = """
+UPDATE messaging_inbox
+   SET state = %s, attempts = %s, fingerprint = %s, error = %s, raw = %s, next_attempt_at = %s
+ WHERE event_id = %s AND handler = %s
+"""
+_QUEUE = """
+UPDATE messaging_inbox AS row SET state = 'waiting', attempts = 0, raw = t.raw, next_attempt_at = %s
+  FROM unnest(%s::text[], %s::text[], %s::bytea[]) AS t(event_id, handler, raw)
+ WHERE row.event_id = t.event_id AND row.handler = t.handler
+"""
 
 #: Longest text of an error that is kept.
 MAX_ERROR = 2000
 
 
-def insert_new(pairs: Sequence[tuple[Received, Handler]]) -> set[tuple[str, str]]:
+class Entry(NamedTuple):
+    """An event at a handler, in the column order of the inbox."""
+
+    event_id: str
+    handler: str
+    topic: str
+    partition: int
+    offset: int
+    key: str
+
+    @property
+    def identity(self) -> tuple[str, str]:
+        return (self.event_id, self.handler)
+
+
+def entry_of(record: Received, handler: Handler) -> Entry:
+    """Return the inbox's entry of a record at a handler."""
+    return Entry(record.event_id, handler.name, record.topic, record.partition, record.offset, record.key)
+
+
+def insert_new(entries: Sequence[Entry]) -> set[tuple[str, str]]:
     """Insert the rows in one statement, sorted, and return the (event id, handler) pairs that were not there before."""
-    if not pairs:
+    if not entries:
         return set()
-    columns = (
-        datetime.now(UTC),
-        [record.event_id for record, _ in pairs],
-        [handler.name for _, handler in pairs],
-        [record.topic for record, _ in pairs],
-        [record.partition for record, _ in pairs],
-        [record.offset for record, _ in pairs],
-        [record.key for record, _ in pairs],
-    )
+    columns = [list(column) for column in zip(*entries, strict=True)]
     with connection.cursor() as cursor:
-        cursor.execute(_INSERT, columns)
+        cursor.execute(_INSERT, [datetime.now(UTC), *columns])
         return set(cursor.fetchall())
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of an event at a handler."""
+    """What became of an event at a handler. `raw` is the packed record of a row that stays in its key's queue."""
 
     state: InboxState
     attempts: int
     fingerprint: str | None = None
     error: str = ""
+    raw: bytes | None = None
+    next_attempt_at: datetime | None = None
 
 
-def mark(record: Received, handler: Handler, result: Result) -> None:
-    """Write what became of an event whose row this transaction inserted."""
+def mark(entry: Entry, result: Result) -> None:
+    """Write what became of an event whose row this transaction inserted, or holds by the lock of its parked key."""
     error = storable(result.error)[:MAX_ERROR] or None
+    raw = None if result.raw is None else psycopg2.Binary(result.raw)
+    values = [result.state.value, result.attempts, result.fingerprint, error, raw, result.next_attempt_at]
     with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE messaging_inbox SET state = %s, attempts = %s, fingerprint = %s, error = %s"
-            " WHERE event_id = %s AND handler = %s",
-            [result.state.value, result.attempts, result.fingerprint, error, record.event_id, handler.name],
-        )
+        cursor.execute(_MARK, [*values, *entry.identity])
 
 
-def mark_dead(pairs: Iterable[tuple[Received, Handler]]) -> None:
-    """Mark several events as dead letters of their handlers."""
-    wanted = list(pairs)
+def queue(waiting: Sequence[tuple[Entry, bytes]]) -> None:
+    """Let events whose rows this transaction inserted wait behind their parked keys, with their packed records."""
+    if not waiting:
+        return
+    columns = [
+        [entry.event_id for entry, _ in waiting],
+        [entry.handler for entry, _ in waiting],
+        [psycopg2.Binary(raw) for _, raw in waiting],
+    ]
     with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE messaging_inbox SET state = 'dead' FROM unnest(%s::text[], %s::text[]) AS t(event_id, handler)"
-            " WHERE messaging_inbox.event_id = t.event_id AND messaging_inbox.handler = t.handler",
-            [[record.event_id for record, _ in wanted], [handler.name for _, handler in wanted]],
-        )
+        cursor.execute(_QUEUE, [datetime.now(UTC), *columns])
 
 
 def unhandled(key: str) -> bool:
@@ -85,8 +117,20 @@ def unhandled(key: str) -> bool:
         return bool(cursor.fetchone()[0])
 
 
-def later_keys(handler: Handler, records: Sequence[Received]) -> set[tuple[str, int]]:
+def parked_events(key: str) -> list[tuple[str, str, str, int, str]]:
+    """Return what stands in the queue of a key, first come first: (topic, handler, state, attempts, error)."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT topic, handler, state, attempts, coalesce(error, '') FROM messaging_inbox"
+            ' WHERE key = %s AND raw IS NOT NULL ORDER BY topic, "offset", id',
+            [key],
+        )
+        return list(cursor.fetchall())
+
+
+def later_keys(handler: Handler, records: Iterable[Received | Entry]) -> set[tuple[str, int]]:
     """Return the (key, offset) of those records whose key has a later inbox row of the handler, in any state."""
+    wanted = list(records)
     with connection.cursor() as cursor:
         cursor.execute(
             'SELECT t.key, t."offset" FROM unnest(%s::text[], %s::text[], %s::int[], %s::bigint[])'
@@ -94,10 +138,10 @@ def later_keys(handler: Handler, records: Sequence[Received]) -> set[tuple[str, 
             " WHERE later.key = t.key AND later.topic = t.topic AND later.partition = t.partition"
             ' AND later."offset" > t."offset" AND later.handler = %s)',
             [
-                [each.key for each in records],
-                [each.topic for each in records],
-                [each.partition for each in records],
-                [each.offset for each in records],
+                [each.key for each in wanted],
+                [each.topic for each in wanted],
+                [each.partition for each in wanted],
+                [each.offset for each in wanted],
                 handler.name,
             ],
         )

@@ -93,6 +93,7 @@ def idempotent_producer() -> KafkaProducer:
         acks="all",
         linger_ms=5,
         batch_size=256 * 1024,
+        max_request_size=2 * conf().largest_record,
         delivery_timeout_ms=30_000,
         request_timeout_ms=10_000,
         max_block_ms=1_000,

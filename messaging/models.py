@@ -8,7 +8,7 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from messaging.states import InboxState
+from messaging.states import InboxState, Resolution
 
 
 class OutboxRow(models.Model):
@@ -26,6 +26,8 @@ class OutboxRow(models.Model):
     #: Further headers, as one JSON object of strings.
     extra = models.TextField(default="")
     data = models.BinaryField()
+    #: A whole record, packed, that is sent as it is: a dead letter.
+    raw = models.BinaryField(null=True)
 
     class Meta:
         db_table = "messaging_outbox"
@@ -55,11 +57,17 @@ class InboxRow(models.Model):
     fingerprint = models.TextField(null=True)
     error = models.TextField(null=True)
     received_at = models.DateTimeField(default=timezone.now)
+    #: The whole record, packed, for as long as the row stands in its key's queue: waiting, or dead with its key parked.
+    raw = models.BinaryField(null=True)
+    next_attempt_at = models.DateTimeField(null=True)
 
     class Meta:
         db_table = "messaging_inbox"
         constraints = [models.UniqueConstraint(fields=["event_id", "handler"], name="inbox_once")]
-        indexes = [models.Index(fields=["key", "topic", "offset"], name="inbox_key_order")]
+        indexes = [
+            models.Index(fields=["key", "topic", "offset"], name="inbox_key_order"),
+            models.Index(fields=["topic", "key", "offset"], name="inbox_queue", condition=models.Q(raw__isnull=False)),
+        ]
         verbose_name = _("inbox row")
         verbose_name_plural = _("inbox")
 
@@ -77,6 +85,12 @@ class ConsumerPosition(models.Model):
     next_offset = models.BigIntegerField()
     stopped_reason = models.TextField(null=True)
     stopped_at = models.DateTimeField(null=True)
+    #: The worker that has the partition; still there after it died.
+    owner = models.TextField(null=True)
+    #: The event that a worker took up after an unclean end, who that was, and how many died over it before.
+    marked_offset = models.BigIntegerField(null=True)
+    marked_by = models.TextField(null=True)
+    deaths = models.SmallIntegerField(default=0, db_default=0)
 
     class Meta:
         db_table = "messaging_consumer_position"
@@ -88,8 +102,31 @@ class ConsumerPosition(models.Model):
         return f"{self.consumer_group} {self.topic}/{self.partition} at {self.next_offset}"
 
 
+class ParkedKey(models.Model):
+    """A key that does not go on: an event of it is tried again later, or waits for an operator; later ones queue.
+
+    The queue are the inbox rows of the key that hold their record.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    topic = models.CharField(max_length=249)
+    key = models.TextField()
+    consumer_group = models.CharField(max_length=100)
+    partition = models.IntegerField()
+    parked_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        db_table = "messaging_parked_key"
+        constraints = [models.UniqueConstraint(fields=["topic", "key"], name="parked_once")]
+        verbose_name = _("parked key")
+        verbose_name_plural = _("parked keys")
+
+    def __str__(self) -> str:
+        return f"{self.topic} {self.key}"
+
+
 class DeadLetterRow(models.Model):
-    """An event that could not be handled, kept whole."""
+    """An event that could not be handled, kept whole, until an operator retries or skips it and after that."""
 
     id = models.BigAutoField(primary_key=True)
     event_id = models.CharField(max_length=255)
@@ -100,20 +137,65 @@ class DeadLetterRow(models.Model):
     key = models.TextField()
     type = models.CharField(max_length=200)
     reason = models.CharField(max_length=100)
-    detail = models.TextField(default="")
-    headers = models.JSONField(default=dict)
-    data = models.BinaryField()
+    fingerprint = models.TextField(default="", db_default="")
+    error = models.TextField(default="", db_default="")
+    traceback = models.TextField(default="", db_default="")
     attempts = models.SmallIntegerField(default=1)
+    #: The record as it came, packed; `edited` is what an operator made of it.
+    raw = models.BinaryField()
+    edited = models.BinaryField(null=True)
     at = models.DateTimeField(default=timezone.now)
+    resolved_at = models.DateTimeField(null=True)
+    resolution = models.CharField(max_length=10, choices=Resolution, default="", db_default="", blank=True)
 
     class Meta:
         db_table = "messaging_dead_letter"
         constraints = [models.UniqueConstraint(fields=["event_id", "handler"], name="dead_once")]
+        indexes = [
+            models.Index(fields=["fingerprint"], name="dead_open", condition=models.Q(resolved_at__isnull=True)),
+        ]
         verbose_name = _("dead letter")
         verbose_name_plural = _("dead letters")
 
     def __str__(self) -> str:
         return f"{self.event_id} {self.handler} {self.reason}"
+
+
+class Pause(models.Model):
+    """A handler or a topic that an operator, or the fuse, has paused."""
+
+    name = models.CharField(max_length=249, primary_key=True)
+    reason = models.TextField()
+    actor = models.CharField(max_length=150)
+    at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        db_table = "messaging_pause"
+        verbose_name = _("pause")
+        verbose_name_plural = _("pauses")
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class OperatorAction(models.Model):
+    """What an operator did to events, keys and handlers: who, what, why, to which, with what result. Append-only."""
+
+    id = models.BigAutoField(primary_key=True)
+    at = models.DateTimeField(default=timezone.now)
+    actor = models.CharField(max_length=150)
+    verb = models.CharField(max_length=30)
+    reason = models.TextField()
+    targets = models.JSONField()
+    results = models.JSONField()
+
+    class Meta:
+        db_table = "messaging_operator_action"
+        verbose_name = _("operator action on events")
+        verbose_name_plural = _("operator actions on events")
+
+    def __str__(self) -> str:
+        return f"{self.verb} by {self.actor} at {self.at:%Y-%m-%d %H:%M}"
 
 
 class ReplayRun(models.Model):

@@ -37,6 +37,8 @@ class Envelope:
     causation_id: str | None
     extra: str
     data: bytes
+    #: A packed record that is sent as it is, instead of all this.
+    raw: bytes | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,12 +56,12 @@ _gathering: ContextVar[list[_Gathered] | None] = ContextVar("messaging_gathering
 
 _INSERT = """
 INSERT INTO messaging_outbox
-       (event_id, topic, key, type, occurred_at, correlation_id, causation_id, extra, data, shard)
-SELECT event_id, topic, key, type, occurred_at, correlation_id, causation_id, extra, data, shard
+       (event_id, topic, key, type, occurred_at, correlation_id, causation_id, extra, data, shard, raw)
+SELECT event_id, topic, key, type, occurred_at, correlation_id, causation_id, extra, data, shard, raw
   FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::timestamptz[], %s::text[], %s::text[], %s::text[],
-              %s::bytea[], %s::smallint[])
+              %s::bytea[], %s::smallint[], %s::bytea[])
        WITH ORDINALITY
-       AS t(event_id, topic, key, type, occurred_at, correlation_id, causation_id, extra, data, shard, n)
+       AS t(event_id, topic, key, type, occurred_at, correlation_id, causation_id, extra, data, shard, raw, n)
  ORDER BY n
 """
 
@@ -158,6 +160,7 @@ def insert(envelopes: Sequence[Envelope]) -> None:
         [each.extra for each in envelopes],
         [psycopg2.Binary(each.data) for each in envelopes],
         [shard_of(each.key) for each in envelopes],
+        [None if each.raw is None else psycopg2.Binary(each.raw) for each in envelopes],
     )
     with connection.cursor() as cursor:
         cursor.execute(_INSERT, columns)

@@ -75,7 +75,7 @@ def move(group: str, ends: Mapping[Place, int]) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE messaging_consumer_position AS position SET next_offset = t.next_offset,"
-            " stopped_reason = NULL, stopped_at = NULL"
+            " stopped_reason = NULL, stopped_at = NULL, marked_offset = NULL, marked_by = NULL, deaths = 0"
             " FROM unnest(%s::text[], %s::int[], %s::bigint[]) AS t(topic, partition, next_offset)"
             " WHERE position.consumer_group = %s AND position.topic = t.topic AND position.partition = t.partition",
             [[topic for topic, _ in ends], [partition for _, partition in ends], list(ends.values()), group],

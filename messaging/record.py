@@ -18,6 +18,35 @@ REQUIRED_HEADERS = ("ce_id", "ce_source", "ce_type")
 MAX_EVENT_ID = 255
 
 
+class RawRecord(msgspec.Struct, frozen=True, array_like=True):
+    """A record whole, as it stands on Kafka; has of kafka-python's ConsumerRecord what this library reads."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    headers: list[tuple[str, bytes | None]]
+    value: bytes | None
+
+
+_packer = msgspec.msgpack.Encoder()
+_unpacker = msgspec.msgpack.Decoder(RawRecord)
+
+
+def packed(record: Any) -> bytes:
+    """Return a record (RawRecord or kafka-python's) as bytes that a table can keep."""
+    headers = [(name, value) for name, value in record.headers]
+    return _packer.encode(
+        RawRecord(record.topic, record.partition, record.offset, record.timestamp, record.key, headers, record.value)
+    )
+
+
+def unpacked(data: bytes | memoryview) -> RawRecord:
+    """Return the record that packed() kept."""
+    return _unpacker.decode(data)
+
+
 @dataclass(frozen=True, slots=True)
 class Received:
     """A record that can be handled: its place, its id, type and key, its headers and raw value."""
@@ -33,6 +62,7 @@ class Received:
     correlation_id: str
     headers: dict[str, str]
     data: bytes
+    raw: Any
 
     def context(self, attempt: int = 1) -> Context:
         """Return what the handler is told of this record."""
@@ -51,6 +81,14 @@ class Received:
             headers=self.headers,
             data=self.data,
         )
+
+
+def record_out(envelope: Envelope) -> tuple[bytes | None, bytes | None, list[tuple[str, bytes]]]:
+    """Return key, value and headers of an event, as they are to stand on Kafka."""
+    if envelope.raw is None:
+        return envelope.key.encode(), envelope.data, headers_out(envelope)
+    record = unpacked(envelope.raw)
+    return record.key, record.value, [(name, value or b"") for name, value in record.headers]
 
 
 def headers_out(envelope: Envelope) -> list[tuple[str, bytes]]:
@@ -88,7 +126,7 @@ def received(record: Any, received_at: datetime) -> Received:
     if len(headers["ce_id"]) > MAX_EVENT_ID or any("\x00" in headers[name] for name in REQUIRED_HEADERS):
         raise InvalidRecord(f"ce_id is longer than {MAX_EVENT_ID} characters, or a header has a zero character")
     if record.value is None:
-        raise InvalidRecord("the record has no value (a tombstone)")
+        raise InvalidRecord("the record has no value (a tombstone)", reason="tombstone")
     key = _key_in(record.key)
     return Received(
         topic=record.topic,
@@ -102,7 +140,27 @@ def received(record: Any, received_at: datetime) -> Received:
         correlation_id=_correlation_id(headers, key),
         headers=headers,
         data=record.value,
+        raw=record,
     )
+
+
+def type_of(record: Any) -> str:
+    """Return a record's event type. InvalidRecord when it has none that can be read."""
+    for name, value in record.headers:
+        if name == "ce_type" and value:
+            try:
+                return bytes(value).decode()
+            except UnicodeDecodeError as error:
+                raise InvalidRecord("the header ce_type is not UTF-8") from error
+    raise InvalidRecord("the CloudEvents header ce_type is missing")
+
+
+def readable_key(record: Any) -> str:
+    """Return the record's key, or '' where it has none that could order anything."""
+    try:
+        return _key_in(record.key)
+    except InvalidRecord:
+        return ""
 
 
 def storable(text: str) -> str:

@@ -7,16 +7,21 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from messaging.context import Context
-from messaging.event import Event, current_type, spec_of
+from messaging.event import Event, current_type, family_of, spec_of
 
 Replay = Literal["safe", "skip"]
 
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """How often a handler is tried at once, with short pauses. None: the setting RETRY_IMMEDIATE."""
+    """How often a handler is tried: `immediate` times at once, then, parked, `delayed` times with growing pauses.
+
+    None: the settings RETRY_IMMEDIATE and RETRY_DELAYED. `on` are further exceptions that are worth a retry; one that
+    is not transient is tried only at once.
+    """
 
     immediate: int | None = None
+    delayed: int | None = None
     on: tuple[type[Exception], ...] = ()
 
 
@@ -105,6 +110,17 @@ def handlers_of(type_name: str, topic: str, group: str, default_group: str) -> l
     """
     found = _BY_TYPE.get(current_type(type_name), ())
     return [handler for handler in found if topic in handler.topics and (handler.group or default_group) == group]
+
+
+def is_unknown_version(type_name: str, topic: str, group: str, default_group: str) -> bool:
+    """Tell whether handlers in `group` want this type of event, but in other versions than this one."""
+    family = family_of(type_name)
+    return any(
+        topic in handler.topics
+        and (handler.group or default_group) == group
+        and family in {family_of(each) for each in handler.types}
+        for handler in _HANDLERS.values()
+    )
 
 
 def handler_named(name: str) -> Handler:

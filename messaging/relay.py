@@ -39,7 +39,7 @@ PAGES = 20
 
 #: What fails, and what the round has already, is left out here: many rows of one key must not hide the other keys.
 _PAGE = """
-SELECT id, event_id, topic, key, type, occurred_at, correlation_id, causation_id, extra, data
+SELECT id, event_id, topic, key, type, occurred_at, correlation_id, causation_id, extra, data, raw
   FROM messaging_outbox
  WHERE shard = ANY(%s) AND id > %s AND topic <> ALL(%s::text[])
    AND (topic, key) NOT IN (SELECT * FROM unnest(%s::text[], %s::text[]))
@@ -182,5 +182,6 @@ class Relay:
 
 
 def _envelope(row: tuple[Any, ...]) -> Envelope:
-    _, event_id, topic, key, type_name, occurred_at, correlation_id, causation_id, extra, data = row
-    return Envelope(event_id, topic, key, type_name, occurred_at, correlation_id, causation_id, extra, bytes(data))
+    _, event_id, topic, key, kind, occurred_at, correlation_id, causation_id, extra, data, raw = row
+    whole = None if raw is None else bytes(raw)
+    return Envelope(event_id, topic, key, kind, occurred_at, correlation_id, causation_id, extra, bytes(data), whole)

@@ -10,20 +10,21 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import close_old_connections, connection, transaction
 from kafka import KafkaConsumer, TopicPartition
 
-from messaging import deadletters, inbox, outbox, positions
-from messaging.batch import Work, apply, deliver, work_of
-from messaging.errors import InvalidRecord, ReplayRefused
+from messaging import inbox, outbox, positions
+from messaging.batch import apply
+from messaging.errors import ReplayRefused, SlowAttempt
 from messaging.failures import Kind, kind_of
+from messaging.reading import Poison, Work, read
 from messaging.registry import Handler
 from messaging.replay_plan import Exit, Plan
-from messaging.single import attempt_all
+from messaging.single import apply_singly
 
 #: First of the two numbers of the advisory lock that keeps a topic to one replay at a time.
 LOCK_SPACE = 0x0B0D
@@ -51,10 +52,10 @@ def run(
     """Read the plan's range with `consumer`'s own assignment; apply what was never applied, or only count.
 
     The caller holds `alone()`. `outcome` is counted up as it goes, `progress` is told how many offsets were passed.
-    PartitionStopped when a handler fails that has no failure answer, ReplayRefused when the broker gives nothing more:
-    what came before is applied, and stays so.
+    An event that fails is tried again, parked or kept as the live consumer does it. ReplayRefused when the broker gives
+    nothing more: what came before is applied, and stays so.
     """
-    for records, passed in read(plan, consumer):
+    for records, passed in records_of(plan, consumer):
         works = [work for record in records if (work := _selected(record, plan, outcome))]
         if works:
             _take(works, plan, outcome, execute=execute)
@@ -78,7 +79,7 @@ def _call(sql: str, topic: str) -> bool:
         return bool(cursor.fetchone()[0])
 
 
-def read(plan: Plan, consumer: KafkaConsumer) -> Iterator[tuple[list[Any], int]]:
+def records_of(plan: Plan, consumer: KafkaConsumer) -> Iterator[tuple[list[Any], int]]:
     """Yield the records of the range, poll by poll, with the number of offsets that were passed."""
     left = {TopicPartition(*place): stop for place, (_, stop) in plan.ranges.items()}
     at = {TopicPartition(*place): start for place, (start, _) in plan.ranges.items()}
@@ -106,41 +107,52 @@ def _selected(record: Any, plan: Plan, outcome: Outcome) -> Work | None:
     """Read a record and keep the handlers that are wanted; counts what is passed over."""
     if plan.request.key is not None and (record.key or b"").decode(errors="replace") != plan.request.key:
         return None
-    try:
-        work = work_of(record, plan.group, datetime.now(UTC))
-        if work:
-            deliver(work.record)
-    except InvalidRecord:
-        outcome.passed_over["(can't be read)"] += 1
+    item = read(record, plan.group, datetime.now(UTC))
+    if item is None or isinstance(item, Poison):
+        outcome.passed_over["(no handler here)" if item is None else "(can't be read)"] += 1
         return None
-    if work is None:
-        outcome.passed_over["(no handler here)"] += 1
-        return None
-    wanted = [each for each in work.handlers if plan.request.handler in (None, each.name)]
-    return Work(work.record, wanted) if wanted else None
+    wanted = [each for each in item.handlers if plan.request.handler in (None, each.name)]
+    return replace(item, handlers=wanted) if wanted else None
 
 
 def _take(works: Sequence[Work], plan: Plan, outcome: Outcome, *, execute: bool) -> None:
     """Handle one poll's records in one transaction; event by event when one of them fails."""
     try:
-        counts = _take_together(works, plan, execute=execute, singly=False)
+        counts = _take_together(works, plan, execute=execute)
     except Exception as error:
         if kind_of(error) is Kind.OUTAGE or not execute:
             raise
         for work in works:
-            _add(outcome, _take_together([work], plan, execute=True, singly=True))
+            _add(outcome, _take_one(work, plan))
     else:
         _add(outcome, counts)
 
 
-def _take_together(works: Sequence[Work], plan: Plan, *, execute: bool, singly: bool) -> Outcome:
+def _take_together(works: Sequence[Work], plan: Plan, *, execute: bool) -> Outcome:
     counts = Outcome()
     with transaction.atomic(), outbox.gather():
         positions.lock(plan.group, plan.ranges)
         to_apply = _unhandled(works, counts)
         if execute:
-            letters = attempt_all(to_apply[0]) if singly and to_apply else [] if singly else apply(to_apply)
-            deadletters.keep(letters)
+            apply(plan.group, to_apply)
+    return counts
+
+
+def _take_one(work: Work, plan: Plan) -> Outcome:
+    """Attempts, savepoints, failure answers and parking, as the live consumer has them."""
+    try:
+        return _try_one(work, plan, {})
+    except SlowAttempt as slow:
+        close_old_connections()
+        return _try_one(work, plan, {slow.handler: slow})
+
+
+def _try_one(work: Work, plan: Plan, slow: dict[str, SlowAttempt]) -> Outcome:
+    counts = Outcome()
+    with transaction.atomic(), outbox.gather():
+        positions.lock(plan.group, plan.ranges)
+        for unhandled in _unhandled([work], counts):
+            apply_singly(plan.group, unhandled, slow)
     return counts
 
 
@@ -163,7 +175,8 @@ def _unhandled(works: Sequence[Work], counts: Outcome) -> list[Work]:
                 counts.applied[work.record.type] += 1
                 known.add(work.record.event_id)  # the log may hold it several times
                 wanted.setdefault(work.record.event_id, []).append(handler)
-    return [Work(work.record, wanted[work.record.event_id]) for work in works if work.record.event_id in wanted]
+    taken = [work for work in works if work.record.event_id in wanted]
+    return [replace(work, handlers=wanted[work.record.event_id]) for work in taken]
 
 
 def _add(outcome: Outcome, counts: Outcome) -> None:

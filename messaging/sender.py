@@ -18,7 +18,7 @@ from kafka.errors import KafkaError
 from messaging.conf import conf
 from messaging.kafka_clients import abandon, idempotent_producer
 from messaging.outbox import Envelope
-from messaging.record import headers_out
+from messaging.record import record_out
 
 logger = logging.getLogger(__name__)
 
@@ -142,12 +142,8 @@ class Sender:
         """Give a row to the producer and return its future; None when the producer refuses it."""
         _, envelope = row
         try:
-            return producer.send(
-                envelope.topic,
-                key=envelope.key.encode(),
-                value=envelope.data,
-                headers=headers_out(envelope),
-            )
+            key, value, headers = record_out(envelope)
+            return producer.send(envelope.topic, key=key, value=value, headers=headers)
         except Exception as error:
             logger.error("relay: %s %s can't be sent; its key waits: %r", envelope.type, envelope.event_id, error)
             return None

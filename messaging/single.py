@@ -1,41 +1,36 @@
 """Event by event: how the one at fault in a failed batch is found, tried again, and answered for.
 
-Each event has a transaction of its own with every check made anew. Each attempt runs in a savepoint; its outcome is
-written in the same transaction, under the locks that it began with.
+Each event has a transaction of its own with every check made anew. Its outcome is written in the transaction of its
+attempts; only when that was lost, because an attempt took too long, a second one looks at everything again.
 """
 
 from __future__ import annotations
 
-import logging
-import random
-import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Any
 
-from django.db import connection, transaction
+from django.db import close_old_connections, transaction
 
-from messaging import deadletters, inbox, outbox, positions
-from messaging.batch import Letter, Work, deliver, run, work_of
-from messaging.conf import conf
-from messaging.context import in_hand
-from messaging.database import takes_writes
-from messaging.errors import ConnectionLost, DeadLetter, PartitionStopped
-from messaging.failures import STATEMENT_TIMEOUT, Kind, fingerprint, kind_of, sqlstate
+from messaging import attempts, batch, deadletters, inbox, outbox, parking, pauses, positions
+from messaging.attempts import Outcome
+from messaging.deadletters import Letter
+from messaging.errors import PartitionStopped, SlowAttempt
+from messaging.failures import Failure, Kind, kind_of
+from messaging.inbox import entry_of
+from messaging.parking import ToPark
 from messaging.positions import Fetched
-from messaging.record import Received
+from messaging.reading import Item, Poison, Work, read
+from messaging.record import packed
 from messaging.registry import Handler
 from messaging.states import InboxState
 
-logger = logging.getLogger(__name__)
-
-#: Longest pause between two immediate attempts, in seconds; the transaction is open meanwhile, so it stays short.
-PAUSE_SECONDS = 0.05
+#: Reason of an event during whose handling process after process died.
+KILLED = "killed_the_process"
 
 
-def split(batch: Sequence[Fetched]) -> Iterator[Fetched]:
+def split(fetched_batch: Sequence[Fetched]) -> Iterator[Fetched]:
     """Cut each partition's records into pieces of one, whose positions join up without a gap."""
-    for fetched in batch:
+    for fetched in fetched_batch:
         start = fetched.start
         for index, record in enumerate(fetched.records):
             last = index == len(fetched.records) - 1
@@ -44,104 +39,82 @@ def split(batch: Sequence[Fetched]) -> Iterator[Fetched]:
             start = end
 
 
-def handle_one(group: str, one: Fetched) -> None:
-    """Handle one record in a transaction of its own.
+def handle_one(group: str, one: Fetched, *, deaths: int = 0) -> None:
+    """Handle one record in a transaction of its own. `deaths`: how many processes died over it, when it is too many.
 
-    PartitionStopped when it can't be handled, and nothing is written. An outage, and what another worker is in the way
-    of, pass through.
+    An outage, a pause, and what another worker is in the way of, pass through. PartitionStopped when the library
+    itself can't go on with the record, and nothing is written.
     """
     try:
-        with transaction.atomic(), outbox.gather():
-            positions.lock_and_compare(group, [one])
-            work = _read(one.records[0], group)
-            if work:
-                deadletters.keep(attempt_all(work))
-            positions.move(group, {one.place: one.end})
-    except PartitionStopped:
-        raise
-    except Exception as error:
-        if kind_of(error) is not Kind.BUG:
-            raise
-        raise PartitionStopped(f"{_where(one.records[0])} can't be handled: {error!r}") from error
-
-
-def _read(record: Any, group: str) -> Work | None:
-    try:
-        work = work_of(record, group, datetime.now(UTC))
-        if work:
-            deliver(work.record)
-        return work
-    except Exception as error:
-        raise PartitionStopped(_where(record) + f" can't be read: {error}") from error
-
-
-def attempt_all(work: Work) -> list[Letter]:
-    """Try each handler that has not seen the event. Returns what is to be dead-lettered."""
-    new = inbox.insert_new([(work.record, handler) for handler in work.handlers])
-    letters: list[Letter] = []
-    for handler in work.handlers:
-        if (work.record.event_id, handler.name) in new:
-            letters += _attempt(handler, work.record)
-    return letters
-
-
-def _attempt(handler: Handler, record: Received) -> list[Letter]:
-    """Try the handler 1..N times; when all are used up, let it give its failure answer."""
-    limit = handler.retries.immediate or conf().retry_immediate
-    failure: Exception | None = None
-    for attempt in range(1, limit + 1):
-        if failure is not None:
-            time.sleep(random.uniform(0, PAUSE_SECONDS))
         try:
-            letters = _in_savepoint(handler, record, attempt)
-            if attempt > 1:
-                inbox.mark(record, handler, inbox.Result(InboxState.DONE, attempt))
-            return letters
-        except Exception as error:
-            _raise_outage(error, handler)
-            logger.warning("%s attempt %s of %s: %s: %r", handler.name, attempt, limit, record.event_id, error)
-            failure = error
-    return _exhaust(handler, record, limit, failure or AssertionError("no attempt was made"))
+            _handle(group, one, {}, deaths)
+        except SlowAttempt as slow:
+            close_old_connections()
+            _handle(group, one, {slow.handler: slow}, deaths)
+    except Exception as error:
+        if kind_of(error) is not Kind.BUG or isinstance(error, PartitionStopped):
+            raise
+        record = one.records[0]
+        where = f"{record.topic}/{record.partition}/{record.offset}"
+        raise PartitionStopped(f"{where} can't be handled: {error!r}") from error
 
 
-def _in_savepoint(handler: Handler, record: Received, attempt: int) -> list[Letter]:
-    """Make one attempt. What it wrote and published is undone when it fails, and when it declares the event dead."""
-    try:
-        with transaction.atomic():
-            return run(handler, [deliver(record, attempt)], {record.event_id: record})
-    except DeadLetter as dead:
-        return [(record, handler, dead.reason, dead.detail)]
+def _handle(group: str, one: Fetched, slow: dict[str, SlowAttempt], deaths: int) -> None:
+    [record] = one.records
+    with transaction.atomic(), outbox.gather():
+        positions.lock_and_compare(group, [one])
+        pauses.refuse({one.topic})
+        item = read(record, group, datetime.now(UTC))
+        if isinstance(item, Work) and deaths:
+            bury(group, item, deaths)
+        elif item is not None:
+            apply_singly(group, item, slow)
+        positions.move(group, {one.place: one.end})
 
 
-def _raise_outage(error: Exception, handler: Handler) -> None:
-    """Raise what no attempt may be counted for: an outage, also one that the handler turned into another error."""
-    if kind_of(error, handler.retries.on) is Kind.OUTAGE:
-        raise error
-    if connection.needs_rollback or not connection.is_usable():
-        raise ConnectionLost(f"the database connection was lost in {handler.name}") from error
-    if sqlstate(error) == STATEMENT_TIMEOUT and not takes_writes():
-        raise ConnectionLost("not even a trivial write gets through: the database stands still") from error
+def apply_singly(group: str, item: Item, slow: dict[str, SlowAttempt] | None = None) -> None:
+    """Try each handler that has not seen the event, in their order; once one parks the key, the others wait too.
+
+    `slow`: the attempts that were lost with their connection, by handler. The caller's transaction holds the position.
+    """
+    if isinstance(item, Poison):
+        batch.apply(group, [item])
+        return
+    new = inbox.insert_new(item.entries())
+    handlers = [handler for handler in item.handlers if (item.record.event_id, handler.name) in new]
+    parked = bool(parking.lock_parked([item.place]))
+    while handlers and not parked:
+        handler = handlers.pop(0)
+        outcome = _outcome(handler, item, slow or {})
+        if outcome.parks:
+            parking.park(group, [ToPark(*item.place, item.record.partition)])
+            parked = True
+        if outcome != Outcome(InboxState.DONE, 1):  # as which the row was inserted
+            attempts.write(handler, item, outcome)
+    _queue(item, handlers)
 
 
-def _exhaust(handler: Handler, record: Received, attempts: int, error: Exception) -> list[Letter]:
-    """Give the failure answer in this transaction. PartitionStopped for a handler that has none."""
-    if handler.on_exhausted is None:
-        raise PartitionStopped(
-            f"{_where(record)}: {handler.name} failed {attempts} times and declares no failure answer: {error!r}"
-        ) from error
-    delivery = deliver(record, attempts)
-    token = in_hand.set(delivery.context)
-    try:
-        with transaction.atomic():
-            handler.on_exhausted(delivery.event, delivery.context)
-    except DeadLetter as dead:
-        return [(record, handler, dead.reason, dead.detail)]
-    finally:
-        in_hand.reset(token)
-    result = inbox.Result(InboxState.EXHAUSTED, attempts, fingerprint(error), repr(error))
-    inbox.mark(record, handler, result)
-    return []
+def _outcome(handler: Handler, work: Work, slow: dict[str, SlowAttempt]) -> Outcome:
+    if handler.name not in slow:
+        return attempts.attempt(handler, work)
+    return attempts.after_slow(handler, work, slow[handler.name])
 
 
-def _where(record: Any) -> str:
-    return f"{record.topic}/{record.partition}/{record.offset}"
+def _queue(work: Work, handlers: Sequence[Handler]) -> None:
+    raw = packed(work.record.raw)
+    inbox.queue([(entry_of(work.record, handler), raw) for handler in handlers])
+
+
+def bury(group: str, work: Work, deaths: int) -> None:
+    """Keep an event as a dead letter without trying it: `deaths` processes died over it, one after another."""
+    new = inbox.insert_new(work.entries())
+    failure = Failure(KILLED, f"{deaths} processes died one after another while they handled it")
+    record, raw = work.record, packed(work.record.raw)
+    letters = [
+        Letter(entry_of(record, handler), record.type, KILLED, failure, deaths, raw, parks=True)
+        for handler in work.handlers
+        if (record.event_id, handler.name) in new
+    ]
+    if letters:
+        parking.park(group, [ToPark(*work.place, record.partition)])
+    deadletters.keep(letters)

@@ -15,13 +15,14 @@ from typing import TypeVar
 
 from django.db import transaction
 
-from messaging import deadletters, outbox
-from messaging.batch import Work, apply, default_group
+from messaging import outbox
+from messaging.batch import apply
 from messaging.event import Event, decode, encode, spec_of
 from messaging.ids import new_id
-from messaging.record import Received
+from messaging.reading import default_group, work_of
+from messaging.record import RawRecord, Received, received
 from messaging.registry import Handler, handlers_of
-from messaging.single import attempt_all
+from messaging.single import apply_singly
 
 E = TypeVar("E", bound=Event)
 
@@ -34,19 +35,13 @@ def record_of(event: Event, *, event_id: str | None = None, correlation_id: str 
     key = str(getattr(event, spec.key))
     identity = event_id or str(new_id())
     now = datetime.now(UTC)
-    return Received(
-        topic=spec.topic,
-        partition=0,
-        offset=next(_offsets),
-        event_id=identity,
-        type=spec.type,
-        key=key,
-        occurred_at=now,
-        received_at=now,
-        correlation_id=correlation_id or key,
-        headers={"ce_id": identity, "ce_type": spec.type, "ce_source": spec.source, "ce_subject": key},
-        data=encode(event),
-    )
+    headers = {"ce_id": identity, "ce_type": spec.type, "ce_source": spec.source, "ce_subject": key}
+    if correlation_id:
+        headers["ce_correlationid"] = correlation_id
+    pairs: list[tuple[str, bytes | None]] = [(name, text.encode()) for name, text in headers.items()]
+    milliseconds = int(now.timestamp() * 1000)
+    raw = RawRecord(spec.topic, 0, next(_offsets), milliseconds, key.encode(), pairs, encode(event))
+    return received(raw, now)
 
 
 def deliver(*events: Event | Received, group: str | None = None, singly: bool = False) -> None:
@@ -56,11 +51,13 @@ def deliver(*events: Event | Received, group: str | None = None, singly: bool = 
     attempts, savepoints and failure answers included.
     """
     records = [event if isinstance(event, Received) else record_of(event) for event in events]
-    works = [Work(record, _handlers(record, group)) for record in records]
+    works = [work_of(record, _handlers(record, group)) for record in records]
     for part in [[work] for work in works] if singly else [works]:
         with transaction.atomic(), outbox.gather():
-            letters = attempt_all(part[0]) if singly else apply(part)
-            deadletters.keep(letters)
+            if singly:
+                apply_singly(group or default_group(), part[0])
+            else:
+                apply(group or default_group(), part)
 
 
 def _handlers(record: Received, group: str | None) -> list[Handler]:
@@ -71,7 +68,7 @@ def published(kind: type[E] | None = None) -> Sequence[E]:
     """Return the events in the outbox, oldest first; of one class when it is given."""
     from messaging.models import OutboxRow
 
-    rows = OutboxRow.objects.order_by("id").values_list("type", "data")
+    rows = OutboxRow.objects.filter(raw__isnull=True).order_by("id").values_list("type", "data")
     events = [decode(type_name, bytes(data)) for type_name, data in rows]
     return [event for event in events if kind is None or isinstance(event, kind)]  # type: ignore[misc]
 

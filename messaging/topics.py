@@ -7,11 +7,12 @@ from typing import Any
 from kafka.errors import NoError, TopicAlreadyExistsError, for_code
 
 from messaging.conf import conf
+from messaging.deadletters import topic_of_dead_letters
 from messaging.kafka_clients import admin
 
 DAY_MS = 24 * 60 * 60 * 1000
-#: Bytes that a record may have beyond its event.
-ROOM_FOR_HEADERS = 100_000
+#: What a dead letter may have beyond the largest record of the other topics.
+ROOM_FOR_DEAD_LETTERS = 50_000
 
 
 def create_topics() -> list[str]:
@@ -38,17 +39,18 @@ def _wanted() -> dict[str, dict[str, Any]]:
         name: {
             "num_partitions": conf().partitions,
             "replication_factor": conf().replication_factor,
-            "configs": _configs(topic),
+            "configs": _configs(name, topic),
         }
         for name, topic in conf().topics.items()
     }
 
 
-def _configs(topic: dict[str, Any]) -> dict[str, str]:
+def _configs(name: str, topic: dict[str, Any]) -> dict[str, str]:
     """An acknowledged record stands on all replicas but one; what publish() takes, the broker takes too."""
+    room = ROOM_FOR_DEAD_LETTERS if name == topic_of_dead_letters() else 0
     configs = {
         "min.insync.replicas": str(max(1, conf().replication_factor - 1)),
-        "max.message.bytes": str(conf().max_event_bytes + ROOM_FOR_HEADERS),
+        "max.message.bytes": str(conf().largest_record + room),
     }
     if topic.get("compacted"):
         return configs | {"cleanup.policy": "compact", "segment.ms": str(DAY_MS)}

@@ -111,6 +111,9 @@ def _messaging(service: Service) -> dict[str, Any]:
         "MAX_POLL_RECORDS": read("CONSUMER_MAX_POLL_RECORDS"),
         "SESSION_TIMEOUT_MS": read("CONSUMER_SESSION_TIMEOUT_MS"),
         "RETRY_IMMEDIATE": read("RETRY_IMMEDIATE"),
+        "RETRY_DELAYED": read("RETRY_DELAYED"),
+        "RETRY_PAUSE_SECONDS": read("RETRY_PAUSE_SECONDS"),
+        "RETRY_PAUSE_CAP_SECONDS": read("RETRY_PAUSE_CAP_SECONDS"),
         "UNORDERED_TOPICS": ["coupon.claims"],
     }
 

@@ -89,7 +89,7 @@ def test_a_bad_value_is_named_with_what_is_wrong_and_what_it_means(monkeypatch: 
     monkeypatch.setenv("RETRY_IMMEDIATE", "0")
 
     with pytest.raises(
-        ImproperlyConfigured, match=r"RETRY_IMMEDIATE is not usable: must be above zero\. Local attempts"
+        ImproperlyConfigured, match=r"RETRY_IMMEDIATE is not usable: must be above zero\. Attempts"
     ):
         read("RETRY_IMMEDIATE")
 

@@ -64,5 +64,5 @@ FAILPOINTS: dict[str, Callable[[], None]] = {
     # The relay has read the rows and believes that it owns their shards.
     "freeze before send": lambda: _wrap(sender.Sender, "send", before=_freeze),
     # The consumer has fetched a batch and believes that it owns the partitions.
-    "freeze before handling": lambda: _wrap(batch, "work_of", before=_freeze),
+    "freeze before handling": lambda: _wrap(batch, "read_all", before=_freeze),
 }

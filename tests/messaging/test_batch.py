@@ -14,6 +14,7 @@ from messaging import positions
 from messaging.batch import handle_batch
 from messaging.errors import PositionMoved
 from messaging.models import ConsumerPosition, DeadLetterRow, InboxRow, OutboxRow
+from messaging.record import unpacked
 from messaging.single import handle_one, split
 from messaging.testing import published
 from tests.messaging.records import Record, fetched, record_of
@@ -116,7 +117,8 @@ def test_an_event_declared_dead_by_the_batch_form_is_kept_whole(group, handle):
     letter = DeadLetterRow.objects.get()
     assert (letter.event_id, letter.handler, letter.reason) == ("dead", "tests.on_note_added_batch", "batch says so")
     assert InboxRow.objects.get(event_id="dead", handler=letter.handler).state == "dead"
-    assert bytes(letter.data) == b'{"key":"a","number":1,"behaviour":"batch dead"}'
+    assert unpacked(letter.raw).value == b'{"key":"a","number":1,"behaviour":"batch dead"}'
+    assert applied("batch", "a") == [1, 2]
 
 
 def test_the_batch_form_gets_its_events_in_key_order_and_one_call(group):

@@ -10,7 +10,7 @@ from django.conf import settings as django_settings
 from django.db import OperationalError, connection
 from kafka import KafkaAdminClient, TopicPartition
 
-from messaging.models import ConsumerPosition, InboxRow
+from messaging.models import ConsumerPosition, DeadLetterRow, InboxRow
 from tests.messaging.conftest import consumer_of
 from tests.messaging.records import Record, record_of
 from tests.messaging.sample import handlers
@@ -78,38 +78,63 @@ def test_a_batch_with_a_failing_event_is_taken_event_by_event(write, consumer, k
     assert stop_reasons(consumer.group) == []
 
 
-def test_a_partition_that_cannot_go_on_stops_with_a_reason_and_resumes_once_the_cause_is_gone(
-    write, consumer, key, monkeypatch
-):
+def test_a_bug_parks_its_key_alone_and_everything_else_goes_on(write, consumer, key, monkeypatch):
     monkeypatch.setitem(handlers.batch_behaviours, "broken", broken)
     write.events(NoteAdded(key=key, number=1), NoteAdded(key=key, number=2, behaviour="broken"), partition=0)
-    write.events(NoteAdded(key=key, number=3), partition=0)
-    eventually(lambda: len(stop_reasons(consumer.group)) == 1)
+    write.events(NoteAdded(key=key, number=3), *notes(f"{key}-beside", 3), partition=0)
     write.events(*notes(f"{key}-other", 3), partition=1)
 
-    eventually(lambda: is_applied(f"{key}-other", 3))
-    assert "on_note_added_batch failed 3 times" in stop_reasons(consumer.group)[0]
-    assert applied(key) == [1]
-
-    monkeypatch.setitem(handlers.batch_behaviours, "broken", lambda: None)
-    eventually(lambda: is_applied(key, 3))
-    assert applied(key) == applied(key, "batch") == [1, 2, 3]
-    eventually(lambda: stop_reasons(consumer.group) == [])
+    eventually(lambda: is_applied(f"{key}-other", 3) and is_applied(f"{key}-beside", 3))
+    assert applied(key, "batch") == [1]
+    assert DeadLetterRow.objects.get().attempts == 3
+    assert stop_reasons(consumer.group) == []
 
 
 def broken() -> None:
     raise ZeroDivisionError("a bug in a handler that has no failure answer")
 
 
-def test_a_record_that_cannot_be_read_stops_its_partition_alone(write, consumer, key):
-    headers: list[Any] = [("ce_type", b"sample.NoteAdded.v1"), ("ce_source", b"/x")]
-    write.records(Record(key=key.encode(), headers=headers), partition=0)
-    write.events(*notes(key, 3), partition=1)
+def test_what_the_library_itself_cannot_go_on_with_stops_its_partition_until_the_cause_is_gone(
+    write, consumer, key, monkeypatch
+):
+    from messaging import single
 
-    eventually(lambda: is_applied(key, 3))
+    real = single.apply_singly
+
+    def fails(group: str, item: Any, slow: Any = None) -> None:
+        if item.record.key == key:
+            raise LookupError("a bug in the library")
+        real(group, item, slow)
+
+    monkeypatch.setattr(single, "apply_singly", fails)
+    monkeypatch.setattr("messaging.consumer.handle_batch", lambda group, batch: fails_together())
+    write.events(NoteAdded(key=key, number=1), partition=0)
     [reason] = eventually(lambda: stop_reasons(consumer.group))
-    assert "can't be read" in reason
-    assert "ce_id" in reason
+    write.events(*notes(f"{key}-other", 3), partition=1)
+
+    eventually(lambda: is_applied(f"{key}-other", 3))
+    assert "a bug in the library" in reason
+    assert applied(key) == []
+
+    monkeypatch.setattr(single, "apply_singly", real)
+    eventually(lambda: is_applied(key, 1))
+    eventually(lambda: stop_reasons(consumer.group) == [])
+
+
+def fails_together() -> None:
+    raise LookupError("a bug in the library")
+
+
+@pytest.mark.parametrize("value", [b"\xff\x00 random bytes", b""])
+def test_a_record_that_cannot_be_read_is_a_dead_letter_and_holds_up_nobody(write, consumer, key, value):
+    write.records(Record(key=key.encode(), value=value, headers=[("x", b"\xff")]), partition=0)
+    write.events(*notes(f"{key}-beside", 3), partition=0)
+
+    eventually(lambda: is_applied(f"{key}-beside", 3))
+    letter = DeadLetterRow.objects.get()
+    assert (letter.reason, letter.handler, letter.key) == ("undecodable", "-", key)
+    assert letter.event_id == f"{letter.topic}/{letter.partition}/{letter.offset}"
+    assert stop_reasons(consumer.group) == []
 
 
 def test_a_lost_connection_counts_no_attempt_and_the_event_is_applied_once(write, consumer, key, monkeypatch):

@@ -11,9 +11,9 @@ import pytest
 from django.conf import settings as django_settings
 
 from contracts.coupon import CouponUsed
-from messaging.batch import deliver, work_of
 from messaging.errors import InvalidRecord
 from messaging.event import decode, encode
+from messaging.reading import Poison, Work, read
 from tests.messaging.records import Record, record_of
 from tests.messaging.sample.events import NoteAdded
 
@@ -29,18 +29,19 @@ def note(**changes: object) -> Record:
 
 
 def test_an_event_on_its_own_topic_is_handled():
-    assert work_of(note(), group(), NOW) is not None
+    assert isinstance(read(note(), group(), NOW), Work)
 
 
 def test_an_event_on_another_topic_is_nobodys():
-    assert work_of(note(topic="somebody.elses"), group(), NOW) is None
+    assert read(note(topic="somebody.elses"), group(), NOW) is None
 
 
 def test_a_record_keyed_by_something_else_than_its_event_is_refused():
-    work = work_of(note(key=b"another"), group(), NOW)
+    poison = read(note(key=b"another"), group(), NOW)
 
-    with pytest.raises(InvalidRecord, match="keyed by another"):
-        deliver(work.record)
+    assert isinstance(poison, Poison)
+    assert poison.reason == "schema_violation"
+    assert "keyed by another" in poison.error
 
 
 @pytest.mark.parametrize("value", [b'{"key":"k\\u0000","number":1}', b'{"key":"k","number":1,"more":"\xff"}'])

@@ -271,20 +271,19 @@ def test_a_failing_handler_gives_its_failure_answer_and_the_others_go_on(replay,
     assert answers(log.records(), key) == ["applied", "exhausted", "applied"]
 
 
-def test_a_failing_handler_without_an_answer_ends_it_with_what_came_before_applied(replay, key, monkeypatch):
+def test_a_failing_handler_parks_its_key_and_the_replay_goes_on(replay, key, monkeypatch):
     monkeypatch.setitem(handlers.batch_behaviours, "broken", broken)
     replay.passed(*notes(key, 1), NoteAdded(key=key, number=1, behaviour="broken"), NoteAdded(key=key, number=2))
+    replay.passed(*notes(f"{key}-other", 1))
 
-    with pytest.raises(CommandError, match="failed 3 times and declares no failure answer") as failed:
-        replay(*EXECUTE)
-    assert failed.value.returncode == Exit.INCOMPLETE
-    assert "What came before was applied" in str(failed.value)
-    assert applied(key) == applied(key, "batch") == [0]
-    assert ReplayRun.objects.get().result["applied"] == {TYPE: 2}
-
-    monkeypatch.setitem(handlers.batch_behaviours, "broken", lambda: None)
-    assert replay(*EXECUTE) == {TYPE: (4, 2, 0)}
-    assert applied(key) == applied(key, "batch") == [0, 1, 2]
+    assert replay(*EXECUTE) == {TYPE: (8, 0, 0)}
+    assert applied(key, "batch") == [0]
+    assert applied(f"{key}-other", "batch") == [0]
+    assert list(InboxRow.objects.filter(key=key, raw__isnull=False).values_list("state", flat=True)) == [
+        "dead",
+        "waiting",
+        "waiting",
+    ]
 
 
 def test_what_can_not_be_read_or_is_nobodys_is_counted_and_passed(replay, key):

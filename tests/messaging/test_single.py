@@ -10,9 +10,10 @@ from django.db import IntegrityError, OperationalError, transaction
 
 from messaging import DeadLetter, Retry, publish, subscribe
 from messaging import positions as stored_positions
-from messaging.errors import ConnectionLost, PartitionStopped
+from messaging.errors import ConnectionLost
 from messaging.failures import Kind, kind_of
-from messaging.models import DeadLetterRow, InboxRow, OutboxRow
+from messaging.models import DeadLetterRow, InboxRow, OutboxRow, ParkedKey
+from messaging.record import unpacked
 from messaging.registry import all_handlers, remove
 from messaging.single import handle_one, split
 from messaging.testing import published
@@ -20,7 +21,7 @@ from tests.messaging.records import Record, fetched
 from tests.messaging.sample import handlers
 from tests.messaging.sample.events import NoteAdded, NoteAnswered
 from tests.messaging.sample.models import Applied
-from tests.messaging.test_batch import applied, note, position, singly
+from tests.messaging.test_batch import applied, both, note, position, singly
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -89,7 +90,8 @@ def test_an_event_declared_dead_is_kept_with_its_reason_and_leaves_no_effect(gro
     assert answers() == []
     assert state_of("e") == ("dead", 1)
     letter = DeadLetterRow.objects.get()
-    assert (letter.reason, letter.detail, letter.key) == ("unknown_note", "nobody knows it", "a")
+    assert (letter.reason, letter.error, letter.key) == ("unknown_note", "nobody knows it", "a")
+    assert not ParkedKey.objects.exists()
 
 
 def test_a_dead_letter_with_headers_that_the_database_cannot_hold_is_kept_all_the_same(group):
@@ -98,32 +100,68 @@ def test_a_dead_letter_with_headers_that_the_database_cannot_hold_is_kept_all_th
 
     singly(group, record)
 
-    assert "foreign" in DeadLetterRow.objects.get().headers
+    assert ("foreign", b"\x00\xff") in unpacked(DeadLetterRow.objects.get().raw).headers
 
 
-def test_a_handler_without_a_failure_answer_stops_the_partition_and_nothing_is_written(group, monkeypatch):
+def test_a_bug_in_a_handler_without_a_failure_answer_is_a_dead_letter_whose_key_waits(group, monkeypatch):
     monkeypatch.setitem(handlers.batch_behaviours, "batch bug", broken)
     before = position(group)
 
-    with pytest.raises(PartitionStopped, match="on_note_added_batch failed 3 times"):
-        singly(group, note("a", 1), note("a", 2, "batch bug"))
+    singly(group, note("a", 1), note("a", 2, "batch bug", event_id="e"), note("a", 3, event_id="f"), note("b", 4))
 
-    assert position(group) == before + 1
-    assert applied("single", "a") == [1]
-    assert InboxRow.objects.count() == 2
+    letter = DeadLetterRow.objects.get()
+    assert (letter.event_id, letter.reason, letter.attempts) == ("e", "handler_failed", 3)
+    assert letter.fingerprint == "ZeroDivisionError at messaging/test_single.py:broken"
+    assert "broken" in letter.traceback
+    assert position(group) == before + 4
+    assert applied("batch", "a") == [1]
+    assert applied("single", "a") == [1, 2]
+    assert applied("batch", "b") == [4]
+    assert state_of("f") == state_of("f", "tests.on_note_added_batch") == ("waiting", 0)
+    assert list(ParkedKey.objects.values_list("key", flat=True)) == ["a"]
 
 
 def broken() -> None:
     raise ZeroDivisionError("a bug in a handler that has no failure answer")
 
 
-@pytest.mark.parametrize("value", [b"", b"not JSON", b"[]", b'{"key": "a"}', b'{"key": "a", "number": "one"}'])
-def test_an_event_that_does_not_fit_its_schema_stops_the_partition(group, value):
+@both
+@pytest.mark.parametrize("value", [b"", b"not JSON", b"[]", b'{"key": "a"}', b'{"key": "a", "number": "one"}', None])
+def test_an_event_that_does_not_fit_its_schema_is_a_dead_letter_and_its_key_waits(group, handle, value):
     record = note("a", 1)
     bad = Record(key=record.key, headers=record.headers, value=value, topic=record.topic)
 
-    with pytest.raises(PartitionStopped, match="can't be read"):
-        singly(group, bad)
+    handle(group, note("a", 0), bad, note("a", 2, event_id="f"), note("b", 3))
+
+    letter = DeadLetterRow.objects.get()
+    assert letter.reason == ("tombstone" if value is None else "schema_violation")
+    assert unpacked(letter.raw).value == value
+    assert InboxRow.objects.get(handler="-").state == "dead"
+    assert applied("single", "a") == [0]
+    assert applied("single", "b") == [3]
+    assert state_of("f") == ("waiting", 0)
+
+
+@both
+def test_a_version_that_nobody_knows_is_a_dead_letter(group, handle):
+    record = note("a", 1)
+    headers = [(name, b"sample.NoteAdded.v9" if name == "ce_type" else value) for name, value in record.headers]
+
+    handle(group, Record(key=record.key, headers=headers, value=record.value, topic=record.topic))
+
+    assert DeadLetterRow.objects.get().reason == "unknown_version"
+
+
+@both
+@pytest.mark.parametrize("key", [None, b"\xff", b"\x00"])
+def test_a_record_without_a_readable_key_is_a_dead_letter_that_parks_nothing(group, handle, key):
+    record = note("a", 1)
+
+    handle(group, Record(key=key, headers=record.headers, value=record.value, topic=record.topic), note("b", 2))
+
+    assert DeadLetterRow.objects.get().reason == "undecodable"
+    assert not ParkedKey.objects.exists()
+    assert applied("single", "b") == [2]
 
 
 def test_an_outage_counts_no_attempt_and_is_no_fault_of_the_event(group, monkeypatch):
@@ -228,18 +266,22 @@ def test_a_failure_answer_that_declares_the_event_dead_makes_a_dead_letter(group
     assert applied("no answer", "never") == []
 
 
-def test_a_failure_answer_that_fails_stops_the_partition(group, own_handlers):
+def test_a_failure_answer_that_fails_makes_a_dead_letter_whose_key_waits(group, own_handlers):
     def broken_answer(event: NoteAdded, context: Any) -> None:
+        Applied.objects.create(key="never", number=1, handler="broken answer")
         raise KeyError("a bug in the answer")
 
     @subscribe(NoteAdded, replay="skip", name="sample.broken", on_exhausted=broken_answer)
     def broken_handler(event: NoteAdded, context: Any) -> None:
         raise ValueError("broken")
 
-    with pytest.raises(PartitionStopped, match="can't be handled"):
-        singly(group, note("a", 1))
+    singly(group, note("a", 1, event_id="e"))
 
-    assert not InboxRow.objects.exists()
+    letter = DeadLetterRow.objects.get()
+    assert (letter.handler, letter.reason) == ("sample.broken", "failure_answer_failed")
+    assert state_of("e", "sample.broken") == ("dead", 3)
+    assert applied("broken answer", "never") == []
+    assert ParkedKey.objects.exists()
 
 
 def test_a_batch_is_cut_into_pieces_whose_positions_join_up(group):
@@ -258,7 +300,7 @@ def test_a_batch_is_cut_into_pieces_whose_positions_join_up(group):
 
 @pytest.mark.parametrize("stands_still", [True, False])
 def test_a_statement_timeout_counts_only_while_the_database_takes_writes(group, monkeypatch, stands_still):
-    monkeypatch.setattr("messaging.single.takes_writes", lambda: not stands_still)
+    monkeypatch.setattr("messaging.attempts.takes_writes", lambda: not stands_still)
     event = note("a", 1, "statement timeout", event_id="e")
 
     if stands_still:

@@ -1,0 +1,65 @@
+"""Pauses: an operator, or the fuse, stops a handler or a topic of this service, and lets it go on.
+
+A paused handler pauses every partition of its topics here, since a position can't pass it. Parked keys of these topics
+rest too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from django.db import connection
+
+from messaging.conf import conf
+from messaging.errors import Paused, UnknownName
+from messaging.registry import all_handlers
+
+_INSERT = """
+INSERT INTO messaging_pause (name, reason, actor, at) VALUES (%s, %s, %s, now()) ON CONFLICT (name) DO NOTHING
+"""
+
+
+def paused_topics() -> set[str]:
+    """Return the topics of which nothing is handled now."""
+    names = _names()
+    if not names:
+        return set()
+    return names.union(*(handler.topics for handler in all_handlers() if handler.name in names))
+
+
+def refuse(topics: Iterable[str]) -> None:
+    """Raise Paused when one of these topics is paused."""
+    paused = paused_topics().intersection(topics)
+    if paused:
+        raise Paused(f"paused: {', '.join(sorted(paused))}")
+
+
+def check_name(name: str) -> None:
+    """Raise UnknownName, saying which names there are, when `name` is no handler and no consumed topic here."""
+    handlers = sorted(handler.name for handler in all_handlers())
+    topics = sorted({topic for topics in conf().groups.values() for topic in topics})
+    if name not in (*handlers, *topics):
+        raise UnknownName(
+            f"{conf().service} has no handler and no topic {name!r}. Handlers: {', '.join(handlers)}."
+            f" Topics: {', '.join(topics)}."
+        )
+
+
+def insert(name: str, *, reason: str, actor: str) -> bool:
+    """Pause a handler or a topic, in the open transaction; False when it is paused already."""
+    with connection.cursor() as cursor:
+        cursor.execute(_INSERT, [name, reason, actor])
+        return bool(cursor.rowcount)
+
+
+def delete(name: str) -> bool:
+    """End a pause, in the open transaction; False when there was none."""
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM messaging_pause WHERE name = %s", [name])
+        return bool(cursor.rowcount)
+
+
+def _names() -> set[str]:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT name FROM messaging_pause")
+        return {name for (name,) in cursor.fetchall()}
