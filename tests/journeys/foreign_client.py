@@ -106,9 +106,15 @@ class ForeignClient:
         records = sorted(self._records(topic), key=lambda record: (record.partition, record.offset))
         return [record for record in records if key is None or record.key == str(key)]
 
-    def _records(self, topic: str) -> Iterator[Record]:
+    def tail(self, topic: str, each: int) -> list[Record]:
+        """Return about the last `each` records of every partition of the topic."""
+        ends = self.ends(topic)
+        return list(self._records(topic, {number: max(0, end - each) for (_, number), end in ends.items()}))
+
+    def _records(self, topic: str, starts: Mapping[int, int] | None = None) -> Iterator[Record]:
         left = {number: end for (_, number), end in self.ends(topic).items() if end > 0}
-        self._consumer.assign([TopicPartition(topic, number, OFFSET_BEGINNING) for number in left])
+        begin = {number: OFFSET_BEGINNING for number in left} | dict(starts or {})
+        self._consumer.assign([TopicPartition(topic, number, begin[number]) for number in left])
         while left:
             message = self._consumer.poll(SECONDS)
             assert message is not None and message.error() is None, f"{topic} can't be read: {message}"
@@ -119,15 +125,17 @@ class ForeignClient:
 
     def publish(self, topic: str, key: str, value: bytes, headers: Mapping[str, str]) -> None:
         """Write a record and wait for its acknowledgement."""
-        failures: list[Any] = []
-        self._producer.produce(
-            topic,
-            value,
-            key,
-            headers=list(headers.items()),
-            on_delivery=lambda error, _: failures.append(error) if error else None,
-        )
-        assert self._producer.flush(SECONDS) == 0 and not failures, f"{topic} can't be written: {failures}"
+        self.write(topic, key.encode(), value, headers)
+
+    def write(self, topic: str, key: bytes | None, value: bytes | None, headers: Mapping[str, str]) -> tuple[int, int]:
+        """Write a record of whatever bytes, wait for its acknowledgement, and return its partition and offset."""
+        written: list[tuple[KafkaError | None, Message]] = []
+        pairs = list(headers.items())
+        self._producer.produce(topic, value, key, headers=pairs, on_delivery=lambda *answer: written.append(answer))
+        assert self._producer.flush(SECONDS) == 0, f"{topic} can't be written"
+        [(error, message)] = written
+        assert error is None, f"{topic} can't be written: {error}"
+        return message.partition(), message.offset()
 
     def publish_again(self, record: Record, times: int) -> None:
         """Write copies of a record, its id among them."""
@@ -156,7 +164,6 @@ class ForeignClient:
 
 
 def _record(message: Message) -> Record:
-    headers = {name: bytes(value).decode() for name, value in message.headers() or []}
-    return Record(
-        message.topic(), message.partition(), message.offset(), bytes(message.key()).decode(), headers, message.value()
-    )
+    headers = {name: bytes(value or b"").decode(errors="replace") for name, value in message.headers() or []}
+    key = bytes(message.key() or b"").decode(errors="replace")
+    return Record(message.topic(), message.partition(), message.offset(), key, headers, message.value() or b"")
