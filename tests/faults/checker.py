@@ -95,6 +95,10 @@ class SoakChecker:
         ]
         return self._state.unrest() + waiting
 
+    def on_the_way(self) -> list[str]:
+        """Return what still waits in an outbox or in the log; what has become of it does not matter."""
+        return self._state.on_the_way()
+
     def findings(self) -> list[Finding]:
         """Return every broken promise; meant for a system at rest, true of any other as well."""
         events = Events(self._databases, self._log)

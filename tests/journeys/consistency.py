@@ -85,9 +85,12 @@ class Checker:
 
     def unrest(self) -> list[str]:
         """Return what still goes on."""
+        return self.on_the_way() + self._undecided() + self._outboxes()
+
+    def on_the_way(self) -> list[str]:
+        """Return what waits in an outbox or in the log."""
         # Outboxes before and after the positions: what is consumed in between fills an outbox first.
-        looks = (self._outboxes, self._behind, self._undecided, self._outboxes)
-        return [what for look in looks for what in look()]
+        return [what for look in (self._outboxes, self._behind, self._outboxes) for what in look()]
 
     def _outboxes(self) -> list[str]:
         return [f"{name} has {rows} events in its outbox" for name in SERVICES if (rows := self._count(name, OUTBOX))]
