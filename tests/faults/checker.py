@@ -27,6 +27,7 @@ _PENDING = """
     WHERE o.status = 'PENDING' OR s.status NOT IN ('COMPLETED', 'COMPENSATED')
 """
 _CLAIMS = "SELECT id::text, status FROM coupon_app_claim"
+_USERNAMES = "SELECT username FROM user_app_user"
 _LINES = """
     SELECT l.order_id::text, l.product_id::text, sum(l.quantity)::int FROM order_app_orderline l
     JOIN order_app_order o ON o.id = l.order_id WHERE o.status = 'CONFIRMED' GROUP BY l.order_id, l.product_id
@@ -62,6 +63,7 @@ class Expected:
     everything: bool = False
     canceled: Collection[str] = ()
     claims: Collection[str] = ()
+    usernames: Collection[str] = ()
     corrupted: Collection[Corrupted] = ()
 
     @property
@@ -118,6 +120,9 @@ class SoakChecker:
         for order in self._expected.canceled:
             if statuses.get(order) != "CANCELED":
                 yield Finding(LOST, order, f"order {order} is {statuses.get(order)}, its cancellation was accepted")
+        users = {name for (name,) in self._databases.ask("user", _USERNAMES)}
+        for name in set(self._expected.usernames) - users:
+            yield Finding(LOST, name, f"user {name} was registered and does not exist")
         claims = {claim for claim, _ in self._databases.ask("coupon", _CLAIMS)}
         for claim in set(self._expected.claims) - claims:
             yield Finding(LOST, claim, f"claim {claim} was accepted and does not exist")

@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from secrets import token_urlsafe
 from typing import Any
 from uuid import UUID
 
@@ -37,6 +38,7 @@ class Wish:
     lines: tuple[tuple[int, int], ...]
     coupon: str  # "", "claim", "another's", "again" (the last one of this customer, used or not)
     cancel_after: float | None
+    newcomer: bool
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,7 @@ class Accepted:
     orders: dict[str, str] = field(default_factory=dict)  # key → order id
     claims: set[str] = field(default_factory=set)
     canceled: set[str] = field(default_factory=set)
+    usernames: set[str] = field(default_factory=set)
     answers: Counter[str] = field(default_factory=Counter)
     refused: list[str] = field(default_factory=list)
 
@@ -69,7 +72,8 @@ def _wish(chance: random.Random, index: int, seed: int, products: int) -> Wish:
     lines = tuple((number, chance.randint(1, 3)) for number in numbers)
     coupon = chance.choices(["", "claim", "another's", "again"], [65, 25, 3, 7])[0]
     cancel_after = round(chance.uniform(0, 2), 2) if chance.random() < 0.12 else None
-    return Wish(index, f"soak-{seed}-{index}", chance.randrange(CUSTOMERS), lines, coupon, cancel_after)
+    newcomer = chance.random() < 0.03
+    return Wish(index, f"soak-{seed}-{index}", chance.randrange(CUSTOMERS), lines, coupon, cancel_after, newcomer)
 
 
 class Customer:
@@ -133,6 +137,8 @@ class Load:
 
     def _fulfil(self, wish: Wish) -> None:
         customer = self._customers[wish.customer]
+        if wish.newcomer:
+            self._register(customer, wish.key)
         lines = [{"product_id": self._goods.products[number], "quantity": pieces} for number, pieces in wish.lines]
         body = {"lines": lines, "coupon_id": self._coupon(customer, wish)}
         answer = self._until_known(customer, "POST", "order", "/orders", body, Idempotency_Key=wish.key)
@@ -144,6 +150,12 @@ class Load:
             time.sleep(wish.cancel_after)
             if self._until_known(customer, "POST", "order", f"/orders/{order}/cancel", {"reason": "changed my mind"}):
                 self.accepted.canceled.add(order)
+
+    def _register(self, customer: Customer, name: str) -> None:
+        """Open an account; that the name is taken means that an earlier request came through."""
+        body = {"username": name, "email": f"{name}@example.com", "password": token_urlsafe(16)}
+        if self._until_known(customer, "POST", "user", "/users", body, taken=409):
+            self.accepted.usernames.add(name)
 
     def _coupon(self, customer: Customer, wish: Wish) -> str | None:
         """Return the coupon that the order is to be paid with."""
@@ -173,13 +185,16 @@ class Load:
         return None
 
     def _until_known(
-        self, customer: Customer, method: str, service: str, path: str, body: Any = None, **headers: str
+        self, customer: Customer, method: str, service: str, path: str, body: Any = None, taken: int = 0, **headers: str
     ) -> requests.Response | None:
-        """Send the request again and again until it is answered for good; None when this run is given up."""
+        """Send the request again and again until it is answered for good; None when this run is given up.
+
+        `taken`: the status, if any, that says that it was done before.
+        """
         while not self._giving_up.is_set():
             answer = self._try(lambda: customer.person().request(method, service, path, body, **headers))
             if answer is not None and answer.status_code not in NOT_NOW and answer.status_code < 500:
-                if not answer.ok:
+                if not answer.ok and answer.status_code != taken:
                     self.accepted.refused.append(f"{method} {service}{path}: {answer.status_code} {answer.text[:200]}")
                 return answer
             if answer is None or answer.status_code == 401:

@@ -148,7 +148,12 @@ def _run(stack: FaultyStack, planned: list[Fault], diary: Diary, orders: int, se
         everybody_knows = load.wait(REST_SECONDS)
         accepted = load.accepted
         told = Expected(
-            set(accepted.orders.values()), everybody_knows, accepted.canceled, accepted.claims, injector.corrupted
+            orders=set(accepted.orders.values()),
+            everything=everybody_knows,
+            canceled=accepted.canceled,
+            claims=accepted.claims,
+            usernames=accepted.usernames,
+            corrupted=injector.corrupted,
         )
         checker = SoakChecker(databases, log, told)
         _wait_for_rest(stack, databases, log, checker, healed)
