@@ -188,6 +188,7 @@ def test_the_checker_sees_an_event_that_overtakes_a_parked_one(
     customer, product = shop.visitor(), shelves.product(100)
     with running_as("product-worker", armed, mutation):
         with closing(databases.connect("product")) as opened, opened.cursor() as cursor:
+            cursor.execute("SET idle_in_transaction_session_timeout = 0")
             cursor.execute("SELECT 1 FROM product_app_product WHERE id = %s FOR UPDATE", [product])
             order = customer.place({product: 3})
             parked = "SELECT 1 FROM messaging_parked_key WHERE key = %s"
