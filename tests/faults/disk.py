@@ -15,9 +15,8 @@ from tests.journeys.waiting import eventually
 
 SERVICE = "order"
 #: Above what PostgreSQL keeps of its log of changes (max_wal_size, 1 GB), so that only we can fill it.
-SIZE_MB = 2048
-BALLAST = "ballast"
-SIZE_OF_A_WRITE = 1024 * 1024
+SIZE_MB = 1536
+BALLAST, BLOCK = "ballast", bytes(64 * 1024)
 
 
 class SmallDisk:
@@ -48,10 +47,12 @@ class SmallDisk:
         return self._data / BALLAST
 
     def fill(self) -> None:
-        """Leave no byte."""
-        block = bytes(SIZE_OF_A_WRITE)
+        """Leave no byte, also none of those that somebody frees meanwhile."""
         with self._ballast.open("wb", buffering=0) as file, suppress(OSError):
-            while file.write(block):
+            found = os.statvfs(self._data)
+            os.posix_fallocate(file.fileno(), 0, found.f_bavail * found.f_frsize)
+            file.seek(0, os.SEEK_END)
+            while file.write(BLOCK):
                 continue
 
     def free(self) -> None:
