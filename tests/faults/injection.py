@@ -25,6 +25,8 @@ from tests.journeys.foreign_client import ForeignClient
 TARGET_SECONDS = 15.0
 #: How long a process has to come by the point that it is armed for.
 POINT_SECONDS = 12.0
+#: How long a record waits for the broker.
+BROKER_SECONDS = 90.0
 POLL_SECONDS = 0.05
 
 DONE, ABSENT, NOT_REACHED = "done", "its target did not run", "the point was not reached"
@@ -103,18 +105,18 @@ class Injector:
         return DONE
 
     def _publish(self, fault: Fault, publish: Callable[[ForeignClient, Fault, random.Random], int]) -> str:
-        with closing(ForeignClient(self.stack.variables["KAFKA_BOOTSTRAP_SERVERS"])) as client:
-            if not client.answers():
-                return ABSENT
+        with closing(self._client()) as client:
             return f"{publish(client, fault, self._chance(fault))} records"
 
     def _corrupt(self, fault: Fault) -> str:
-        with closing(ForeignClient(self.stack.variables["KAFKA_BOOTSTRAP_SERVERS"])) as client:
-            if not client.answers():
-                return ABSENT
+        with closing(self._client()) as client:
             made = corrupt(client, fault, self._chance(fault))
         self.corrupted += made
         return f"{len(made)} records: {', '.join(sorted({each.what for each in made}))}"
+
+    def _client(self) -> ForeignClient:
+        """Return a client that waits for a broker that is away: it has to know where its records stand."""
+        return ForeignClient(self.stack.variables["KAFKA_BOOTSTRAP_SERVERS"], BROKER_SECONDS)
 
     def _clock(self, fault: Fault) -> str:
         assert self.stack.clocks, "the plan has clock jumps, and libfaketime is not here"
