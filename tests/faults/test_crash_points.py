@@ -41,7 +41,7 @@ def test_a_process_that_dies_at_every_point_in_turn_leaves_everything_right(
             orders.append(place_until_known(customer, product))
             eventually(lambda: not file.exists(), f"somebody to die {point}", seconds=PATIENT_SECONDS)  # noqa: B023
         for order in orders:
-            customer.wait_ended(order, "CONFIRMED")
+            customer.wait_ended(order, "CONFIRMED", PATIENT_SECONDS)
     eventually(lambda: not checker.unrest(), "rest", seconds=PATIENT_SECONDS, state=checker.unrest)
     assert shelves.stock(product) == 100 - len(points)
     assert new_findings() == []

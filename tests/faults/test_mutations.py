@@ -75,7 +75,7 @@ def test_the_checker_sees_an_event_that_takes_effect_twice(
     customer, product = shop.visitor(), shelves.product(100)
     with running_as("product-worker", armed, mutation):
         order = customer.place({product: 3})
-        customer.wait_ended(order, "CONFIRMED")
+        customer.wait_ended(order, "CONFIRMED", PATIENT_SECONDS)
         log.publish_again(created(log, order), 2)
         wait_for_rest_of_messages(checker)
         assert_found(new_findings(), [order, product], DOUBLED, WRONG, mutation=mutation)
@@ -104,7 +104,7 @@ def test_the_checker_sees_a_frozen_worker_that_moves_the_position_back(
         partition = created(log, order).partition
         wait_frozen("product-worker")
         with second_worker("product-worker"):
-            customer.wait_ended(order, "CONFIRMED")
+            customer.wait_ended(order, "CONFIRMED", PATIENT_SECONDS)
             wait_for_rest(checker)
             end = log.end("order.events", partition)
             eventually(lambda: log.group_offset("product", "order.events", partition) == end, "Kafka to be told")
@@ -136,13 +136,13 @@ def test_the_checker_sees_an_event_that_was_lost_between_offset_and_transaction(
         order = customer.place({product: 3})
         control.wait_restarted("product-worker", killed, timeout=PATIENT_SECONDS)
         if mutation == NO_MUTATION:
-            customer.wait_ended(order, "CONFIRMED")
+            customer.wait_ended(order, "CONFIRMED", PATIENT_SECONDS)
             wait_for_rest(checker)
         else:
             wait_for_rest_of_messages(checker)
         assert_found(new_findings(), [order], LOST, UNFINISHED, mutation=mutation)
         customer.cancel(order)  # so that it ends after all
-        customer.wait_ended(order, "CANCELED")
+        customer.wait_ended(order, "CANCELED", PATIENT_SECONDS)
 
 
 @both(mutations.SKIP_LOCKED)
@@ -165,7 +165,7 @@ def test_the_checker_sees_events_of_a_key_that_two_relays_publish_in_the_wrong_o
             told = "OrderCanceled to be published by the other relay"
             eventually(lambda: has(log, "order.events", order, "OrderCanceled"), told, seconds=PATIENT_SECONDS)
             control.kill("order-worker", "SIGCONT")
-            customer.wait_ended(order, "CANCELED")
+            customer.wait_ended(order, "CANCELED", PATIENT_SECONDS)
             wait_for_rest(checker)
         assert_found(new_findings(), [order], OUT_OF_ORDER, mutation=mutation)
 
@@ -197,7 +197,7 @@ def test_the_checker_sees_an_event_that_overtakes_a_parked_one(
             )
             customer.cancel(order)
             wait_taken(databases, log, order)
-        customer.wait_ended(order, "CANCELED")
+        customer.wait_ended(order, "CANCELED", PATIENT_SECONDS)
         wait_for_rest(checker)
         assert_found(new_findings(), [order], OUT_OF_ORDER, mutation=mutation)
 

@@ -15,7 +15,7 @@ import requests
 
 from config.topology import SERVICES
 from tests.journeys.databases import Databases
-from tests.journeys.waiting import eventually
+from tests.journeys.waiting import SECONDS, eventually
 
 ANSWER_SECONDS = 15.0
 ENDED = ("COMPLETED", "COMPENSATED")
@@ -79,10 +79,12 @@ class Person:
         """Cancel an order, which has to be accepted."""
         assert self.request("POST", "order", f"/orders/{order_id}/cancel", {"reason": reason}).status_code == 202
 
-    def wait_ended(self, order_id: str, status: str) -> dict[str, Any]:
+    def wait_ended(self, order_id: str, status: str, seconds: float = SECONDS) -> dict[str, Any]:
         """Wait until the order has that status and its saga has ended; return the order."""
-        eventually(lambda: self.order(order_id)["status"] == status, f"order {order_id} to be {status}")
-        eventually(lambda: self.saga(order_id)["status"] in ENDED, f"the saga of {order_id} to end")
+        eventually(
+            lambda: self.order(order_id)["status"] == status, f"order {order_id} to be {status}", seconds=seconds
+        )
+        eventually(lambda: self.saga(order_id)["status"] in ENDED, f"the saga of {order_id} to end", seconds=seconds)
         return self.order(order_id)
 
     def coupon(self, coupon_id: str) -> dict[str, Any]:
