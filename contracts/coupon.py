@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from uuid import UUID
 
+from contracts.values import Reason, check_amounts
 from messaging.event import Event, event
 
 TOPIC = "coupon.events"
@@ -19,6 +20,9 @@ class CouponUsed(Event, frozen=True, kw_only=True):
     coupon_id: UUID
     discount: Decimal
 
+    def __post_init__(self) -> None:
+        check_amounts(self.discount)
+
 
 @event("coupon.CouponUseFailed.v1", topic=TOPIC, key="order_id")
 class CouponUseFailed(Event, frozen=True, kw_only=True):
@@ -28,7 +32,7 @@ class CouponUseFailed(Event, frozen=True, kw_only=True):
 
     order_id: UUID
     coupon_id: UUID
-    reason: str
+    reason: Reason
 
 
 @event("coupon.CouponRestored.v1", topic=TOPIC, key="order_id")

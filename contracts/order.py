@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from decimal import Decimal
+from typing import Annotated
 from uuid import UUID
 
 import msgspec
 
+from contracts.values import Currency, Moment, Pieces, Reason, Text, check_amounts
 from messaging.event import Event, event
 
 TOPIC = "order.events"
@@ -17,8 +18,15 @@ class OrderLine(msgspec.Struct, frozen=True, kw_only=True):
     """One product of an order. `unit_price` is in the order's currency; `quantity` is in pieces, 1 or more."""
 
     product_id: UUID
-    quantity: int
+    quantity: Pieces
     unit_price: Decimal
+
+    def __post_init__(self) -> None:
+        check_amounts(self.unit_price)
+
+
+#: The lines of an order: one at least.
+Lines = Annotated[tuple[OrderLine, ...], msgspec.Meta(min_length=1, max_length=1000)]
 
 
 @event("order.OrderCreated.v1", topic=TOPIC, key="order_id")
@@ -27,11 +35,14 @@ class OrderCreated(Event, frozen=True, kw_only=True):
 
     order_id: UUID
     user_id: UUID
-    lines: tuple[OrderLine, ...]
+    lines: Lines
     coupon_id: UUID | None
     total: Decimal
-    currency: str
-    created_at: datetime
+    currency: Currency
+    created_at: Moment
+
+    def __post_init__(self) -> None:
+        check_amounts(self.total)
 
 
 @event("order.OrderConfirmed.v1", topic=TOPIC, key="order_id")
@@ -40,10 +51,13 @@ class OrderConfirmed(Event, frozen=True, kw_only=True):
 
     order_id: UUID
     user_id: UUID
-    lines: tuple[OrderLine, ...]
+    lines: Lines
     total: Decimal
     discount: Decimal
-    currency: str
+    currency: Currency
+
+    def __post_init__(self) -> None:
+        check_amounts(self.total, self.discount)
 
 
 @event("order.OrderCanceled.v1", topic=TOPIC, key="order_id")
@@ -55,7 +69,7 @@ class OrderCanceled(Event, frozen=True, kw_only=True):
 
     order_id: UUID
     user_id: UUID
-    lines: tuple[OrderLine, ...]
+    lines: Lines
     coupon_id: UUID | None
-    reason: str
-    actor: str
+    reason: Reason
+    actor: Text

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import msgspec
 
+from contracts.values import Currency, Pieces, Reason, Text, Version, check_amounts
 from messaging.event import Event, event
 
 TOPIC = "product.events"
@@ -17,7 +18,7 @@ class StockLine(msgspec.Struct, frozen=True, kw_only=True):
     """How many pieces of a product are held."""
 
     product_id: UUID
-    quantity: int
+    quantity: Pieces
 
 
 @event("product.StockReduced.v1", topic=TOPIC, key="order_id")
@@ -36,8 +37,8 @@ class StockReduceFailed(Event, frozen=True, kw_only=True):
     """
 
     order_id: UUID
-    reason: str
-    detail: str = ""
+    reason: Reason
+    detail: Text = ""
 
 
 @event("product.StockRestored.v1", topic=TOPIC, key="order_id")
@@ -53,8 +54,11 @@ class ProductChanged(Event, frozen=True, kw_only=True):
     """A product as it is now. `version` grows by one with every change: an older one never overwrites a newer one."""
 
     product_id: UUID
-    version: int
-    name: str
+    version: Version
+    name: Text
     price: Decimal
-    currency: str
+    currency: Currency
     active: bool
+
+    def __post_init__(self) -> None:
+        check_amounts(self.price)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from contracts.values import Version
 from messaging.event import Event, event
 
 TOPIC = "user.events"
@@ -17,5 +18,5 @@ class UserChanged(Event, frozen=True, kw_only=True):
     """
 
     user_id: UUID
-    version: int
+    version: Version
     active: bool

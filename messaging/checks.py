@@ -15,6 +15,7 @@ def register_all() -> None:
     """Register the checks with Django."""
     register(crc32c_is_installed)
     register(handlers_fit_topology)
+    register(a_topic_has_one_group)
 
 
 def crc32c_is_installed(**_: Any) -> list[CheckMessage]:
@@ -47,3 +48,20 @@ def handlers_fit_topology(**_: Any) -> list[CheckMessage]:
                 )
             )
     return problems
+
+
+def a_topic_has_one_group(**_: Any) -> list[CheckMessage]:
+    """A parked key is one topic's key, whoever reads it: two groups would wait for each other's failures."""
+    readers: dict[str, list[str]] = {}
+    for group, topics in conf().groups.items():
+        for topic in topics:
+            readers.setdefault(topic, []).append(group)
+    return [
+        Error(
+            f"the topic {topic} is read by the groups {', '.join(groups)} of one service",
+            hint="Let one group read it; its handlers all get the events.",
+            id="messaging.E002",
+        )
+        for topic, groups in readers.items()
+        if len(groups) > 1
+    ]

@@ -88,9 +88,7 @@ def test_an_empty_variable_counts_as_not_set(monkeypatch: pytest.MonkeyPatch) ->
 def test_a_bad_value_is_named_with_what_is_wrong_and_what_it_means(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RETRY_IMMEDIATE", "0")
 
-    with pytest.raises(
-        ImproperlyConfigured, match=r"RETRY_IMMEDIATE is not usable: must be above zero\. Attempts"
-    ):
+    with pytest.raises(ImproperlyConfigured, match=r"RETRY_IMMEDIATE is not usable: must be above zero\. Attempts"):
         read("RETRY_IMMEDIATE")
 
 

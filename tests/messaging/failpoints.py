@@ -54,11 +54,31 @@ def _kill_before_delete() -> None:
     shards.ShardConnection.execute = execute  # type: ignore[method-assign]
 
 
+def _kill_in_handler() -> None:
+    from tests.messaging.sample import handlers
+
+    handlers.behaviours["kill"] = lambda event, context: _kill()
+
+
+def _freeze_in_handler() -> None:
+    from tests.messaging.sample import handlers
+
+    def freeze_once(event: Any, context: Any) -> None:
+        handlers.behaviours["freeze"] = lambda event, context: None
+        _freeze()
+
+    handlers.behaviours["freeze"] = freeze_once
+
+
 FAILPOINTS: dict[str, Callable[[], None]] = {
     # The consumer has done everything in its transaction, which is still open.
     "kill before commit": lambda: _wrap(positions, "move", after=_kill),
     # The database has the batch; Kafka's own offset is behind it.
     "kill after commit": lambda: _wrap(consumer.Consumer, "_done", before=_kill),
+    # A note with the behaviour "kill" kills whoever handles it.
+    "kill in handler": _kill_in_handler,
+    # The first note with the behaviour "freeze" freezes the process within its transaction.
+    "freeze in handler": _freeze_in_handler,
     # The records are acknowledged; the rows are still there.
     "kill before delete": _kill_before_delete,
     # The relay has read the rows and believes that it owns their shards.

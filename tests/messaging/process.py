@@ -52,6 +52,9 @@ class Process:
         """Wait for the child to die of SIGKILL; anything else fails the test."""
         assert self._child.wait(WAIT_SECONDS) == -signal.SIGKILL
 
+    def has_ended(self) -> bool:
+        return self._child.poll() is not None
+
     def kill(self) -> None:
         self._child.kill()
         self._child.wait(WAIT_SECONDS)

@@ -68,3 +68,11 @@ def test_a_handler_in_a_further_group_is_fine_when_that_reads_its_topic(on_elsew
     settings.MESSAGING = {**settings.MESSAGING, "GROUPS": groups}
 
     assert handlers_fit_topology() == []
+
+
+def test_a_topic_that_two_groups_read_stops_the_start(settings):
+    groups = settings.MESSAGING["GROUPS"]
+    topic = next(iter(groups.values()))[0]
+    settings.MESSAGING = {**settings.MESSAGING, "GROUPS": {**groups, "another": [topic]}}
+
+    assert messages() == ["messaging.E002"]

@@ -13,6 +13,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from messaging.models import ConsumerPosition, DeadLetterRow, InboxRow, OutboxRow, ReplayRun
+from messaging.record import RawRecord, packed
 
 pytestmark = pytest.mark.django_db
 
@@ -28,8 +29,8 @@ def rows() -> dict:
     data = json.dumps({"note": SCRIPT}).encode() + b"\xff\x00"
     inbox = InboxRow.objects.create(event_id="e1", handler="sample.on", key=SCRIPT, error=SCRIPT, **PLACE)
     letter = DeadLetterRow.objects.create(
-        event_id="e1", handler="sample.on", key=SCRIPT, type="t", reason="r", detail=SCRIPT, headers={SCRIPT: SCRIPT},
-        data=data, **PLACE,
+        event_id="e1", handler="sample.on", key=SCRIPT, type="t", reason="r", error=SCRIPT, traceback=SCRIPT,
+        raw=packed(RawRecord("sample.events", 0, 7, 0, SCRIPT.encode(), [(SCRIPT, SCRIPT.encode())], data)), **PLACE,
     )  # fmt: skip
     outbox = OutboxRow.objects.create(
         event_id="e1", topic="t", key=SCRIPT, shard=0, type="t", occurred_at=timezone.now(), correlation_id="c",

@@ -1,0 +1,79 @@
+"""Dead letters on Kafka: the record as it came, with what became of it, read by a client that is not ours."""
+
+from __future__ import annotations
+
+import pytest
+from django.conf import settings as django_settings
+
+from messaging.models import DeadLetterRow, OutboxRow
+from messaging.record import unpacked
+from messaging.topics import create_topics
+from tests.messaging.log import Log, header
+from tests.messaging.records import Record
+from tests.messaging.test_batch import note, singly
+from tests.messaging.waiting import eventually
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+TOPIC = "sample.dead-letters"
+
+
+@pytest.fixture
+def letters(reader) -> Log:
+    create_topics()
+    return Log(reader, TOPIC)
+
+
+def test_a_dead_letter_is_told_with_its_original_key_value_and_headers(group, relay, letters):
+    record = note("a", 1, "dead", event_id="e")
+    record.headers.append(("foreign", b"\x00\xff"))
+
+    singly(group, record)
+
+    [told] = eventually(letters.records)
+    assert (told.key, told.value) == (b"a", record.value)
+    assert [pair for pair in told.headers if not pair[0].startswith("dl_")] == record.headers
+    assert header(told, "dl_reason") == "unknown_note"
+    assert header(told, "dl_error") == "nobody knows it"
+    assert header(told, "dl_handler") == "tests.on_note_added"
+    assert header(told, "dl_attempts") == "1"
+    place = (header(told, "dl_topic"), header(told, "dl_partition"))
+    assert place == (django_settings.SAMPLE_TOPIC, "0")
+    eventually(lambda: not OutboxRow.objects.exists())
+
+
+def unreadable(key: bytes | None, value: bytes | None) -> Record:
+    headers: list[tuple[str, bytes | None]] = [("ce_type", b"sample.NoteAdded.v1"), ("x", b"\xff")]
+    return Record(key=key, value=value, headers=headers, topic=django_settings.SAMPLE_TOPIC)
+
+
+@pytest.mark.parametrize(("key", "value"), [(b"\xff\xfe", b"\x00random"), (None, b"no key"), (b"k", None)])
+def test_what_can_not_be_read_is_told_byte_for_byte(group, relay, letters, key, value):
+    singly(group, unreadable(key, value))
+
+    [told] = eventually(letters.records)
+    assert (told.key, told.value) == (key, value)
+    assert told.headers[:2] == [("ce_type", b"sample.NoteAdded.v1"), ("x", b"\xff")]
+    assert header(told, "dl_handler") == "-"
+
+
+def test_the_largest_record_of_a_topic_still_fits_as_a_dead_letter(group, relay, letters):
+    room = 99_000  # beyond the largest event, of what a topic takes
+    value = b"x" * (900_000 + room)
+
+    singly(group, unreadable(b"big", value))
+
+    [told] = eventually(letters.records)
+    assert told.value == value
+    assert unpacked(DeadLetterRow.objects.get().raw).value == value
+
+
+def test_what_would_not_fit_is_told_without_its_value_and_kept_whole(group, relay, letters):
+    value = b"x" * 1_100_000
+
+    singly(group, unreadable(b"big", value))
+
+    [told] = eventually(letters.records)
+    assert told.value is None
+    assert header(told, "dl_truncated") == "true"
+    assert unpacked(DeadLetterRow.objects.get().raw).value == value

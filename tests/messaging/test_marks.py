@@ -1,0 +1,117 @@
+"""Marks: what follows an unclean end, and an event that kills process after process."""
+
+from __future__ import annotations
+
+import pytest
+from django.conf import settings as django_settings
+
+from messaging import marks
+from messaging.models import ConsumerPosition, DeadLetterRow, InboxRow, ParkedKey
+from tests.messaging.conftest import consumer_of
+from tests.messaging.process import process
+from tests.messaging.records import record_of
+from tests.messaging.sample.events import NoteAdded
+from tests.messaging.test_consumer import applied, is_applied, notes
+from tests.messaging.threads import running
+from tests.messaging.waiting import eventually
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+PLACE = 0
+
+
+@pytest.fixture
+def place():
+    return (django_settings.SAMPLE_TOPIC, PLACE)
+
+
+def row(group: str) -> ConsumerPosition:
+    return ConsumerPosition.objects.get(consumer_group=group, topic=django_settings.SAMPLE_TOPIC, partition=PLACE)
+
+
+def test_a_partition_left_in_order_is_nobodys(group, place):
+    assert marks.own(group, [place], "one") == set()
+    marks.give_up(group, [place], "one")
+
+    assert marks.own(group, [place], "two") == set()
+
+
+def test_a_name_that_was_left_tells_of_an_unclean_end(group, place):
+    marks.own(group, [place], "one")
+
+    assert marks.own(group, [place], "two") == {place}
+    assert marks.own(group, [place], "two") == set()
+
+
+def test_who_lost_a_partition_does_not_take_the_new_owners_name_off(group, place):
+    marks.own(group, [place], "one")
+    marks.own(group, [place], "two")
+
+    marks.give_up(group, [place], "one")
+
+    assert row(group).owner == "two"
+
+
+def test_deaths_are_counted_by_process_and_not_by_try(group, place):
+    assert [marks.mark(group, place, 7, "one") for _ in range(3)] == [0, 0, 0]
+    assert marks.mark(group, place, 7, "two") == 1
+    assert marks.mark(group, place, 7, "three") == 2
+    assert marks.mark(group, place, 8, "four") == 0
+
+
+def test_a_consumer_that_ends_in_order_leaves_no_name_and_no_mark(write, group, key):
+    with running(consumer_of(group)) as consumer:
+        write.events(*notes(key, 3))
+        eventually(lambda: is_applied(key, 3))
+        assert row(group).owner == consumer.worker
+
+    assert set(ConsumerPosition.objects.values_list("owner", "marked_offset")) == {(None, None)}
+
+
+def test_the_first_batch_after_an_unclean_end_is_taken_singly(write, group, key, monkeypatch):
+    together: list[int] = []
+    monkeypatch.setattr("messaging.consumer.handle_batch", recorded(together))
+    for partition in range(3):
+        marks.own(group, [(django_settings.SAMPLE_TOPIC, partition)], "died")
+    write.events(*notes(key, 10), partition=PLACE)
+
+    with running(consumer_of(group)):
+        eventually(lambda: is_applied(key, 10))
+        assert together == []
+        write.events(*[NoteAdded(key=key, number=number) for number in range(10, 20)], partition=PLACE)
+        eventually(lambda: is_applied(key, 20))
+    assert sum(together) == 10
+
+
+def recorded(together: list[int]):
+    from messaging.batch import handle_batch
+
+    def handle(group: str, batch) -> None:
+        together.append(sum(len(fetched.records) for fetched in batch))
+        handle_batch(group, batch)
+
+    return handle
+
+
+def test_an_event_that_kills_process_after_process_becomes_a_dead_letter(write, group, key):
+    """The handler kills its own process each time; nobody else's events are lost, and in the end it is parked."""
+    write.events(NoteAdded(key=f"{key}-a", number=1), partition=PLACE)
+    write.records(record_of(NoteAdded(key=key, number=2, behaviour="kill"), event_id="killer"), partition=PLACE)
+    write.events(NoteAdded(key=key, number=3), *notes(f"{key}-b", 3), partition=PLACE)
+
+    deaths = 0
+    while not DeadLetterRow.objects.exists():
+        with process("consumer", "kill in handler", group=group, DEATHS_ALLOWED=2) as child:
+            eventually(lambda: child.has_ended() or DeadLetterRow.objects.exists(), 60)  # noqa: B023
+            deaths += child.has_ended()
+            assert deaths <= 5
+    letter = DeadLetterRow.objects.first()
+
+    assert (letter.event_id, letter.reason, letter.attempts) == ("killer", "killed_the_process", 2)
+    assert deaths in (2, 3)  # the first may have taken it within a batch, unmarked
+    with process("consumer", "kill in handler", group=group, DEATHS_ALLOWED=2):
+        eventually(lambda: is_applied(f"{key}-b", 3))
+    assert applied(f"{key}-a") == [1]
+    assert applied(key) == []
+    assert ParkedKey.objects.get().key == key
+    assert set(InboxRow.objects.filter(key=key).values_list("state", flat=True)) == {"dead", "waiting"}

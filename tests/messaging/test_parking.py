@@ -1,0 +1,410 @@
+"""Parked keys, rule by rule: a failing key waits alone, in order, and comes back without a gap or an overtaking."""
+
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.conf import settings as django_settings
+from django.db import OperationalError, connection, connections, transaction
+
+from messaging import drain as draining
+from messaging import outbox, parking, positions
+from messaging.batch import handle_batch
+from messaging.drain import drain_due, due
+from messaging.models import DeadLetterRow, InboxRow, ParkedKey
+from messaging.parking import ToPark
+from messaging.single import handle_one, split
+from messaging.testing import published
+from tests.messaging.parked import BATCH, SINGLE, drain, gate, is_parked, make_due, queue_of
+from tests.messaging.records import fetched
+from tests.messaging.sample import handlers
+from tests.messaging.sample.events import NoteAdded, NoteAnswered
+from tests.messaging.test_batch import applied, both, note, position, singly, together
+from tests.messaging.threads import at_once
+from tests.messaging.waiting import eventually
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def delayed_attempts(settings):
+    settings.MESSAGING = {**settings.MESSAGING, "RETRY_DELAYED": 3}
+
+
+@pytest.fixture
+def shut(monkeypatch):
+    return gate(monkeypatch)
+
+
+def answered(key: str) -> list[tuple[int, str]]:
+    return [(each.number, each.result) for each in published(NoteAnswered) if each.key == key]
+
+
+def test_a_transient_failure_parks_its_key_after_the_immediate_attempts(group, shut):
+    before = position(group)
+    now = datetime.now(UTC)
+
+    singly(group, note("a", 1, "gated", event_id="e"))
+
+    row = InboxRow.objects.get(event_id="e", handler=SINGLE)
+    assert (row.state, row.attempts, row.fingerprint) == (
+        "waiting",
+        3,
+        "TransientError at messaging/parked.py:__call__",
+    )
+    assert "the gate is shut" in row.error
+    assert now < row.next_attempt_at < now + timedelta(seconds=5)
+    assert is_parked("a")
+    assert position(group) == before + 1
+    assert applied("single", "a") == []
+    assert answered("a") == []
+
+
+@both
+def test_later_events_queue_behind_it_and_other_keys_go_on(group, shut, handle):
+    singly(group, note("a", 1, "gated"))
+
+    handle(group, note("a", 2), note("b", 1), note("a", 3))
+
+    assert applied("single", "b") == applied("batch", "b") == [1]
+    assert applied("single", "a") == applied("batch", "a") == []
+    assert [state for _, _, state in queue_of("a")] == ["waiting"] * 6
+
+
+def test_the_handlers_after_the_one_that_failed_wait_too(group, shut):
+    singly(group, note("a", 1, "gated"))
+
+    assert {(handler, state) for _, handler, state in queue_of("a")} == {(SINGLE, "waiting"), (BATCH, "waiting")}
+    assert InboxRow.objects.get(handler=BATCH).attempts == 0
+
+
+def test_a_success_drains_the_queue_in_order_and_hands_the_key_back(group, shut):
+    singly(group, note("a", 1, "gated"), note("a", 2), note("a", 3))
+    shut.open = True
+
+    assert drain() == 6
+
+    assert applied("single", "a") == applied("batch", "a") == [1, 2, 3]
+    assert answered("a") == [(1, "applied"), (2, "applied"), (3, "applied")]
+    assert not is_parked("a")
+    assert not InboxRow.objects.exclude(state="done", raw=None).exists()
+    assert InboxRow.objects.get(handler=SINGLE, key="a", attempts=4)
+
+
+def test_what_comes_after_the_hand_back_takes_the_live_path(group, shut):
+    singly(group, note("a", 1, "gated"))
+    shut.open = True
+    drain()
+
+    together(group, note("a", 2))
+
+    assert applied("single", "a") == [1, 2]
+    assert queue_of("a") == []
+
+
+def test_an_event_that_is_not_due_is_left_alone(group, shut):
+    singly(group, note("a", 1, "gated"))
+    InboxRow.objects.filter(state="waiting").update(next_attempt_at=datetime.now(UTC) + timedelta(hours=1))
+    calls = len(shut.calls)
+
+    assert due() == []
+    assert drain_due() == draining.drain_key(django_settings.SAMPLE_TOPIC, "a") == 0
+    assert len(shut.calls) == calls
+
+
+def test_delayed_attempts_are_stored_and_back_off_up_to_a_cap(group, shut, settings):
+    settings.MESSAGING = {
+        **settings.MESSAGING,
+        "RETRY_DELAYED": 6,
+        "RETRY_PAUSE_SECONDS": 10,
+        "RETRY_PAUSE_CAP_SECONDS": 40,
+    }
+    singly(group, note("a", 1, "gated", event_id="e"))
+    pauses = []
+    for _ in range(5):
+        pauses.append(waits("e"))
+        drain()
+
+    bounds = [(5, 10), (10, 20), (20, 40), (20, 40), (20, 40)]
+    assert [low - 1 <= pause <= high for (low, high), pause in zip(bounds, pauses, strict=True)] == [True] * 5
+    assert [attempt for _, _, attempt in shut.calls] == list(range(1, 9))
+    assert InboxRow.objects.get(event_id="e", handler=SINGLE).attempts == 8
+
+
+def waits(event_id: str) -> float:
+    row = InboxRow.objects.get(event_id=event_id, handler=SINGLE)
+    return (row.next_attempt_at - datetime.now(UTC)).total_seconds()
+
+
+def test_used_up_attempts_give_the_failure_answer_and_the_queue_goes_on(group, shut):
+    singly(group, note("a", 1, "gated", event_id="e"), note("a", 2))
+
+    for _ in range(3):
+        drain()
+
+    assert InboxRow.objects.get(event_id="e", handler=SINGLE).state == "exhausted"
+    assert InboxRow.objects.get(event_id="e", handler=SINGLE).attempts == 6
+    assert answered("a") == [(1, "exhausted"), (2, "applied")]
+    assert applied("single", "a") == [2]
+    assert applied("batch", "a") == [1, 2]
+    assert not is_parked("a")
+
+
+def test_used_up_attempts_without_a_failure_answer_leave_a_dead_letter_at_the_head(group, monkeypatch):
+    from messaging.errors import TransientError
+
+    def fail() -> None:
+        raise TransientError("again and again")
+
+    monkeypatch.setitem(handlers.batch_behaviours, "fails", fail)
+    singly(group, note("a", 1, "fails", event_id="e"), note("a", 2))
+    for _ in range(5):
+        drain()
+
+    letter = DeadLetterRow.objects.get()
+    assert (letter.event_id, letter.handler, letter.reason, letter.attempts) == ("e", BATCH, "retries_exhausted", 6)
+    assert [state for _, _, state in queue_of("a")] == ["dead", "waiting", "waiting"]
+    assert is_parked("a")
+    assert applied("single", "a") == [1]
+
+
+def test_a_bug_behind_a_parked_key_has_the_immediate_attempts_only(group, shut, monkeypatch):
+    singly(group, note("a", 1, "gated"), note("a", 2, "bug", event_id="f"))
+    shut.open = True
+
+    drain()
+
+    assert InboxRow.objects.get(event_id="f", handler=SINGLE).state == "exhausted"
+    assert handlers.attempts[("a", 2)] == [1, 2, 3]
+
+
+def test_an_outage_in_the_drain_counts_no_attempt(group, shut):
+    singly(group, note("a", 1, "gated", event_id="e"))
+    shut.error = lambda: OperationalError("server closed the connection unexpectedly")
+
+    assert drain() == 0
+
+    row = InboxRow.objects.get(event_id="e", handler=SINGLE)
+    assert (row.state, row.attempts) == ("waiting", 3)
+    shut.open = True
+    drain()
+    assert applied("single", "a") == [1]
+
+
+@both
+def test_poison_parks_its_key_and_only_its_key(group, handle):
+    bad = note("a", 1)
+    handle(group, note("a", 0), poisoned(bad), note("a", 2), note("b", 1))
+
+    assert applied("single", "a") == [0]
+    assert applied("single", "b") == [1]
+    assert [state for _, _, state in queue_of("a")] == ["dead", "waiting", "waiting"]
+    assert drain() == 0
+    assert is_parked("a")
+
+
+def poisoned(record):
+    from dataclasses import replace
+
+    return replace(record, value=b"no JSON")
+
+
+def test_the_sweep_hands_back_a_key_whose_queue_is_empty(group):
+    with transaction.atomic():
+        parking.park(group, [ToPark(django_settings.SAMPLE_TOPIC, "empty", 0)])
+
+    drain_due()
+
+    assert not is_parked("empty")
+
+
+def test_a_drain_passes_over_a_key_that_another_one_has_in_hand(group, shut):
+    singly(group, note("a", 1, "gated"))
+    shut.open = True
+    with transaction.atomic():
+        assert parking.lock_alone(django_settings.SAMPLE_TOPIC, "a")
+        assert at_once(drain)[0] == 0
+    assert drain() == 2
+
+
+def test_two_drains_at_once_apply_each_event_once_and_in_order(group, shut):
+    singly(group, *[note("a", number, "gated") for number in range(30)])
+    singly(group, *[note("b", number, "gated") for number in range(30)])
+    shut.open = True
+    make_due()
+    topic = django_settings.SAMPLE_TOPIC
+
+    def work() -> int:
+        return sum(draining.drain_key(topic, key) for _ in range(20) for key in "ab")
+
+    assert sum(at_once(work, work, work)) == 120
+
+    for key in "ab":
+        assert applied("single", key) == applied("batch", key) == list(range(30))
+        draining.drain_key(topic, key)
+        assert not is_parked(key)
+
+
+def test_events_that_arrive_during_the_drain_keep_their_place(group, shut):
+    """The consumer goes on with the key while two drains work at its queue: no gap, no overtaking."""
+    singly(group, *[note("a", number, "gated") for number in range(20)])
+    shut.open = True
+    make_due()
+    done = threading.Event()
+
+    def consume() -> None:
+        try:
+            for number in range(20, 120):
+                handle_batch(group, [fetched(group, note("a", number))])
+        finally:
+            done.set()
+
+    def work() -> None:
+        while not done.is_set():
+            draining.drain_key(django_settings.SAMPLE_TOPIC, "a")
+
+    assert at_once(consume, work, work) == [None, None, None]
+    drain()
+    assert applied("single", "a") == applied("batch", "a") == list(range(120))
+    assert not is_parked("a")
+
+
+def test_a_hand_back_waits_for_a_batch_that_is_about_to_queue(group, shut):
+    """The batch has seen the key parked; were it handed back before the batch commits, the event would be stranded."""
+    singly(group, note("a", 1, "gated"))
+    shut.open = True
+    topic, handed = django_settings.SAMPLE_TOPIC, []
+    make_due()
+    batch = fetched(group, note("a", 2))
+
+    def hand_back_meanwhile() -> None:
+        for _ in range(4):
+            draining.drain_key(topic, "a")
+        handed.append(True)
+        connections.close_all()
+
+    thread = threading.Thread(target=hand_back_meanwhile)
+    with transaction.atomic(), outbox.gather():
+        positions.lock_and_compare(group, [batch])
+        apply_now(group, batch)
+        thread.start()
+        thread.join(0.7)
+        assert not handed
+        positions.move(group, {batch.place: batch.end})
+    thread.join(20)
+
+    drain()
+    assert applied("single", "a") == [1, 2]
+    assert not is_parked("a")
+
+
+def apply_now(group: str, batch) -> None:
+    from messaging.batch import apply
+    from messaging.reading import read_all
+
+    apply(group, read_all(batch.records, group, datetime.now(UTC)))
+
+
+def test_a_long_drain_holds_up_nobodys_batch(group, shut):
+    """The drain's handler is at work at the key's head; a batch with the same key and others goes through meanwhile."""
+    singly(group, note("a", 1, "gated"))
+    entered, leave = threading.Event(), threading.Event()
+    shut.open = True
+
+    def slow(event: NoteAdded, context: object) -> None:
+        entered.set()
+        assert leave.wait(20)
+
+    handlers.behaviours["gated"], before = slow, handlers.behaviours["gated"]
+    thread = threading.Thread(target=lambda: (drain(), connections.close_all()))
+    thread.start()
+    try:
+        assert entered.wait(20)
+        with connection.cursor() as cursor:
+            cursor.execute("SET lock_timeout = '1s'")
+        together(group, note("a", 2), note("b", 1))
+    finally:
+        leave.set()
+        thread.join(20)
+        handlers.behaviours["gated"] = before
+        connection.close()
+
+    assert applied("single", "b") == [1]
+    drain()
+    assert applied("single", "a") == [1, 2]
+
+
+def test_only_new_events_are_parked_when_a_record_comes_again(group, shut):
+    again = note("a", 1, "gated", event_id="e")
+    singly(group, again)
+    shut.open = True
+    drain()
+
+    singly(group, again)
+
+    assert applied("single", "a") == [1]
+    assert not is_parked("a")
+
+
+def test_the_same_key_in_two_partitions_is_parked_once(group, shut):
+    here, there = fetched(group, note("a", 1, "gated")), fetched(group, note("a", 2, "gated"), partition=1)
+
+    for one in (here, there):
+        for piece in split([one]):
+            handle_one(group, piece)
+
+    assert ParkedKey.objects.count() == 1
+    shut.open = True
+    drain()
+    assert sorted(applied("single", "a")) == [1, 2]
+
+
+def test_a_parked_topic_that_is_paused_rests(group, shut):
+    from messaging import pauses
+
+    singly(group, note("a", 1, "gated"))
+    shut.open = True
+    pauses.insert(SINGLE, reason="a test", actor="me")
+
+    assert drain() == draining.drain_key(django_settings.SAMPLE_TOPIC, "a") == 0
+    pauses.delete(SINGLE)
+    assert drain() == 2
+
+
+def test_a_queued_event_that_todays_code_cannot_read_becomes_a_dead_letter(group, shut):
+    singly(group, note("a", 1, "gated", event_id="e"))
+    connection.cursor().execute("UPDATE messaging_inbox SET handler = 'gone' WHERE handler = %s", [SINGLE])
+
+    drain()
+
+    letter = DeadLetterRow.objects.get()
+    assert (letter.handler, letter.reason) == ("gone", "unreadable")
+    assert is_parked("a")
+
+
+def test_a_parked_key_drains_beside_a_live_consumer_and_a_relay(write, consumer, relay, key, shut, log):
+    write.events(*[NoteAdded(key=key, number=number, behaviour="gated") for number in range(5)])
+    eventually(lambda: is_parked(key))
+    write.events(*[NoteAdded(key=key, number=number) for number in range(5, 60)])
+    write.events(NoteAdded(key=f"{key}-other", number=1))
+    eventually(lambda: applied("batch", f"{key}-other") == [1])
+    assert applied("single", key) == []
+
+    shut.open = True
+    stop = threading.Event()
+    thread = threading.Thread(target=lambda: (keep_draining(stop), connections.close_all()))
+    thread.start()
+    write.events(*[NoteAdded(key=key, number=number) for number in range(60, 200)])
+    try:
+        eventually(lambda: len(applied("batch", key)) == 200 and not is_parked(key))
+    finally:
+        stop.set()
+        thread.join(20)
+    assert applied("single", key) == applied("batch", key) == list(range(200))
+
+
+def keep_draining(stop: threading.Event) -> None:
+    while not stop.wait(0.05):
+        drain()
