@@ -135,14 +135,16 @@ class Injector:
     def _running(self, name: str) -> psutil.Process | None:
         """Wait for a process to run; None when it does not in time."""
         deadline = time.monotonic() + TARGET_SECONDS
-        while time.monotonic() < deadline:
-            try:
-                if pid := control.pid(name, layout=self.stack.layout):
-                    return psutil.Process(pid)
-            except (psutil.NoSuchProcess, StackError):
-                pass
+        while (found := self._process(name)) is None and time.monotonic() < deadline:
             time.sleep(POLL_SECONDS)
-        return None
+        return found
+
+    def _process(self, name: str) -> psutil.Process | None:
+        try:
+            pid = control.pid(name, layout=self.stack.layout)
+            return psutil.Process(pid) if pid else None
+        except (psutil.NoSuchProcess, StackError):
+            return None
 
     def _chance(self, fault: Fault) -> random.Random:
         return random.Random(f"fault {self.seed} {fault.number}")
