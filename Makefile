@@ -1,7 +1,7 @@
 # The commands of this repository; `make` alone lists them.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo up down status test test-fast lint bench docs lock
+.PHONY: help demo up down status test test-fast lint bench soak docs lock
 
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$python; break; }; done)
@@ -42,6 +42,12 @@ lint: $(INSTALLED) ## Check format, style, types and the direction of imports
 bench: $(INSTALLED) ## Measure sagas per second beside pgbench, and over a long past beside an empty one
 	@$(RUN) -m bench
 	@$(RUN) -m bench.history
+
+ORDERS ?= 10000
+FAULTS ?= 500
+
+soak: $(INSTALLED) ## Place orders while everything goes wrong, and check every promise: ORDERS=10000 FAULTS=500 SEED=n
+	@$(RUN) -m tests.faults.soak --orders $(ORDERS) --faults $(FAULTS) $(if $(SEED),--seed $(SEED))
 
 docs: $(INSTALLED) ## Generate the flow documentation
 	@$(RUN) -m docs.generate

@@ -38,7 +38,8 @@ SILENT_SECONDS = 120
 
 
 def install(app: Celery) -> None:
-    """Add the steps and their command-line options to `celery worker`."""
+    """Add the steps and their command-line options to `celery worker`, and our clock to `celery beat`."""
+    app.conf.beat_scheduler = "messaging.beat:Scheduler"
     app.user_options["worker"].add(
         click.Option(["--consumer-group"], default=None, help="Kafka consumer group to be in (default: the first).")
     )

@@ -41,13 +41,15 @@ class Options:
     """How a stack is started.
 
     `for_tests` begins with empty data and lets the services' roles create databases; `end_with_parent` (Linux) ends the
-    stack also when the process that started it is killed; `settings` win over the variables of every service.
+    stack also when the process that started it is killed; `settings` win over the variables of every service; `adapt`
+    may change what a service's process is before it is written down (fault tests: a proxy's address, a start module).
     """
 
     for_tests: bool = False
     end_with_parent: bool = False
     brokers: int = field(default_factory=lambda: int(os.environ.get("BROKERS") or 1))
     settings: Mapping[str, str] = field(default_factory=dict)
+    adapt: Callable[[Process], Process] = lambda process: process
 
 
 def start_infrastructure(layout: Layout, options: Options) -> dict[str, str]:
@@ -164,7 +166,7 @@ def start_services(layout: Layout, values: Mapping[str, str], options: Options) 
     """Bring tables, topics and accounts up to date, start the processes of all services and wait for their /readyz."""
     with layout.locked():
         for process in services.processes(layout, values, options.settings):
-            process.write(layout)
+            options.adapt(process).write(layout)
         in_parallel(
             {
                 f"{name}: tables, topics, account": partial(services.prepare, service, values, options.settings)

@@ -46,6 +46,7 @@ PARTS = (
     Part("coupon", ("tests/coupon",), "config.settings.coupon"),
     Part("order", ("tests/order",), "config.settings.order"),
     Part("journeys", ("tests/journeys",)),
+    Part("faults", ("tests/faults",)),
 )
 
 

@@ -92,8 +92,12 @@ class Checker:
 
     def unrest(self) -> list[str]:
         """Return what still goes on."""
+        return self.on_the_way() + self._undecided() + self._outboxes()
+
+    def on_the_way(self) -> list[str]:
+        """Return what waits in an outbox or in the log."""
         # Outboxes before and after the positions: what is consumed in between fills an outbox first.
-        looks = (self._outboxes, self._behind, self._queued, self._undecided, self._outboxes)
+        looks = (self._outboxes, self._behind, self._queued, self._outboxes)
         return [what for look in looks for what in look()]
 
     def _outboxes(self) -> list[str]:

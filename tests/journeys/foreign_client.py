@@ -52,14 +52,15 @@ class Record:
 
 
 class ForeignClient:
-    """Reads and writes our topics."""
+    """Reads and writes our topics; waits for the broker for up to `seconds`."""
 
-    def __init__(self, bootstrap_servers: str) -> None:
+    def __init__(self, bootstrap_servers: str, seconds: float = SECONDS) -> None:
         server = {"bootstrap.servers": bootstrap_servers}
+        self._seconds = seconds
         self._admin = AdminClient(server)
         reading = {"group.id": "journeys", "enable.auto.commit": False, "enable.partition.eof": False}
         self._consumer = Consumer(server | reading)
-        self._producer = Producer(server | {"partitioner": "murmur2_random"})
+        self._producer = Producer(server | {"partitioner": "murmur2_random", "enable.idempotence": True})
 
     def answers(self) -> bool:
         """Say whether the broker takes requests."""
@@ -71,19 +72,21 @@ class ForeignClient:
 
     def end(self, topic: str, partition: int) -> int:
         """Return the offset after the partition's last record."""
-        _, high = self._consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=SECONDS)
+        _, high = self._consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=self._seconds)
         return int(high)
 
     def ends(self, *topics: str) -> dict[tuple[str, int], int]:
         """Return the end of every partition of the topics."""
-        known = self._admin.list_topics(timeout=SECONDS).topics
+        known = self._admin.list_topics(timeout=self._seconds).topics
         return {(topic, number): self.end(topic, number) for topic in topics for number in known[topic].partitions}
 
     def set_group_offset(self, group: str, topic: str, partition: int, offset: int) -> bool:
         """Move a group; False while it still has a member."""
         place = ConsumerGroupTopicPartitions(group, [TopicPartition(topic, partition, offset)])
         try:
-            [moved] = self._admin.alter_consumer_group_offsets([place])[group].result(timeout=SECONDS).topic_partitions
+            [moved] = (
+                self._admin.alter_consumer_group_offsets([place])[group].result(timeout=self._seconds).topic_partitions
+            )
         except KafkaException as error:
             assert error.args[0].code() in HAS_MEMBER, error
             return False
@@ -93,12 +96,12 @@ class ForeignClient:
     def delete_before(self, topic: str, partition: int, offset: int) -> None:
         """Let the log of a partition begin at `offset`, as retention does."""
         place = TopicPartition(topic, partition, offset)
-        self._admin.delete_records([place])[place].result(timeout=SECONDS)
+        self._admin.delete_records([place])[place].result(timeout=self._seconds)
 
     def group_offset(self, group: str, topic: str, partition: int) -> int:
         """Return where Kafka has been told that a group stands."""
         place = ConsumerGroupTopicPartitions(group, [TopicPartition(topic, partition)])
-        [found] = self._admin.list_consumer_group_offsets([place])[group].result(timeout=SECONDS).topic_partitions
+        [found] = self._admin.list_consumer_group_offsets([place])[group].result(timeout=self._seconds).topic_partitions
         return int(found.offset)
 
     def shares(self, group: str) -> list[int]:
@@ -111,11 +114,17 @@ class ForeignClient:
         records = sorted(self._records(topic), key=lambda record: (record.partition, record.offset))
         return [record for record in records if key is None or record.key == str(key)]
 
-    def _records(self, topic: str) -> Iterator[Record]:
+    def tail(self, topic: str, each: int) -> list[Record]:
+        """Return about the last `each` records of every partition of the topic."""
+        ends = self.ends(topic)
+        return list(self._records(topic, {number: max(0, end - each) for (_, number), end in ends.items()}))
+
+    def _records(self, topic: str, starts: Mapping[int, int] | None = None) -> Iterator[Record]:
         left = {number: end for (_, number), end in self.ends(topic).items() if end > 0}
-        self._consumer.assign([TopicPartition(topic, number, OFFSET_BEGINNING) for number in left])
+        begin = {number: OFFSET_BEGINNING for number in left} | dict(starts or {})
+        self._consumer.assign([TopicPartition(topic, number, begin[number]) for number in left])
         while left:
-            message = self._consumer.poll(SECONDS)
+            message = self._consumer.poll(self._seconds)
             assert message is not None and message.error() is None, f"{topic} can't be read: {message}"
             yield _record(message)
             if message.offset() + 1 >= left.get(message.partition(), 0):
@@ -124,21 +133,23 @@ class ForeignClient:
 
     def publish(self, topic: str, key: str, value: bytes, headers: Mapping[str, str]) -> None:
         """Write a record and wait for its acknowledgement."""
-        failures: list[Any] = []
-        self._producer.produce(
-            topic,
-            value,
-            key,
-            headers=list(headers.items()),
-            on_delivery=lambda error, _: failures.append(error) if error else None,
-        )
-        assert self._producer.flush(SECONDS) == 0 and not failures, f"{topic} can't be written: {failures}"
+        self.write(topic, key.encode(), value, headers)
+
+    def write(self, topic: str, key: bytes | None, value: bytes | None, headers: Mapping[str, str]) -> tuple[int, int]:
+        """Write a record of whatever bytes, wait for its acknowledgement, and return its partition and offset."""
+        written: list[tuple[KafkaError | None, Message]] = []
+        pairs = list(headers.items())
+        self._producer.produce(topic, value, key, headers=pairs, on_delivery=lambda *answer: written.append(answer))
+        assert self._producer.flush(self._seconds) == 0, f"{topic} can't be written"
+        [(error, message)] = written
+        assert error is None, f"{topic} can't be written: {error}"
+        return message.partition(), message.offset()
 
     def publish_again(self, record: Record, times: int) -> None:
         """Write copies of a record, its id among them."""
         for _ in range(times):
             self._producer.produce(record.topic, record.value, record.key, headers=list(record.headers.items()))
-        assert self._producer.flush(SECONDS) == 0
+        assert self._producer.flush(self._seconds) == 0
 
     def publish_event(self, topic: str, kind: str, key: str, data: Mapping[str, Any]) -> str:
         """Write a well-formed CloudEvent (binary mode) and return its id; `kind` is a type such as x.Happened.v1."""
@@ -161,7 +172,6 @@ class ForeignClient:
 
 
 def _record(message: Message) -> Record:
-    headers = {name: bytes(value).decode() for name, value in message.headers() or []}
-    return Record(
-        message.topic(), message.partition(), message.offset(), bytes(message.key()).decode(), headers, message.value()
-    )
+    headers = {name: bytes(value or b"").decode(errors="replace") for name, value in message.headers() or []}
+    key = bytes(message.key() or b"").decode(errors="replace")
+    return Record(message.topic(), message.partition(), message.offset(), key, headers, message.value() or b"")

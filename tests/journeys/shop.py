@@ -15,7 +15,7 @@ import requests
 
 from config.topology import SERVICES
 from tests.journeys.databases import Databases
-from tests.journeys.waiting import eventually
+from tests.journeys.waiting import SECONDS, eventually
 
 ANSWER_SECONDS = 15.0
 ENDED = ("COMPLETED", "COMPENSATED")
@@ -79,10 +79,12 @@ class Person:
         """Cancel an order, which has to be accepted."""
         assert self.request("POST", "order", f"/orders/{order_id}/cancel", {"reason": reason}).status_code == 202
 
-    def wait_ended(self, order_id: str, status: str) -> dict[str, Any]:
+    def wait_ended(self, order_id: str, status: str, seconds: float = SECONDS) -> dict[str, Any]:
         """Wait until the order has that status and its saga has ended; return the order."""
-        eventually(lambda: self.order(order_id)["status"] == status, f"order {order_id} to be {status}")
-        eventually(lambda: self.saga(order_id)["status"] in ENDED, f"the saga of {order_id} to end")
+        eventually(
+            lambda: self.order(order_id)["status"] == status, f"order {order_id} to be {status}", seconds=seconds
+        )
+        eventually(lambda: self.saga(order_id)["status"] in ENDED, f"the saga of {order_id} to end", seconds=seconds)
         return self.order(order_id)
 
     def coupon(self, coupon_id: str) -> dict[str, Any]:
@@ -118,9 +120,10 @@ class Shop:
     def visitor(self) -> Person:
         """Return somebody with a token of ours: a crowd of three hundred spends no minutes on hashing passwords."""
         person = Person(self.urls, str(uuid4()))
-        return person.bear(self._token(person.id))
+        return person.bear(self.token(person.id))
 
-    def _token(self, user_id: str) -> str:
+    def token(self, user_id: str) -> str:
+        """Return a token as the user service would sign it."""
         now = datetime.now(UTC)
         claims = {"iss": "user", "aud": list(SERVICES), "sub": user_id, "typ": "access", "staff": False}
         times = {"iat": now, "exp": now + TOKEN_LIFETIME, "jti": str(uuid4())}

@@ -1,0 +1,134 @@
+"""Who has to apply which event, and what the four databases and the log say about it.
+
+Nothing of the application is used: the table below is written from the specification, the rest is read with psycopg2
+and librdkafka.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from config.topology import SERVICES, TOPICS
+from tests.faults.records import first_occurrences
+from tests.journeys.databases import Databases
+from tests.journeys.foreign_client import ForeignClient, Record
+
+PRODUCT, COUPON, ORDER, USER = "product", "coupon", "order", "user"
+#: Event type → the (service, handler) pairs that have to apply it.
+WANTED: dict[str, tuple[tuple[str, str], ...]] = {
+    "order.OrderCreated.v1": ((PRODUCT, "product.on_order_created"), (COUPON, "coupon.on_order_created")),
+    "order.OrderCanceled.v1": (
+        (PRODUCT, "product.on_order_canceled"),
+        (COUPON, "coupon.on_order_canceled"),
+        (USER, "user.on_order_ended"),
+    ),
+    "order.OrderConfirmed.v1": ((USER, "user.on_order_ended"),),
+    **{
+        f"product.{name}.v1": ((ORDER, "order.on_answer"),)
+        for name in ("StockReduced", "StockReduceFailed", "StockRestored")
+    },
+    **{
+        f"coupon.{name}.v1": ((ORDER, "order.on_answer"),)
+        for name in ("CouponUsed", "CouponUseFailed", "CouponRestored")
+    },
+    "product.ProductChanged.v1": ((ORDER, "order.on_product_changed"),),
+    "user.UserChanged.v1": ((ORDER, "order.on_user_changed"), (COUPON, "coupon.on_user_changed")),
+    "coupon.CouponClaimRequested.v1": ((COUPON, "coupon.on_coupon_claim_requested"),),
+}
+#: What asks the participants for an answer.
+REQUESTS = ("order.OrderCreated.v1", "order.OrderCanceled.v1")
+#: States of an inbox row in which the event has had its effect.
+APPLIED = ("done", "exhausted")
+
+_INBOX = """
+    SELECT event_id, handler, topic, key, "offset", state, received_at FROM messaging_inbox ORDER BY id
+"""
+#: What the saga's rows say was done, in the order in which it was done.
+_HISTORY = "SELECT order_id::text, event_id, step, event FROM order_app_sagahistory WHERE event_id <> '' ORDER BY id"
+
+
+@dataclass(frozen=True)
+class Applied:
+    """An inbox row."""
+
+    service: str
+    event_id: str
+    handler: str
+    topic: str
+    key: str
+    offset: int
+    state: str
+    received_at: Any
+
+
+@dataclass(frozen=True)
+class HistoryRow:
+    """A row of a saga's history that tells of an event."""
+
+    order: str
+    event_id: str
+    step: str
+    event: str
+
+
+class Events:
+    """The log, the inboxes and the sagas' history, read once."""
+
+    def __init__(self, databases: Databases, log: ForeignClient) -> None:
+        topics = [name for name in TOPICS if not name.endswith((".status", ".dead-letters"))]
+        #: Each event where it stands first, by topic, partition and offset; only what a reader could take for one.
+        self.log = [each for topic in topics for each in first_occurrences(log.read(topic)) if _is_event(each)]
+        self.by_id = {record.id: record for record in self.log}
+        self._by_key = _grouped(((record.topic, record.key), record) for record in self.log)
+        self._by_cause = _grouped(((record.topic, cause_of(record)), record) for record in self.log)
+        self.inbox = [Applied(name, *row) for name in SERVICES for row in databases.ask(name, _INBOX)]
+        self.history = [HistoryRow(*row) for row in databases.ask("order", _HISTORY)]
+
+    def of(self, topic: str, key: str) -> list[Record]:
+        """Return the events of a key, in the order of the log."""
+        return self._by_key.get((topic, key), [])
+
+    def keys(self, topic: str) -> list[str]:
+        """Return the keys that a topic has."""
+        return [key for each, key in self._by_key if each == topic]
+
+    def answers(self, topic: str, cause: str) -> list[Record]:
+        """Return the events of a topic that an event led to."""
+        return self._by_cause.get((topic, cause), [])
+
+    def history_by_order(self) -> dict[str, list[HistoryRow]]:
+        """Return the history rows by order."""
+        return _grouped((row.order, row) for row in self.history)
+
+
+def cause_of(record: Record) -> str:
+    """Return the id of the event that led to this one, '' when it tells none."""
+    return record.headers.get("ce_causationid", "")
+
+
+def _is_event(record: Record) -> bool:
+    """Say whether a record is a whole event of a type that somebody wants, on the topic that it belongs to."""
+    kind = record.headers.get("ce_type", "")
+    return kind in WANTED and "ce_id" in record.headers and kind.split(".")[0] == record.topic.split(".")[0]
+
+
+def _grouped(pairs: Iterable[tuple[Any, Any]]) -> dict[Any, list[Any]]:
+    found: dict[Any, list[Any]] = defaultdict(list)
+    for name, value in pairs:
+        found[name].append(value)
+    return found
+
+
+def distinct(names: Iterable[str]) -> list[str]:
+    """Return each name once, where it stands first."""
+    return list(dict.fromkeys(names))
+
+
+def is_in_order(found: Sequence[str], wanted: Sequence[str]) -> bool:
+    """Say whether the names of `found` that are in `wanted` stand in the same order there."""
+    places = {name: place for place, name in enumerate(wanted)}
+    order = [places[name] for name in found if name in places]
+    return order == sorted(order)

@@ -1,0 +1,164 @@
+"""What each kind of fault does to a running stack, and how it is undone."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass, field
+
+import psutil
+
+from stack import control
+from stack.errors import StackError
+from stack.process import family
+from tests.faults import crash_points, plan
+from tests.faults.faulty_stack import FaultyStack
+from tests.faults.plan import Fault
+from tests.faults.records import Corrupted, corrupt, publish_again, publish_late
+from tests.journeys.foreign_client import ForeignClient
+
+#: How long a fault waits for its target: one that is being started anew can't be killed.
+TARGET_SECONDS = 15.0
+#: How long a process has to come by the point that it is armed for.
+POINT_SECONDS = 12.0
+#: How long a record waits for the broker.
+BROKER_SECONDS = 90.0
+POLL_SECONDS = 0.05
+
+DONE, ABSENT, NOT_REACHED = "done", "its target did not run", "the point was not reached"
+
+
+@dataclass
+class Injector:
+    """Does the faults of a plan to a stack, each on the thread that asks for it."""
+
+    stack: FaultyStack
+    seed: int
+    corrupted: list[Corrupted] = field(default_factory=list)
+
+    def inject(self, fault: Fault) -> str:
+        """Do the fault, wait as long as it lasts, undo it; return what came of it."""
+        return self._kinds()[fault.kind](fault)
+
+    def _kinds(self) -> dict[str, Callable[[Fault], str]]:
+        return {
+            plan.KILL: self._kill,
+            plan.BACKEND: self._kill_backend,
+            plan.CRASH: self._crash,
+            plan.FREEZE: self._freeze,
+            plan.CUT: lambda fault: self._weather(fault, is_cut=True),
+            plan.DELAY: lambda fault: self._weather(fault, delay=float(fault.detail)),
+            plan.LOSS: lambda fault: self._weather(fault, lost=fault.detail),
+            plan.DUPLICATE: lambda fault: self._publish(fault, publish_again),
+            plan.LATE: lambda fault: self._publish(fault, publish_late),
+            plan.CORRUPT: self._corrupt,
+            plan.CLOCK: self._clock,
+            plan.DISK: self._disk,
+        }
+
+    def _kill(self, fault: Fault) -> str:
+        process = self._running(fault.target)
+        if process is None:
+            return ABSENT
+        # Of PostgreSQL the postmaster alone: its children notice, and end by themselves.
+        victims = [process] if fault.target in plan.DATABASES else family(process)
+        for victim in victims:
+            _signal(victim, signal.SIGKILL)
+        return DONE
+
+    def _kill_backend(self, fault: Fault) -> str:
+        process = self._running(fault.target)
+        role = fault.target.replace("postgres-", "") + "_service"
+        backends = [each for each in family(process)[1:] if role in _title(each)] if process else []
+        if not backends:
+            return ABSENT
+        _signal(self._chance(fault).choice(backends), signal.SIGKILL)
+        return DONE
+
+    def _crash(self, fault: Fault) -> str:
+        crash_points.arm(self.stack.armed, fault.target, fault.detail)
+        deadline = time.monotonic() + POINT_SECONDS
+        while (self.stack.armed / f"{fault.target}.armed").exists() and time.monotonic() < deadline:
+            time.sleep(POLL_SECONDS)
+        return NOT_REACHED if crash_points.disarm(self.stack.armed, fault.target) else DONE
+
+    def _freeze(self, fault: Fault) -> str:
+        process = self._running(fault.target)
+        if process is None:
+            return ABSENT
+        frozen = family(process)
+        for each in frozen:
+            _signal(each, signal.SIGSTOP)
+        time.sleep(fault.seconds)
+        for each in frozen:
+            _signal(each, signal.SIGCONT)
+        return DONE
+
+    def _weather(self, fault: Fault, **weather: object) -> str:
+        self.stack.network.change(fault.target, **weather)
+        time.sleep(fault.seconds)
+        self.stack.network.change(fault.target)
+        return DONE
+
+    def _publish(self, fault: Fault, publish: Callable[[ForeignClient, Fault, random.Random], int]) -> str:
+        with closing(self._client()) as client:
+            return f"{publish(client, fault, self._chance(fault))} records"
+
+    def _corrupt(self, fault: Fault) -> str:
+        with closing(self._client()) as client:
+            made = corrupt(client, fault, self._chance(fault))
+        self.corrupted += made
+        return f"{len(made)} records: {', '.join(sorted({each.what for each in made}))}"
+
+    def _client(self) -> ForeignClient:
+        """Return a client that waits for a broker that is away: it has to know where its records stand."""
+        return ForeignClient(self.stack.variables["KAFKA_BOOTSTRAP_SERVERS"], BROKER_SECONDS)
+
+    def _clock(self, fault: Fault) -> str:
+        assert self.stack.clocks, "the plan has clock jumps, and libfaketime is not here"
+        self.stack.clocks.set(fault.target, int(fault.detail))
+        time.sleep(fault.seconds)
+        self.stack.clocks.set(fault.target, 0)
+        return DONE
+
+    def _disk(self, fault: Fault) -> str:
+        assert self.stack.disk, "the plan fills the disk, and there is none of its own"
+        self.stack.disk.fill()
+        time.sleep(fault.seconds)
+        self.stack.disk.free()
+        return DONE
+
+    def _running(self, name: str) -> psutil.Process | None:
+        """Wait for a process to run; None when it does not in time."""
+        deadline = time.monotonic() + TARGET_SECONDS
+        while (found := self._process(name)) is None and time.monotonic() < deadline:
+            time.sleep(POLL_SECONDS)
+        return found
+
+    def _process(self, name: str) -> psutil.Process | None:
+        try:
+            pid = control.pid(name, layout=self.stack.layout)
+            return psutil.Process(pid) if pid else None
+        except (psutil.NoSuchProcess, StackError):
+            return None
+
+    def _chance(self, fault: Fault) -> random.Random:
+        return random.Random(f"fault {self.seed} {fault.number}")
+
+
+def _title(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.NoSuchProcess:
+        return ""
+
+
+def _signal(process: psutil.Process, number: signal.Signals) -> None:
+    try:
+        os.kill(process.pid, number)
+    except ProcessLookupError:
+        return

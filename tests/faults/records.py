@@ -1,0 +1,97 @@
+"""Records that nobody should have written: events once more, late ones, and such as nobody can read."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+from dataclasses import dataclass
+from uuid import UUID
+
+from tests.faults.plan import Fault
+from tests.journeys.foreign_client import ForeignClient, Record
+
+#: How many of a topic's last records are looked at.
+TAIL = 50
+MANY = 10
+#: An event that any operator may let be published again, under a new id: its answers come from the decision rows.
+ASKED_AGAIN = "order.OrderCreated.v1"
+
+KNOWN_TYPES = {
+    "order.events": "order.OrderCreated.v1",
+    "product.events": "product.StockReduced.v1",
+    "coupon.events": "coupon.CouponUsed.v1",
+    "product.catalog": "product.ProductChanged.v1",
+    "user.events": "user.UserChanged.v1",
+    "coupon.claims": "coupon.CouponClaimRequested.v1",
+}
+
+
+@dataclass(frozen=True)
+class Corrupted:
+    """A record that nobody can read: where it stands, its key, and what is wrong with it."""
+
+    place: str
+    topic: str
+    key: str
+    what: str
+
+
+def publish_again(client: ForeignClient, fault: Fault, chance: random.Random) -> int:
+    """Write some of the topic's last records again, as they are, several times."""
+    records = [record for record in client.tail(fault.target, TAIL) if "ce_id" in record.headers]
+    chosen = chance.sample(records, min(MANY, len(records)))
+    for record in chosen:
+        client.publish_again(record, int(fault.detail))
+    return len(chosen) * int(fault.detail)
+
+
+def publish_late(client: ForeignClient, fault: Fault, chance: random.Random) -> int:
+    """Write old records again, behind whatever came after them and in any order; a request also under a new id."""
+    records = [record for record in client.read(fault.target) if "ce_id" in record.headers]
+    chosen = chance.sample(records, min(MANY, len(records)))
+    for record in chosen:
+        client.publish_again(record, 1)
+        if record.headers["ce_type"] == ASKED_AGAIN:
+            identity = str(UUID(int=chance.getrandbits(128), version=4))
+            headers = record.headers | {"ce_id": f"foreign-{identity}", "ce_causationid": record.id}
+            client.publish(record.topic, record.key, record.value, headers)
+    return len(chosen)
+
+
+def corrupt(client: ForeignClient, fault: Fault, chance: random.Random) -> list[Corrupted]:
+    """Write records of every unreadable kind, each with a key that nobody else has, or without one."""
+    made = []
+    for what, (key, value, headers) in _unreadable(KNOWN_TYPES[fault.target], chance).items():
+        partition, offset = client.write(fault.target, key, value, headers)
+        place = f"{fault.target}/{partition}/{offset}"
+        made.append(Corrupted(place, fault.target, (key or b"").decode(errors="replace"), what))
+    return made
+
+
+Written = tuple[bytes | None, bytes | None, dict[str, str]]
+
+
+def _unreadable(kind: str, chance: random.Random) -> dict[str, Written]:
+    def key() -> bytes:
+        return str(UUID(int=chance.getrandbits(128), version=4)).encode()
+
+    headers = {"ce_specversion": "1.0", "ce_id": f"foreign-{key().decode()}", "ce_source": "/foreign", "ce_type": kind}
+    other_version = headers | {"ce_type": kind.replace(".v1", ".v99")}
+    return {
+        "random bytes": (key(), chance.randbytes(100), headers),
+        "no JSON object": (key(), b"[1, 2", headers),
+        "no fields": (key(), b"{}", headers),
+        "no headers": (key(), b"{}", {}),
+        "an unknown version": (key(), b"{}", other_version),
+        "a tombstone": (key(), None, headers),
+        "no key": (None, b"{}", headers),
+        "a key of random bytes": (b"\xff" + chance.randbytes(8), b"{}", headers),
+    }
+
+
+def first_occurrences(records: Iterable[Record]) -> list[Record]:
+    """Return the records without those whose id stood in the log before."""
+    seen: dict[str, Record] = {}
+    for record in records:
+        seen.setdefault(record.headers.get("ce_id", f"{record.topic}/{record.partition}/{record.offset}"), record)
+    return list(seen.values())
