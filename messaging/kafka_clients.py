@@ -20,6 +20,9 @@ CLOSE_MS = 5000
 BOOTSTRAP_MS = 3000
 #: The same for commands and tasks, which nobody's locks wait for.
 ASK_BOOTSTRAP_MS = 10_000
+#: How long the producer tries to bring a record to the log, and waits for one answer, in milliseconds.
+DELIVERY_MS = 30_000
+REQUEST_MS = 10_000
 #: Longest wait for an abandoned producer's thread, in seconds.
 ABANDON_SECONDS = 2.0
 
@@ -93,8 +96,8 @@ def idempotent_producer() -> KafkaProducer:
         acks="all",
         linger_ms=5,
         batch_size=256 * 1024,
-        delivery_timeout_ms=30_000,
-        request_timeout_ms=10_000,
+        delivery_timeout_ms=DELIVERY_MS,
+        request_timeout_ms=REQUEST_MS,
         max_block_ms=1_000,
         reconnect_backoff_max_ms=1000,
     )
