@@ -145,6 +145,12 @@ VARIABLES: tuple[Variable, ...] = (
         10_000,
         "Silence after which Kafka gives a worker's partitions to others.",
     ),
+    Variable(
+        "LIVENESS_FILE",
+        str,
+        "",
+        "Workers: a file, one for each process, touched while its threads make progress; a probe looks at its age.",
+    ),
     Variable("RETRY_IMMEDIATE", positive, 3, "Local attempts at an event before it counts as exhausted."),
     Variable("SAGA_DEADLINE_SECONDS", positive, 900, "Order service: a saga without all answers by then is cancelled."),
     Variable(

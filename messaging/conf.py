@@ -51,6 +51,10 @@ class MessagingSettings:
     session_timeout_ms: int = 10_000
     #: Longest time between two polls, in milliseconds.
     max_poll_interval_ms: int = 60_000
+    #: Seconds without progress of a worker's consumer or relay after which the worker ends; more than a batch may take.
+    hang_seconds: int = 120
+    #: A file that a worker touches while its threads make progress; empty for none.
+    liveness_file: str = ""
     #: Local attempts at an event before it is exhausted.
     retry_immediate: int = 3
     #: First and longest pause after an outage, in seconds; doubles, with jitter.

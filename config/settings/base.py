@@ -48,6 +48,7 @@ def service_settings(service: Service) -> dict[str, Any]:
         "REST_FRAMEWORK": _REST_FRAMEWORK,
         "SPECTACULAR_SETTINGS": _spectacular(service),
         "LOGGING": _LOGGING,
+        "READY_NOTES": {"workers": "messaging.presence.workers"},
         "JWKS_URL": read("USER_URL").rstrip("/") + "/.well-known/jwks.json",
         "JWKS_KEYS": read("USER_JWKS"),
         "MESSAGING": _messaging(service),
@@ -111,6 +112,7 @@ def _messaging(service: Service) -> dict[str, Any]:
         "MAX_POLL_RECORDS": read("CONSUMER_MAX_POLL_RECORDS"),
         "SESSION_TIMEOUT_MS": read("CONSUMER_SESSION_TIMEOUT_MS"),
         "RETRY_IMMEDIATE": read("RETRY_IMMEDIATE"),
+        "LIVENESS_FILE": read("LIVENESS_FILE"),
         "UNORDERED_TOPICS": ["coupon.claims"],
     }
 
