@@ -53,6 +53,8 @@ class Assignment:
     out_of_step: set[TopicPartition] = field(default_factory=set)
     stopped: dict[TopicPartition, Stop] = field(default_factory=dict)
     committed: dict[TopicPartition, int] = field(default_factory=dict)
+    #: Positions that Kafka was not told, because a worker died before it could: (partition → position).
+    untold: dict[TopicPartition, int] = field(default_factory=dict)
 
     def take_notes(self) -> None:
         """Follow what the group did since the last call."""
@@ -63,6 +65,11 @@ class Assignment:
                 self.stopped.pop(tp, None)
                 self.committed.pop(tp, None)
                 (self.out_of_step.add if assigned else self.out_of_step.discard)(tp)
+
+    def take_untold(self) -> dict[TopicPartition, int]:
+        """Return the positions that Kafka is to be told, once."""
+        untold, self.untold = self.untold, {}
+        return untold
 
     def doubt(self, partitions: Iterable[TopicPartition]) -> None:
         """Bring these in step with the database again before anything of them is handled."""
@@ -126,6 +133,8 @@ class Assignment:
         self.consumer.resume(tp)
         self.at[tp] = row
         self.out_of_step.discard(tp)
+        if row != offset:
+            self.untold[tp] = row
 
 
 def reason_to_stop(row: int | None, offset: int | None, committed: int | None, begin: int, end: int) -> str | None:

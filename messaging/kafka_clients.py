@@ -23,6 +23,8 @@ ASK_BOOTSTRAP_MS = 10_000
 #: How long the producer tries to bring a record to the log, and waits for one answer, in milliseconds.
 DELIVERY_MS = 30_000
 REQUEST_MS = 10_000
+#: How soon a consumer learns of new partitions, in milliseconds.
+METADATA_MS = 10_000
 #: Longest wait for an abandoned producer's thread, in seconds.
 ABANDON_SECONDS = 2.0
 
@@ -47,7 +49,7 @@ def group_consumer(group: str) -> KafkaConsumer:
         heartbeat_interval_ms=min(3000, settings.session_timeout_ms // 3),
         fetch_max_wait_ms=500,
         reconnect_backoff_max_ms=2000,
-        metadata_max_age_ms=30_000,
+        metadata_max_age_ms=METADATA_MS,
     )
 
 

@@ -1,6 +1,6 @@
-"""A relay or a consumer in a process of its own, so that it can be frozen and killed.
+"""A relay, a consumer or a repartition in a process of its own, so that it can be frozen and killed.
 
-`python -m tests.messaging.process relay|consumer [failpoint]`; `Process` starts it.
+`python -m tests.messaging.process relay|consumer|repartition [failpoint]`; `Process` starts it.
 """
 
 from __future__ import annotations
@@ -79,6 +79,7 @@ def main(role: str, failpoint: str) -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.messaging.settings")
     django.setup()
     from django.conf import settings
+    from django.core.management import call_command
 
     from messaging.consumer import Consumer
     from messaging.relay import Relay
@@ -88,6 +89,8 @@ def main(role: str, failpoint: str) -> None:
         failpoints.set_up(failpoint)
     if role == "relay":
         Relay().run()
+    elif role == "repartition":
+        call_command("repartition", settings.SAMPLE_TOPIC, "7", "--timeout", "600")
     else:
         Consumer(settings.SAMPLE_GROUP, [settings.SAMPLE_TOPIC, settings.SAMPLE_UNORDERED]).run()
 
