@@ -24,7 +24,7 @@ class Broker:
     """
 
     def __init__(self, directory: Path) -> None:
-        ports = choose({"kafka": 21_092, "kafka-controller": 21_093, "kafka-proxied": 21_094})
+        ports = choose({"kafka": 0, "kafka-controller": 0, "kafka-proxied": 0}, avoid_defaults=True)
         self.node = broker.Node(1, ports["kafka"], ports["kafka-controller"], directory)
         self.address = f"{HOST}:{self.node.port}"
         self.proxy = Proxy(ports["kafka-proxied"])

@@ -36,7 +36,7 @@ def alive(tmp_path) -> Path:
 
 
 def assert_ended_by_its_watch(running, title: str) -> None:
-    assert running.end() == EXIT_THREAD_DIED, running.said
+    assert running.child.wait(120) == EXIT_THREAD_DIED, running.said
     assert f"the {title} made no progress for" in running.said
 
 
@@ -129,7 +129,7 @@ def test_a_liveness_file_stays_young_while_kafka_is_gone(start, alive):
 
 def test_a_liveness_file_that_cannot_be_written_stops_the_start(start, tmp_path):
     with start(LIVENESS_FILE=str(tmp_path / "no-such-folder" / "alive")) as running:
-        assert running.end() != os.EX_OK
+        assert running.child.wait(120) != os.EX_OK
 
     assert "no-such-folder" in running.said
 

@@ -121,13 +121,15 @@ class Load:
 
 def test_partitions_added_under_load_lose_double_and_reorder_nothing(topic, own_broker, key):
     load = Load(key)
-    with running(Consumer(key, [TOPIC])), running(Relay()), process("relay", BOOTSTRAP_SERVERS=[own_broker.address]):
+    direct = {"BOOTSTRAP_SERVERS": [own_broker.address]}
+    with running(Consumer(key, [TOPIC])), running(Relay()) as relay, process("relay", **direct):
         eventually(lambda: relay_connections() == 2, LONG)
         with load.flowing():
             eventually(lambda: applied(load.keys[0]), LONG)
-            before = load.count
+            before, producer = load.count, relay._sender._producer
             said = run(TOPIC, 7)
             eventually(lambda: load.count > before + 50, LONG)
+            assert relay._sender._producer is not producer, "it would send to the partitions that it knows"
         eventually(load.is_applied, LONG)
 
     assert "the relays are held back" in said
