@@ -45,7 +45,7 @@ class Cluster:
             node = self.nodes[number]
             with (node.directory / "output").open("ab") as output:
                 self._processes[number] = subprocess.Popen(broker.process(node).command, stdout=output, stderr=output)
-        eventually(lambda: readiness.kafka(",".join(self.addresses), len(NODES)), 90)
+        eventually(lambda: readiness.kafka(",".join(self.addresses), len(NODES)), 240)
 
     def leaders(self, topic: str) -> dict[int, int]:
         """Return the node that leads each partition of the topic."""

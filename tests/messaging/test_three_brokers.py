@@ -31,7 +31,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 TOPIC = django_settings.SAMPLE_TOPIC
 KEYS, PARTITIONS, KILLS = 24, 6, 2
 PAUSE_SECONDS = 0.03
-LONG = 90.0
+LONG = 180.0
 
 
 @pytest.fixture(scope="module")
