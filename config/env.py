@@ -180,6 +180,12 @@ VARIABLES: tuple[Variable, ...] = (
         72,
         "Order service: for how long a request with the same Idempotency-Key gets the first answer again.",
     ),
+    Variable(
+        "LIVENESS_FILE",
+        str,
+        "",
+        "Workers: a file, one for each process, touched while its threads make progress; a probe looks at its age.",
+    ),
     Variable("SAGA_DEADLINE_SECONDS", positive, 900, "Order service: a saga without all answers by then is cancelled."),
     Variable(
         "SAGA_UNDO_BUDGET_SECONDS", positive, 600, "Order service: compensation unanswered for this long is stuck."

@@ -61,6 +61,8 @@ class Assignment:
     cautious: set[TopicPartition] = field(default_factory=set)
     held: set[TopicPartition] = field(default_factory=set)
     given_up: set[TopicPartition] = field(default_factory=set)
+    #: Positions that Kafka was not told, because a worker died before it could: (partition → position).
+    untold: dict[TopicPartition, int] = field(default_factory=dict)
 
     def take_notes(self) -> None:
         """Follow what the group did since the last call."""
@@ -92,6 +94,11 @@ class Assignment:
             self.consumer.seek(tp, 0)
         self.out_of_step |= (self.held - paused) & assigned
         self.held = paused
+
+    def take_untold(self) -> dict[TopicPartition, int]:
+        """Return the positions that Kafka is to be told, once."""
+        untold, self.untold = self.untold, {}
+        return untold
 
     def doubt(self, partitions: Iterable[TopicPartition]) -> None:
         """Bring these in step with the database again before anything of them is handled."""
@@ -157,6 +164,8 @@ class Assignment:
         self.consumer.resume(tp)
         self.at[tp] = row
         self.out_of_step.discard(tp)
+        if row != offset:
+            self.untold[tp] = row
 
 
 def reason_to_stop(row: int | None, offset: int | None, committed: int | None, begin: int, end: int) -> str | None:

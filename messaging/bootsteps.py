@@ -13,6 +13,7 @@ import logging
 import os
 import threading
 import time
+from functools import cache
 from typing import Any
 
 import click
@@ -22,6 +23,8 @@ from django.conf import settings
 
 from messaging.conf import conf
 from messaging.errors import MessagingError
+from messaging.liveness import LivenessFile
+from messaging.presence import Presence
 
 logger = logging.getLogger(__name__)
 
@@ -33,8 +36,6 @@ EXIT_THREAD_DIED = 70
 #: The settings do not fit what the broker says.
 EXIT_REFUSED = 78
 EXIT_BY_FORCE = 71
-#: Seconds without progress, more than the longest batch may take (max_poll_interval_ms), after which a thread hangs.
-SILENT_SECONDS = 120
 
 
 def install(app: Celery) -> None:
@@ -101,6 +102,7 @@ class ThreadStep(bootsteps.StartStopStep):
     def start(self, parent: Any) -> None:
         freeze_what_stays()
         self.runner = self.make_runner()
+        liveness_file().expect(self.title)
         self.thread = threading.Thread(target=self._run, name=self.title, daemon=True)
         self.thread.start()
         threading.Thread(target=self._watch, name=f"{self.title}-watch", daemon=True).start()
@@ -122,7 +124,9 @@ class ThreadStep(bootsteps.StartStopStep):
             time.sleep(1)
             silent = silent + 1 if self.runner.progress == seen else 0
             seen = self.runner.progress
-            if silent > SILENT_SECONDS:
+            if silent == 0:
+                liveness_file().progressed(self.title)
+            if silent > conf().hang_seconds:
                 logger.critical("the %s made no progress for %s s: the worker ends", self.title, silent)
                 os._exit(EXIT_THREAD_DIED)
 
@@ -151,6 +155,12 @@ class ThreadStep(bootsteps.StartStopStep):
         return {self.title: {"alive": bool(self.thread and self.thread.is_alive())}}
 
 
+@cache
+def liveness_file() -> LivenessFile:
+    """Return this process's file; it writes nothing where the setting names none."""
+    return LivenessFile(conf().liveness_file)
+
+
 def freeze_what_stays() -> None:
     """Keep the garbage collector from walking what lives as long as the process: it took a fifth of a batch's CPU."""
     gc.collect()
@@ -177,6 +187,10 @@ class ConsumerStep(ThreadStep):
                 f"{settings.SERVICE_NAME} has no consumer group {group!r}; it has {', '.join(conf().groups)}"
             )
         return Consumer(group, conf().groups[group])
+
+    def start(self, parent: Any) -> None:
+        super().start(parent)
+        threading.Thread(target=Presence(self.runner).run, name="presence", daemon=True).start()
 
 
 class RelayStep(ThreadStep):

@@ -58,6 +58,10 @@ class MessagingSettings:
     session_timeout_ms: int = 10_000
     #: Longest time between two polls, in milliseconds.
     max_poll_interval_ms: int = 60_000
+    #: Seconds without progress of a worker's consumer or relay after which the worker ends; more than a batch may take.
+    hang_seconds: int = 120
+    #: A file that a worker touches while its threads make progress; empty for none.
+    liveness_file: str = ""
     #: Attempts at an event at once, with short pauses; all that a failure has which is not transient.
     retry_immediate: int = 3
     #: Further attempts at an event that fails for a transient reason, with its key parked meanwhile.

@@ -113,6 +113,7 @@ class Consumer:
         self.assignment.hold(self._paused_topics())
         self.assignment.look_again()
         self.assignment.bring_in_step()
+        self._untold.update(self.assignment.take_untold())
         batch = self._poll()
         if batch:
             self._handle(batch)

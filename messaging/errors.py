@@ -87,3 +87,7 @@ class ReplayRefused(MessagingError):
     def __init__(self, message: str, exit_code: int) -> None:
         super().__init__(message)
         self.exit_code = exit_code
+
+
+class RepartitionRefused(MessagingError):
+    """Partitions can't be added now; the message says why, and what was done so far."""

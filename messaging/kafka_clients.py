@@ -22,6 +22,11 @@ BOOTSTRAP_MS = 3000
 ASK_BOOTSTRAP_MS = 10_000
 #: Members hear of a rebalance with their next heartbeat: until then nobody reads what a member that left had.
 HEARTBEAT_MS = 500
+#: How long the producer tries to bring a record to the log, and waits for one answer, in milliseconds.
+DELIVERY_MS = 30_000
+REQUEST_MS = 10_000
+#: How soon a consumer learns of new partitions, in milliseconds.
+METADATA_MS = 10_000
 #: Longest wait for an abandoned producer's thread, in seconds.
 ABANDON_SECONDS = 2.0
 
@@ -46,7 +51,7 @@ def group_consumer(group: str) -> KafkaConsumer:
         heartbeat_interval_ms=min(HEARTBEAT_MS, settings.session_timeout_ms // 3),
         fetch_max_wait_ms=500,
         reconnect_backoff_max_ms=2000,
-        metadata_max_age_ms=30_000,
+        metadata_max_age_ms=METADATA_MS,
     )
 
 
@@ -96,8 +101,8 @@ def idempotent_producer() -> KafkaProducer:
         linger_ms=5,
         batch_size=256 * 1024,
         max_request_size=2 * conf().largest_record,
-        delivery_timeout_ms=30_000,
-        request_timeout_ms=10_000,
+        delivery_timeout_ms=DELIVERY_MS,
+        request_timeout_ms=REQUEST_MS,
         max_block_ms=1_000,
         reconnect_backoff_max_ms=1000,
     )

@@ -109,6 +109,9 @@ class Relay:
         self._stopping.wait(max(0.0, self._not_before - time.monotonic()))
         began = time.monotonic()
         shards = self._keep_shards()
+        if not shards.may_send():
+            self._sender.drop()  # the next one learns anew how many partitions a topic has
+            return False
         rows = self._pick(shards)
         if not rows:
             return False

@@ -15,6 +15,15 @@ from messaging.wake import CHANNEL
 
 #: First of the two numbers of our advisory locks; the second is the shard.
 LOCK_SPACE = 0x0B0C
+#: The same of the lock that every relay shares while it sends, and that who holds the relays back has alone; (…, 0).
+SENDING_SPACE = 0x0B0D
+
+_LOOK = """
+SELECT (SELECT count(*) FROM pg_stat_activity WHERE application_name = %s AND datname = current_database()),
+       EXISTS (SELECT 1 FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database
+                WHERE datname = current_database() AND locktype = 'advisory' AND classid = %s
+                  AND mode = 'ExclusiveLock')
+"""
 
 
 class ShardConnection:
@@ -27,6 +36,8 @@ class ShardConnection:
             application_name=self.name, idle_session_timeout=f"{settings.relay_idle_seconds}s", statement_timeout="8s"
         )
         self.owned: list[int] = []
+        self._sending = False
+        self._held_back = False
         self.execute(f"LISTEN {CHANNEL}")
 
     def execute(self, sql: str, parameters: list[Any] | None = None) -> list[tuple[Any, ...]]:
@@ -37,16 +48,25 @@ class ShardConnection:
 
     def share(self) -> None:
         """Take or give up shards so that the live relays of this service have about the same number each."""
-        [(relays,)] = self.execute(
-            "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s AND datname = current_database()",
-            [self.name],
-        )
+        [(relays, self._held_back)] = self.execute(_LOOK, [self.name, SENDING_SPACE])
         fair = math.ceil(conf().shards / max(1, relays))
         while len(self.owned) > fair:
             self.execute("SELECT pg_advisory_unlock(%s, %s)", [LOCK_SPACE, self.owned.pop()])
         for shard in range(conf().shards):
             if len(self.owned) < fair and shard not in self.owned and self._take(shard):
                 self.owned.append(shard)
+
+    def may_send(self) -> bool:
+        """Tell whether a round may begin: not while somebody holds the relays back, or waits to.
+
+        Asked between two rounds only: whoever gets the lock alone knows that no round is under way.
+        """
+        if self._held_back and self._sending:
+            self.execute("SELECT pg_advisory_unlock_shared(%s, 0)", [SENDING_SPACE])
+            self._sending = False
+        elif not self._held_back and not self._sending:
+            [(self._sending,)] = self.execute("SELECT pg_try_advisory_lock_shared(%s, 0)", [SENDING_SPACE])
+        return self._sending
 
     def _take(self, shard: int) -> bool:
         return bool(self.execute("SELECT pg_try_advisory_lock(%s, %s)", [LOCK_SPACE, shard])[0][0])

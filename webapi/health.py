@@ -1,14 +1,20 @@
-"""What an orchestrator asks: is the process alive, may it get traffic. Kafka is not asked: the API works without."""
+"""What an orchestrator asks: is the process alive, may it get traffic. Kafka is not asked: the API works without.
+
+Workers are not asked either, for the same reason; the settings may name what /readyz tells of them (READY_NOTES).
+"""
 
 from __future__ import annotations
 
 import logging
 import threading
 from collections.abc import Callable
+from typing import Any
 
+from django.conf import settings
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, JsonResponse
+from django.utils.module_loading import import_string
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
@@ -33,11 +39,16 @@ def live(request: HttpRequest) -> JsonResponse:
 @never_cache
 @require_safe
 def ready(request: HttpRequest) -> JsonResponse:
-    """Answer 200 when every check is ok, else 503; the body names each check and what is wrong with it."""
+    """Answer 200 when every check is ok, else 503; the body names each check and what is wrong with it.
+
+    What it tells beside the checks is for people: the answer's status does not depend on it.
+    """
     shorten_request(READY_SECONDS)
     checks = {name: _outcome(check) for name, check in CHECKS.items()}
     well = all(outcome == "ok" for outcome in checks.values())
-    return JsonResponse({"status": "ok" if well else "unready", "checks": checks}, status=200 if well else 503)
+    notes = {name: _outcome(import_string(path)) for name, path in settings.READY_NOTES.items()} if well else {}
+    status = {"status": "ok" if well else "unready", "checks": checks}
+    return JsonResponse(status | notes, status=200 if well else 503)
 
 
 def database_answers() -> str:
@@ -62,7 +73,7 @@ def migrations_are_applied() -> str:
 CHECKS: dict[str, Callable[[], str]] = {"database": database_answers, "migrations": migrations_are_applied}
 
 
-def _outcome(check: Callable[[], str]) -> str:
+def _outcome(check: Callable[[], Any]) -> Any:
     try:
         return check()
     except DatabaseError as error:

@@ -49,6 +49,7 @@ def service_settings(service: Service) -> dict[str, Any]:
         "SPECTACULAR_SETTINGS": _spectacular(service),
         "LOGGING": _LOGGING,
         "WEB_DATABASE_SECONDS": read("WEB_DATABASE_SECONDS"),
+        "READY_NOTES": {"workers": "messaging.presence.workers"},
         "JWKS_URL": read("USER_URL").rstrip("/") + "/.well-known/jwks.json",
         "JWKS_KEYS": read("USER_JWKS"),
         "MESSAGING": _messaging(service),
@@ -116,6 +117,7 @@ def _messaging(service: Service) -> dict[str, Any]:
         "RETRY_DELAYED": read("RETRY_DELAYED"),
         "RETRY_PAUSE_SECONDS": read("RETRY_PAUSE_SECONDS"),
         "RETRY_PAUSE_CAP_SECONDS": read("RETRY_PAUSE_CAP_SECONDS"),
+        "LIVENESS_FILE": read("LIVENESS_FILE"),
         "UNORDERED_TOPICS": ["coupon.claims"],
     }
 

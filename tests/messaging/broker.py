@@ -11,19 +11,34 @@ from pathlib import Path
 from stack import broker
 from stack.ports import HOST, choose
 from stack.state import State
+from tests.messaging.proxy import Proxy
 from tests.messaging.waiting import eventually
 
 STOP_SECONDS = 20
 
 
 class Broker:
-    """One node in `directory`; its address stays the same over restarts."""
+    """One node in `directory`; its address stays the same over restarts.
+
+    Who comes by `proxied_address` has every connection of his through `proxy`; who comes by `address` has none.
+    """
 
     def __init__(self, directory: Path) -> None:
-        ports = choose({"kafka": 21_092, "kafka-controller": 21_093})
+        ports = choose({"kafka": 0, "kafka-controller": 0, "kafka-proxied": 0}, avoid_defaults=True)
         self.node = broker.Node(1, ports["kafka"], ports["kafka-controller"], directory)
         self.address = f"{HOST}:{self.node.port}"
+        self.proxy = Proxy(ports["kafka-proxied"])
+        self.proxied_address = self.proxy.address
         broker.prepare(self.node, [self.node], State())
+        self._listen_behind_the_proxy()
+
+    def _listen_behind_the_proxy(self) -> None:
+        """Give the node a second listener, which tells its clients to come by the proxy."""
+        settings = dict(line.split("=", 1) for line in self.node.properties.read_text().splitlines())
+        settings["listeners"] += f",PROXIED://{HOST}:{self.proxy.target}"
+        settings["advertised.listeners"] += f",PROXIED://{self.proxied_address}"
+        settings["listener.security.protocol.map"] += ",PROXIED:PLAINTEXT"
+        self.node.properties.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
 
     def start(self) -> None:
         """Start it and wait until it takes connections."""

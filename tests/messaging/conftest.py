@@ -101,3 +101,23 @@ def own_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
     broker.start()
     yield broker
     broker.kill()
+
+
+@pytest.fixture
+def broker(own_broker: Broker, settings: Any, key: str) -> Broker:
+    """The broker of its own that everything in the test talks to, with a relay that loses patience soon."""
+    settings.MESSAGING = {
+        **settings.MESSAGING,
+        "BOOTSTRAP_SERVERS": [own_broker.address],
+        "RELAY_STALL_SECONDS": 2,
+        "GROUPS": {key: [django_settings.SAMPLE_TOPIC]},
+    }
+    create_topics()
+    return own_broker
+
+
+@pytest.fixture
+def own_log(broker: Broker) -> Iterator[Log]:
+    consumer = KafkaConsumer(bootstrap_servers=broker.address, group_id=None)
+    yield Log(consumer, django_settings.SAMPLE_TOPIC)
+    consumer.close()

@@ -43,12 +43,13 @@ def _wrap(
     setattr(owner, name, wrapped)
 
 
-def _kill_before_delete() -> None:
+def _before_delete(act: Callable[[], None]) -> None:
     original = shards.ShardConnection.execute
 
     def execute(self: Any, sql: str, parameters: Any = None) -> Any:
         if sql.startswith("DELETE"):
-            _kill()
+            shards.ShardConnection.execute = original  # type: ignore[method-assign]
+            act()
         return original(self, sql, parameters)
 
     shards.ShardConnection.execute = execute  # type: ignore[method-assign]
@@ -73,6 +74,7 @@ def _freeze_in_handler() -> None:
 FAILPOINTS: dict[str, Callable[[], None]] = {
     # The consumer has done everything in its transaction, which is still open.
     "kill before commit": lambda: _wrap(positions, "move", after=_kill),
+    "freeze before commit": lambda: _wrap(positions, "move", after=_freeze),
     # The database has the batch; Kafka's own offset is behind it.
     "kill after commit": lambda: _wrap(consumer.Consumer, "_done", before=_kill),
     # A note with the behaviour "kill" kills whoever handles it.
@@ -80,7 +82,8 @@ FAILPOINTS: dict[str, Callable[[], None]] = {
     # The first note with the behaviour "freeze" freezes the process within its transaction.
     "freeze in handler": _freeze_in_handler,
     # The records are acknowledged; the rows are still there.
-    "kill before delete": _kill_before_delete,
+    "kill before delete": lambda: _before_delete(_kill),
+    "freeze before delete": lambda: _before_delete(_freeze),
     # The relay has read the rows and believes that it owns their shards.
     "freeze before send": lambda: _wrap(sender.Sender, "send", before=_freeze),
     # The consumer has fetched a batch and believes that it owns the partitions.

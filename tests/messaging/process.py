@@ -1,6 +1,6 @@
-"""A relay or a consumer in a process of its own, so that it can be frozen and killed.
+"""A relay, a consumer or a repartition in a process of its own, so that it can be frozen and killed.
 
-`python -m tests.messaging.process relay|consumer [failpoint]`; `Process` starts it.
+`python -m tests.messaging.process relay|consumer|repartition [failpoint]`; `Process` starts it.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import django
+import psutil
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 WAIT_SECONDS = 30
@@ -24,7 +25,7 @@ WAIT_SECONDS = 30
 class Process:
     """A child that runs `role` on the test's own database and topics, with `messaging` settings of its own."""
 
-    def __init__(self, role: str, failpoint: str, group: str, messaging: dict[str, Any]) -> None:
+    def __init__(self, role: str, failpoint: str, group: str, database_port: int, messaging: dict[str, Any]) -> None:
         from django.conf import settings
         from django.db import connection
 
@@ -34,6 +35,7 @@ class Process:
             "SAMPLE_RUN": run,
             "SAMPLE_GROUP": group or settings.SAMPLE_GROUP,
             "SAMPLE_DATABASE": connection.settings_dict["NAME"],
+            "SAMPLE_DATABASE_PORT": str(database_port or connection.settings_dict["PORT"]),
             "SAMPLE_MESSAGING": json.dumps(messaging),
         }
         command = [sys.executable, "-m", "tests.messaging.process", role, failpoint]
@@ -44,6 +46,10 @@ class Process:
 
     def wake(self) -> None:
         self._child.send_signal(signal.SIGCONT)
+
+    def resident_megabytes(self) -> float:
+        """Return how much memory the child holds."""
+        return float(psutil.Process(self._child.pid).memory_info().rss) / 2**20
 
     def is_frozen(self) -> bool:
         return Path(f"/proc/{self._child.pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "T"
@@ -61,9 +67,11 @@ class Process:
 
 
 @contextmanager
-def process(role: str, failpoint: str = "", *, group: str = "", **messaging: Any) -> Iterator[Process]:
+def process(
+    role: str, failpoint: str = "", *, group: str = "", database_port: int = 0, **messaging: Any
+) -> Iterator[Process]:
     """Run a Process for the length of a with block."""
-    child = Process(role, failpoint, group, messaging)
+    child = Process(role, failpoint, group, database_port, messaging)
     try:
         yield child
     finally:
@@ -74,6 +82,7 @@ def main(role: str, failpoint: str) -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.messaging.settings")
     django.setup()
     from django.conf import settings
+    from django.core.management import call_command
 
     from messaging.consumer import Consumer
     from messaging.relay import Relay
@@ -83,6 +92,8 @@ def main(role: str, failpoint: str) -> None:
         failpoints.set_up(failpoint)
     if role == "relay":
         Relay().run()
+    elif role == "repartition":
+        call_command("repartition", settings.SAMPLE_TOPIC, "7", "--timeout", "600")
     else:
         Consumer(settings.SAMPLE_GROUP, [settings.SAMPLE_TOPIC, settings.SAMPLE_UNORDERED]).run()
 

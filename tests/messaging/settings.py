@@ -36,4 +36,6 @@ MESSAGING = {
     "OUTAGE_PAUSE_CAP_SECONDS": 0.5,
     **json.loads(os.environ.get("SAMPLE_MESSAGING", "{}")),
 }
+if "SAMPLE_DATABASE_PORT" in os.environ:
+    globals()["DATABASES"]["default"]["PORT"] = os.environ["SAMPLE_DATABASE_PORT"]
 globals()["DATABASES"]["default"]["NAME"] = os.environ.get("SAMPLE_DATABASE", "messaging")

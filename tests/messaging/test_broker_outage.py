@@ -4,45 +4,19 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from django.conf import settings as django_settings
-from kafka import KafkaConsumer
 
 from messaging.consumer import Consumer
 from messaging.kafka_clients import abandon, idempotent_producer
 from messaging.relay import Relay
-from messaging.topics import create_topics
-from tests.messaging.broker import Broker
-from tests.messaging.log import Log
 from tests.messaging.rows import publish_notes, waiting
 from tests.messaging.test_consumer import applied, is_applied
 from tests.messaging.threads import running
 from tests.messaging.waiting import eventually
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def broker(own_broker: Broker, settings: Any, key: str) -> Broker:
-    """The broker that everything in the test talks to, with a relay that loses patience soon."""
-    settings.MESSAGING = {
-        **settings.MESSAGING,
-        "BOOTSTRAP_SERVERS": [own_broker.address],
-        "RELAY_STALL_SECONDS": 2,
-        "GROUPS": {key: [django_settings.SAMPLE_TOPIC]},
-    }
-    create_topics()
-    return own_broker
-
-
-@pytest.fixture
-def own_log(broker: Broker) -> Iterator[Log]:
-    consumer = KafkaConsumer(bootstrap_servers=broker.address, group_id=None)
-    yield Log(consumer, django_settings.SAMPLE_TOPIC)
-    consumer.close()
 
 
 def threads() -> list[str]:
@@ -69,6 +43,27 @@ def test_an_event_of_unknown_fate_stays_first_of_its_key_over_a_frozen_broker(br
         assert sorted(threads()) == sorted(before)
     assert own_log.first_numbers(key) == [1, 2, 3]
     assert own_log.first_numbers(f"{key}-other") == [1]
+
+
+def test_a_producer_whose_batches_expired_while_the_broker_was_frozen_is_replaced(
+    broker, own_log, key, monkeypatch, settings
+):
+    monkeypatch.setattr("messaging.kafka_clients.REQUEST_MS", 1500)
+    monkeypatch.setattr("messaging.kafka_clients.DELIVERY_MS", 3000)
+    settings.MESSAGING = {**settings.MESSAGING, "RELAY_STALL_SECONDS": 3600}
+    with running(Relay()) as relay:
+        publish_notes((key, 0))
+        eventually(lambda: waiting() == [])
+        expired = relay._sender._producer
+        broker.freeze()
+        publish_notes((key, 1), (key, 2))
+        time.sleep(8)
+        assert waiting() == [(key, 1), (key, 2)]
+        broker.wake()
+        eventually(lambda: waiting() == [], 30)
+
+        assert relay._sender._producer is not expired
+    assert own_log.first_numbers(key) == [0, 1, 2]
 
 
 def test_an_abandoned_producer_leaves_no_thread_even_while_the_broker_is_frozen(broker):

@@ -62,7 +62,7 @@ def start(tmp_path, group, reader, table) -> Iterator[Start]:
 
         def started(release: str) -> Worker:
             output = tmp_path / f"{release}-{len(workers)}"
-            workers.append(running.enter_context(worker(output, group, **of_release(release))))
+            workers.append(running.enter_context(worker(output, group, environment=of_release(release))))
             workers[-1].wait_ready()
             alive = [each for each in workers if each.child.poll() is None]
             eventually(lambda: members(group) == len(alive), 30)

@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,8 +27,8 @@ CELERY = ["-A", "config.celery", "worker", "--pool", "threads", "--concurrency",
 class Worker:
     """A worker on the test's own database and topics; what it writes goes to `output`."""
 
-    def __init__(self, output: Path, group: str, fault: str, options: tuple[str, ...], changes: dict[str, str]) -> None:
-        environment = os.environ | variables(group) | changes
+    def __init__(self, output: Path, group: str, fault: str, options: tuple[str, ...], own: dict[str, str]) -> None:
+        environment = os.environ | own
         self._output = output
         command = [sys.executable, "-m", "tests.messaging.worker", fault, *CELERY, "-n", f"{group}@%h", *options]
         with output.open("wb") as file:
@@ -48,7 +50,7 @@ class Worker:
         return self.child.wait(STOP_SECONDS)
 
 
-def variables(group: str) -> dict[str, str]:
+def variables(group: str, *, database_port: int = 0, **messaging: Any) -> dict[str, str]:
     """Return what lets another process of the sample's project share the test's database and topics."""
     from django.conf import settings
     from django.db import connection
@@ -58,13 +60,24 @@ def variables(group: str) -> dict[str, str]:
         "SAMPLE_RUN": settings.SAMPLE_TOPIC.rsplit(".", 1)[1],
         "SAMPLE_GROUP": group,
         "SAMPLE_DATABASE": connection.settings_dict["NAME"],
+        "SAMPLE_DATABASE_PORT": str(database_port or connection.settings_dict["PORT"]),
+        "SAMPLE_MESSAGING": json.dumps(messaging),
     }
 
 
 @contextmanager
-def worker(output: Path, group: str, *options: str, fault: str = "none", **changes: str) -> Iterator[Worker]:
-    """Run a Worker for the length of a with block; `changes` are environment variables."""
-    running = Worker(output, group, fault, options, changes)
+def worker(
+    output: Path,
+    group: str,
+    *options: str,
+    fault: str = "none",
+    database_port: int = 0,
+    environment: dict[str, str] | None = None,
+    **messaging: Any,
+) -> Iterator[Worker]:
+    """Run a Worker for the length of a with block, with `messaging` settings and environment variables of its own."""
+    own = variables(group, database_port=database_port, **messaging) | (environment or {})
+    running = Worker(output, group, fault, options, own)
     try:
         yield running
     finally:
@@ -76,15 +89,27 @@ def _die(self: Any) -> None:
     raise ZeroDivisionError("a bug in the thread itself")
 
 
+def _hang(self: Any, *arguments: Any, **named: Any) -> None:
+    threading.Event().wait()
+
+
 def main(fault: str) -> None:
     django.setup()
     from celery.__main__ import main as celery
+    from kafka import KafkaConsumer, KafkaProducer
 
     from messaging.consumer import Consumer
     from messaging.relay import Relay
 
-    if fault != "none":
-        {"consumer": Consumer, "relay": Relay}[fault].run = _die  # type: ignore[method-assign]
+    faults: dict[str, tuple[Any, str, Any]] = {
+        "consumer": (Consumer, "run", _die),
+        "relay": (Relay, "run", _die),
+        "hung poll": (KafkaConsumer, "poll", _hang),
+        "hung offset commit": (KafkaConsumer, "commit_async", _hang),
+        "hung flush": (KafkaProducer, "flush", _hang),
+    }
+    if fault in faults:
+        setattr(*faults[fault])
     celery()
 
 

@@ -7,6 +7,7 @@ from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.recorder import MigrationRecorder
 
+from messaging import positions
 from webapi import health
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -33,8 +34,28 @@ def test_a_service_with_its_database_is_ready(client):
     response = client.get("/readyz")
     # Then every check is named
     assert response.status_code == 200
-    assert response.json() == {"status": "ok", "checks": {"database": "ok", "migrations": "ok"}}
+    assert response.json()["status"] == "ok"
+    assert response.json()["checks"] == {"database": "ok", "migrations": "ok"}
     assert "no-cache" in response["Cache-Control"]
+
+
+def test_a_service_is_ready_without_its_workers_and_says_that_there_are_none(client):
+    # When no worker runs
+    response = client.get("/readyz")
+    # Then traffic may come: the API works without them
+    assert response.status_code == 200
+    assert response.json()["workers"] == {"relays": 0, "consumers": {"user": 0}, "stopped_partitions": 0}
+
+
+def test_a_stopped_partition_is_told_and_takes_no_traffic_away(client):
+    # Given a partition that can't go on
+    positions.stop("user", ("order.events", 1), "its reason is nobody's business at an open address")
+    # When it is asked
+    response = client.get("/readyz")
+    # Then it says that there is one
+    assert response.status_code == 200
+    assert response.json()["workers"]["stopped_partitions"] == 1
+    assert b"business" not in response.content
 
 
 def test_a_service_without_its_database_lives_but_is_not_ready(client, no_database):

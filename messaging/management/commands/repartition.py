@@ -1,0 +1,64 @@
+"""manage.py <service> repartition TOPIC N"""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from typing import Any
+
+import psycopg2
+from django.core.management.base import BaseCommand, CommandError
+from kafka.errors import KafkaError
+
+from messaging.errors import RepartitionRefused
+from messaging.repartition import others_of_another_size, repartition
+
+
+class Command(BaseCommand):
+    help = (
+        "Give a topic of this service more partitions: hold the relays back, let every consumer group read the topic to"
+        " its end, add the partitions, go on. Events wait in the outbox meanwhile; the API goes on accepting."
+        " Run it when no key of the topic is parked: a parked key's queue is ordered by offsets of one partition."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("topic", metavar="TOPIC", help="a topic that this service owns")
+        parser.add_argument("partitions", metavar="N", type=int, help="how many partitions it shall have in all")
+        parser.add_argument(
+            "--timeout", type=float, default=60.0, metavar="SECONDS", help="longest wait for the groups (default: 60)"
+        )
+        parser.add_argument(
+            "--ignore-group",
+            action="append",
+            default=[],
+            metavar="GROUP",
+            help="a group that is used no more: its offsets are not waited for",
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        topic, count = options["topic"], options["partitions"]
+        try:
+            done = repartition(
+                topic,
+                count,
+                seconds=options["timeout"],
+                ignored=options["ignore_group"],
+                tell=self.stdout.write,
+            )
+            if not done:
+                self.stdout.write(f"{topic} has {count} partitions already")
+            self._warn(topic, count)
+        except RepartitionRefused as refusal:
+            raise CommandError(str(refusal)) from refusal
+        except (KafkaError, psycopg2.Error) as error:
+            raise CommandError(f"Kafka or the database did not answer, run it again: {error!r}") from error
+
+    def _warn(self, topic: str, count: int) -> None:
+        """Topics keyed by the same id have the same number of partitions; which are keyed so, a person knows."""
+        others = ", ".join(f"{name} ({number})" for name, number in others_of_another_size(topic, count).items())
+        if others:
+            self.stderr.write(
+                self.style.WARNING(
+                    f"Topics with another number of partitions: {others}. Those with the same key as {topic} should"
+                    f" have {count} too. Set KAFKA_PARTITIONS for topics to come."
+                )
+            )
