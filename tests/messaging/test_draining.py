@@ -1,0 +1,166 @@
+"""Drains beside a consumer, beside each other and beside a hand-back: no gap, no overtaking, and nobody held up."""
+
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime
+
+import pytest
+from django.conf import settings as django_settings
+from django.db import connection, connections, transaction
+
+from messaging import drain as draining
+from messaging import outbox, positions
+from messaging.batch import handle_batch
+from tests.messaging.parked import drain, gate, is_parked, make_due
+from tests.messaging.records import fetched
+from tests.messaging.sample import handlers
+from tests.messaging.sample.events import NoteAdded
+from tests.messaging.test_batch import applied, note, singly, together
+from tests.messaging.threads import at_once
+from tests.messaging.waiting import eventually
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def delayed_attempts(settings):
+    settings.MESSAGING = {**settings.MESSAGING, "RETRY_DELAYED": 3}
+
+
+@pytest.fixture
+def shut(monkeypatch):
+    return gate(monkeypatch)
+
+
+def test_two_drains_at_once_apply_each_event_once_and_in_order(group, shut):
+    singly(group, *[note("a", number, "gated") for number in range(30)])
+    singly(group, *[note("b", number, "gated") for number in range(30)])
+    shut.open = True
+    make_due()
+    topic = django_settings.SAMPLE_TOPIC
+
+    def work() -> int:
+        return sum(draining.drain_key(topic, key) for _ in range(20) for key in "ab")
+
+    assert sum(at_once(work, work, work)) == 120
+
+    for key in "ab":
+        assert applied("single", key) == applied("batch", key) == list(range(30))
+        draining.drain_key(topic, key)
+        assert not is_parked(key)
+
+
+def test_events_that_arrive_during_the_drain_keep_their_place(group, shut):
+    """The consumer goes on with the key while two drains work at its queue: no gap, no overtaking."""
+    singly(group, *[note("a", number, "gated") for number in range(20)])
+    shut.open = True
+    make_due()
+    done = threading.Event()
+
+    def consume() -> None:
+        try:
+            for number in range(20, 120):
+                handle_batch(group, [fetched(group, note("a", number))])
+        finally:
+            done.set()
+
+    def work() -> None:
+        while not done.is_set():
+            draining.drain_key(django_settings.SAMPLE_TOPIC, "a")
+
+    assert at_once(consume, work, work) == [None, None, None]
+    drain()
+    assert applied("single", "a") == applied("batch", "a") == list(range(120))
+    assert not is_parked("a")
+
+
+def test_a_hand_back_waits_for_a_batch_that_is_about_to_queue(group, shut):
+    """The batch has seen the key parked; were it handed back before the batch commits, the event would be stranded."""
+    singly(group, note("a", 1, "gated"))
+    shut.open = True
+    topic, handed = django_settings.SAMPLE_TOPIC, []
+    make_due()
+    batch = fetched(group, note("a", 2))
+
+    def hand_back_meanwhile() -> None:
+        for _ in range(4):
+            draining.drain_key(topic, "a")
+        handed.append(True)
+        connections.close_all()
+
+    thread = threading.Thread(target=hand_back_meanwhile)
+    with transaction.atomic(), outbox.gather():
+        positions.lock_and_compare(group, [batch])
+        apply_now(group, batch)
+        thread.start()
+        thread.join(0.7)
+        assert not handed
+        positions.move(group, {batch.place: batch.end})
+    thread.join(20)
+
+    drain()
+    assert applied("single", "a") == [1, 2]
+    assert not is_parked("a")
+
+
+def apply_now(group: str, batch) -> None:
+    from messaging.batch import apply
+    from messaging.reading import read_all
+
+    apply(group, read_all(batch.records, group, datetime.now(UTC)))
+
+
+def test_a_long_drain_holds_up_nobodys_batch(group, shut):
+    """The drain's handler is at work at the key's head; a batch with the same key and others goes through meanwhile."""
+    singly(group, note("a", 1, "gated"))
+    entered, leave = threading.Event(), threading.Event()
+    shut.open = True
+
+    def slow(event: NoteAdded, context: object) -> None:
+        entered.set()
+        assert leave.wait(20)
+
+    handlers.behaviours["gated"], before = slow, handlers.behaviours["gated"]
+    thread = threading.Thread(target=lambda: (drain(), connections.close_all()))
+    thread.start()
+    try:
+        assert entered.wait(20)
+        with connection.cursor() as cursor:
+            cursor.execute("SET lock_timeout = '1s'")
+        together(group, note("a", 2), note("b", 1))
+    finally:
+        leave.set()
+        thread.join(20)
+        handlers.behaviours["gated"] = before
+        connection.close()
+
+    assert applied("single", "b") == [1]
+    drain()
+    assert applied("single", "a") == [1, 2]
+
+
+def test_a_parked_key_drains_beside_a_live_consumer_and_a_relay(write, consumer, relay, key, shut, log):
+    write.events(*[NoteAdded(key=key, number=number, behaviour="gated") for number in range(5)])
+    eventually(lambda: is_parked(key))
+    write.events(*[NoteAdded(key=key, number=number) for number in range(5, 60)])
+    write.events(NoteAdded(key=f"{key}-other", number=1))
+    eventually(lambda: applied("batch", f"{key}-other") == [1])
+    assert applied("single", key) == []
+
+    shut.open = True
+    stop = threading.Event()
+    thread = threading.Thread(target=lambda: (keep_draining(stop), connections.close_all()))
+    thread.start()
+    write.events(*[NoteAdded(key=key, number=number) for number in range(60, 200)])
+    try:
+        eventually(lambda: len(applied("batch", key)) == 200 and not is_parked(key))
+    finally:
+        stop.set()
+        thread.join(20)
+    assert applied("single", key) == applied("batch", key) == list(range(200))
+
+
+def keep_draining(stop: threading.Event) -> None:
+    while not stop.wait(0.05):
+        drain()
