@@ -29,10 +29,11 @@ from stack import control
 from stack.layout import DEFAULT_DIRECTORY, ROOT
 from stack.progress import tell
 from tests.faults import clocks, plan
-from tests.faults.checker import DOUBLED, LOST, OUT_OF_ORDER, UNFINISHED, Expected, Finding, SoakChecker
+from tests.faults.checker import SoakChecker
 from tests.faults.customers import Goods, Load
 from tests.faults.disk import can_mount
 from tests.faults.faulty_stack import FaultyStack, faulty_stack
+from tests.faults.findings import DOUBLED, LOST, OUT_OF_ORDER, UNFINISHED, Expected, Finding
 from tests.faults.injection import DONE, Injector
 from tests.faults.plan import Fault
 from tests.journeys.databases import Databases
