@@ -35,6 +35,8 @@ _HELD = """
 """
 _QUEUED = "SELECT event_id, handler, state, error FROM messaging_inbox WHERE raw IS NOT NULL"
 _PARKED = "SELECT topic, key FROM messaging_parked_key"
+#: No kill, no freeze and no outage may use up the attempts of an event (P8).
+_EXHAUSTED = "SELECT id::text FROM order_app_order WHERE reason = 'retries_exhausted'"
 _PAUSED = "SELECT name, reason FROM messaging_pause"
 _COPIES = {
     "order": "SELECT product_id::text, version, name, price, currency, active FROM order_app_productcopy",
@@ -191,6 +193,8 @@ class SoakChecker:
     def _books(self) -> Iterator[Finding]:
         for sentence in self._state.violations():
             yield Finding(WRONG, "", sentence)
+        for (order,) in self._databases.ask("order", _EXHAUSTED):
+            yield Finding(WRONG, order, f"order {order} was cancelled because attempts were used up")
         wanted, held = set(self._databases.ask("order", _LINES)), set(self._databases.ask("product", _HELD))
         for order, product, pieces in wanted ^ held:
             where = "is ordered and not held" if (order, product, pieces) in wanted else "is held and not ordered"
