@@ -6,18 +6,16 @@ It asks, after everything has come to rest: is anything lost, done twice, done o
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from itertools import groupby
 
 from config.topology import SERVICES
 from tests.faults.events import APPLIED, REQUESTS, WANTED, Applied, Events, cause_of, distinct, is_in_order
-from tests.faults.records import Corrupted
+from tests.faults.findings import DOUBLED, LOST, OUT_OF_ORDER, UNFINISHED, WRONG, Expected, Finding
 from tests.journeys import consistency
 from tests.journeys.databases import Databases
 from tests.journeys.foreign_client import ForeignClient, Record
 
-LOST, DOUBLED, OUT_OF_ORDER, UNFINISHED, WRONG = "lost", "doubled", "out_of_order", "unfinished", "wrong"
 #: What a participant answers to, by the topic of its answers: everybody asks product, who has a coupon asks coupon.
 PARTICIPANTS = {"product.events": "product", "coupon.events": "coupon"}
 
@@ -37,44 +35,13 @@ _HELD = """
 """
 _QUEUED = "SELECT event_id, handler, state, error FROM messaging_inbox WHERE raw IS NOT NULL"
 _PARKED = "SELECT topic, key FROM messaging_parked_key"
+#: No kill, no freeze and no outage may use up the attempts of an event (P8).
+_EXHAUSTED = "SELECT id::text FROM order_app_order WHERE reason = 'retries_exhausted'"
+_PAUSED = "SELECT name, reason FROM messaging_pause"
 _COPIES = {
     "order": "SELECT product_id::text, version, name, price, currency, active FROM order_app_productcopy",
     "product": "SELECT id::text, version, name, price, currency, active FROM product_app_product",
 }
-
-
-@dataclass(frozen=True)
-class Finding:
-    """A broken promise: of which kind, about whom (an order, product, coupon …), and what exactly."""
-
-    kind: str
-    subject: str
-    sentence: str
-
-
-@dataclass(frozen=True)
-class Expected:
-    """What the customers were told, and what the test did wrong on purpose.
-
-    `everything`: the orders are all that can exist.
-    """
-
-    orders: Collection[str] = ()
-    everything: bool = False
-    canceled: Collection[str] = ()
-    claims: Collection[str] = ()
-    usernames: Collection[str] = ()
-    corrupted: Collection[Corrupted] = ()
-
-    @property
-    def dead(self) -> set[str]:
-        """The ids under which the injected records are dead letters: nobody could read one of their own."""
-        return {each.place for each in self.corrupted}
-
-    @property
-    def parked(self) -> set[tuple[str, str]]:
-        """The keys, nobody's but theirs, that the injected dead letters keep parked."""
-        return {(each.topic, each.key) for each in self.corrupted}
 
 
 class SoakChecker:
@@ -138,6 +105,8 @@ class SoakChecker:
         for sentence in self.unrest():
             yield Finding(UNFINISHED, "", sentence)
         for service in SERVICES:
+            for name, reason in self._databases.ask(service, _PAUSED):
+                yield Finding(UNFINISHED, name, f"{service}: {name} is paused: {reason}")
             for event_id, handler, state, error in self._databases.ask(service, _QUEUED):
                 if event_id not in self._expected.dead:
                     yield Finding(UNFINISHED, event_id, f"{service}: {handler} has {event_id} {state}: {error}")
@@ -224,6 +193,8 @@ class SoakChecker:
     def _books(self) -> Iterator[Finding]:
         for sentence in self._state.violations():
             yield Finding(WRONG, "", sentence)
+        for (order,) in self._databases.ask("order", _EXHAUSTED):
+            yield Finding(WRONG, order, f"order {order} was cancelled because attempts were used up")
         wanted, held = set(self._databases.ask("order", _LINES)), set(self._databases.ask("product", _HELD))
         for order, product, pieces in wanted ^ held:
             where = "is ordered and not held" if (order, product, pieces) in wanted else "is held and not ordered"

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from stack import control, supervision, testing
-from tests.faults.checker import Expected, Finding, SoakChecker
+from tests.faults.checker import SoakChecker
+from tests.faults.findings import Expected, Finding
 from tests.journeys.conftest import customer, databases, log, shelves, shop, staff
 from tests.journeys.databases import Databases
 from tests.journeys.foreign_client import ForeignClient

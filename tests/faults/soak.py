@@ -29,10 +29,11 @@ from stack import control
 from stack.layout import DEFAULT_DIRECTORY, ROOT
 from stack.progress import tell
 from tests.faults import clocks, plan
-from tests.faults.checker import DOUBLED, LOST, OUT_OF_ORDER, UNFINISHED, Expected, Finding, SoakChecker
+from tests.faults.checker import SoakChecker
 from tests.faults.customers import Goods, Load
 from tests.faults.disk import can_mount
 from tests.faults.faulty_stack import FaultyStack, faulty_stack
+from tests.faults.findings import DOUBLED, LOST, OUT_OF_ORDER, UNFINISHED, Expected, Finding
 from tests.faults.injection import DONE, Injector
 from tests.faults.plan import Fault
 from tests.journeys.databases import Databases
@@ -160,7 +161,8 @@ def _run(stack: FaultyStack, planned: list[Fault], diary: Diary, orders: int, se
         rest_seconds = round(time.monotonic() - healed, 1)
         tell(f"at rest after {rest_seconds} s; checking")
         violations = [*errors, *_violations_of_api(load, orders, everybody_knows)]
-        return _facts(checker.findings(), violations, rest_seconds) | {"answers": dict(accepted.answers)}
+        facts = _facts(checker.findings(), violations, rest_seconds)
+        return facts | {"ended": _ended(databases), "answers": dict(accepted.answers)}
 
 
 def _goods(shelves: Shelves, orders: int) -> Goods:
@@ -203,6 +205,12 @@ def _wait_for_rest(
     eventually(log.answers, "Kafka to answer")
     while checker.unrest() and time.monotonic() - since < REST_SECONDS:
         time.sleep(0.5)
+
+
+def _ended(databases: Databases) -> dict[str, int]:
+    """Return how many orders ended in which way."""
+    rows = databases.ask("order", "SELECT status, reason, count(*) FROM order_app_order GROUP BY 1, 2 ORDER BY 3 DESC")
+    return {f"{status} {reason}".strip(): number for status, reason, number in rows}
 
 
 def _violations_of_api(load: Load, orders: int, everybody_knows: bool) -> list[str]:

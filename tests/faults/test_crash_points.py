@@ -11,7 +11,8 @@ import requests
 
 from stack import control
 from tests.faults import crash_points
-from tests.faults.checker import Finding, SoakChecker
+from tests.faults.checker import SoakChecker
+from tests.faults.findings import Finding
 from tests.faults.restarts import running_as
 from tests.journeys.shop import Person, Shelves, Shop
 from tests.journeys.waiting import eventually

@@ -14,8 +14,9 @@ import pytest
 
 from stack import control
 from tests.faults import mutations
-from tests.faults.checker import DOUBLED, LOST, OUT_OF_ORDER, UNFINISHED, WRONG, Finding, SoakChecker
+from tests.faults.checker import SoakChecker
 from tests.faults.crash_points import AFTER_COMMIT, BEFORE_HANDLING, BEFORE_PRODUCE, arm
+from tests.faults.findings import DOUBLED, LOST, OUT_OF_ORDER, UNFINISHED, WRONG, Finding
 from tests.faults.restarts import running_as
 from tests.faults.start import NO_MUTATION
 from tests.journeys.databases import Databases
