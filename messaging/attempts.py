@@ -34,6 +34,9 @@ logger = logging.getLogger(__name__)
 
 #: Longest pause between two immediate attempts, in seconds; the transaction is open meanwhile, so it stays short.
 PAUSE_SECONDS = 0.05
+#: Time for the attempts at once, in seconds; when it is over a transient failure parks its key without further ones:
+#: three lock timeouts in a row would hold up every other key of the partition meanwhile.
+AT_ONCE_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,7 @@ def attempt(handler: Handler, work: Work, made: int = 0) -> Outcome:
 
     SlowAttempt when the connection was lost in an attempt that took too long. Outages pass through.
     """
+    until = time.monotonic() + AT_ONCE_SECONDS
     while True:
         made += 1
         begin = time.monotonic()
@@ -65,7 +69,7 @@ def attempt(handler: Handler, work: Work, made: int = 0) -> Outcome:
         except Exception as error:
             _raise_outage(error, handler, made, begin)
             logger.warning("%s attempt %s: %s: %r", handler.name, made, work.record.event_id, error)
-            outcome = _after_failure(handler, work, made, error)
+            outcome = _after_failure(handler, work, made, error, in_time=time.monotonic() < until)
         if outcome:
             return outcome
         time.sleep(random.uniform(0, PAUSE_SECONDS))
@@ -112,10 +116,10 @@ def after_slow(handler: Handler, work: Work, slow: SlowAttempt) -> Outcome:
     return _exhausted(handler, work, slow.attempts, slow, transient=True)
 
 
-def _after_failure(handler: Handler, work: Work, made: int, error: Exception) -> Outcome | None:
+def _after_failure(handler: Handler, work: Work, made: int, error: Exception, *, in_time: bool) -> Outcome | None:
     """Return the outcome of attempt number `made`, which failed; None when the next one comes at once."""
     transient = kind_of(error, handler.retries.on) is Kind.TRANSIENT
-    if made < immediate(handler):
+    if made < immediate(handler) and (in_time or not transient or not delayed(handler)):
         return None
     if transient and made < immediate(handler) + delayed(handler):
         return waiting(handler, made, failure_of(error))

@@ -59,6 +59,16 @@ def test_a_transient_failure_parks_its_key_after_the_immediate_attempts(group, s
     assert answered("a") == []
 
 
+def test_attempts_that_take_long_park_the_key_sooner(group, shut, monkeypatch):
+    monkeypatch.setattr("messaging.attempts.AT_ONCE_SECONDS", 0.0)
+
+    singly(group, note("a", 1, "gated", event_id="e"), note("b", 2, "bug", event_id="f"))
+
+    assert InboxRow.objects.get(event_id="e", handler=SINGLE).attempts == 1
+    assert is_parked("a")
+    assert handlers.attempts[("b", 2)] == [1, 2, 3]
+
+
 @both
 def test_later_events_queue_behind_it_and_other_keys_go_on(group, shut, handle):
     singly(group, note("a", 1, "gated"))

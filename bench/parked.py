@@ -1,0 +1,203 @@
+"""`python -m bench.parked`: does a key that is parked, with a thousand events behind it, make the others slower?
+
+One stack, rounds in turn: with no key parked, and with a key of `order.events` parked in every service that reads the
+topic (by a record that nobody can read) and the others of that key in its queue. After each round the operator's command
+skips the record, and the queue has to drain in its order.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+from typing import Any
+from uuid import uuid4
+
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+
+from bench import machine
+from bench.errors import BenchError
+from bench.measure import Bench, Measured
+from bench.own_stack import Interrupted, end_on_signals, stack_in
+from bench.report import RESULTS
+from bench.shop import Shop
+from bench.watch import Watch
+from bench.yardstick import CLIENTS, Yardstick
+from config.topology import SERVICES
+from stack import commands, environment
+from stack.errors import StackError
+from stack.layout import DEFAULT_DIRECTORY, ROOT, Layout
+from stack.progress import show, tell
+
+WARM_UP = 400
+SIDES = ("normal", "parked")
+TOPIC, ANSWERS = "order.events", "product.events"
+READERS = [name for name, service in SERVICES.items() if any(TOPIC in group.topics for group in service.groups)]
+QUEUED = "SELECT count(*) FROM messaging_inbox WHERE key = %s AND raw IS NOT NULL"
+PARKED = "SELECT count(*) FROM messaging_parked_key"
+WAIT_SECONDS = 120.0
+
+
+def main() -> int:
+    """Run as the command line says; return the exit code."""
+    arguments = _arguments()
+    end_on_signals()
+    facts = machine.facts()
+    try:
+        with ExitStack() as stack:
+            report = _run(arguments, facts, stack)
+    except (BenchError, StackError) as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 1
+    except Interrupted:
+        return 130
+    report.show()
+    show(f"\nWritten to bench/results/{report.save().name}")
+    return 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench.parked", description=__doc__)
+    parser.add_argument("--behind", type=int, default=1000, help="events in the parked key's queue (1000)")
+    parser.add_argument("--orders", type=int, default=2000, help=f"in each round, a multiple of {CLIENTS}")
+    parser.add_argument("--rounds", type=int, choices=range(1, 21), default=5, metavar="1..20", help="default 5")
+    parser.add_argument("--timeout", type=float, default=120.0, help="seconds that one round may take (default 120)")
+    return parser.parse_args()
+
+
+def _run(arguments: argparse.Namespace, facts: dict[str, Any], stack: ExitStack) -> Report:
+    layout = Layout(DEFAULT_DIRECTORY / "bench-parked")
+    values = stack.enter_context(stack_in(layout))
+    shop = Shop(values).open()
+    bench = Bench(layout, values, shop, Watch(shop, stack, arguments.timeout), Yardstick(values), arguments.timeout)
+    report = Report(facts, arguments.behind, arguments.orders)
+    tell("Warming up …")
+    bench.direct(WARM_UP)
+    for number in range(arguments.rounds):
+        for side in SIDES if number % 2 == 0 else reversed(SIDES):
+            key = ParkedKey(values, shop, arguments.behind) if side == "parked" else None
+            report.rounds[side].append(bench.direct(arguments.orders))
+            tell(f"Round {number + 1}, {side}: {report.rounds[side][-1].per_second:.0f} sagas/s")
+            if key:
+                report.drained.append(key.go_on())
+    return report
+
+
+class ParkedKey:
+    """A key that is parked from here on, with so many events behind it, in each service that reads the topic."""
+
+    def __init__(self, values: Mapping[str, str], shop: Shop, behind: int) -> None:
+        self.key = str(uuid4())
+        self.ids = [str(uuid4()) for _ in range(behind)]
+        self._values, self._shop = values, shop
+        self._write()
+        # What has no coupon is nobody's handler's business at the coupon service, and waits there all the same.
+        self._wait(QUEUED, [self.key], lambda count: count == behind + 1, "the queue to fill")
+
+    def _write(self) -> None:
+        producer = KafkaProducer(bootstrap_servers=self._values["KAFKA_BOOTSTRAP_SERVERS"].split(","), acks="all")
+        nobody = str(uuid4())
+        event = {"order_id": self.key, "user_id": nobody, "coupon_id": None, "reason": "bench", "actor": "bench"}
+        line = {"product_id": nobody, "quantity": 1, "unit_price": "1"}
+        value = json.dumps({**event, "lines": [line]}).encode()
+        for event_id, data in [(str(uuid4()), b"nobody can read this"), *((each, value) for each in self.ids)]:
+            headers = {"ce_id": event_id, "ce_source": "/order", "ce_type": "order.OrderCanceled.v1"}
+            pairs = [(name, text.encode()) for name, text in headers.items()]
+            producer.send(TOPIC, data, self.key.encode(), pairs)
+        producer.flush(30)
+        producer.close(5)
+
+    def go_on(self) -> float:
+        """Skip the record at the head and wait until the queues are empty; return the seconds that this took.
+
+        BenchError when the events did not take effect in their order.
+        """
+        began = time.monotonic()
+        for name in READERS:
+            own = environment.for_service(SERVICES[name], self._values, {})
+            arguments = ["--key", self.key, "--execute", "--reason", "bench"]
+            command = [sys.executable, "manage.py", name, "skip_dead_letters", *arguments]
+            commands.run(command, environment=own, directory=ROOT)
+        self._wait(PARKED, [], lambda count: count == 0, "the queue to drain")
+        seconds = time.monotonic() - began
+        if self._answered() != self.ids:
+            raise BenchError("the events of the parked key did not take effect in their order")
+        return seconds
+
+    def _answered(self) -> list[str]:
+        """Return the causes of product's answers for the key, as they stand in the log, each once."""
+        consumer = KafkaConsumer(bootstrap_servers=self._values["KAFKA_BOOTSTRAP_SERVERS"].split(","), group_id=None)
+        places = [TopicPartition(ANSWERS, number) for number in consumer.partitions_for_topic(ANSWERS)]
+        consumer.assign(places)
+        consumer.seek_to_beginning()
+        causes: dict[str, None] = {}
+        until = time.monotonic() + WAIT_SECONDS
+        while len(causes) < len(self.ids) and time.monotonic() < until:
+            for batch in consumer.poll(timeout_ms=500).values():
+                mine = [dict(record.headers) for record in batch if record.key == self.key.encode()]
+                causes |= {headers["ce_causationid"].decode(): None for headers in mine}
+        consumer.close()
+        return list(causes)
+
+    def _wait(self, query: str, parameters: list[str], reached: Any, what: str) -> None:
+        until = time.monotonic() + WAIT_SECONDS
+        for name in READERS:
+            with self._shop.database(name) as cursor:
+                while not reached(_count(cursor, query, parameters)):
+                    if time.monotonic() > until:
+                        raise BenchError(f"{name}: after {WAIT_SECONDS:.0f} s still waiting for {what}")
+                    time.sleep(0.05)
+
+
+def _count(cursor: Any, query: str, parameters: list[str]) -> int:
+    cursor.execute(query, parameters)
+    return int(cursor.fetchone()[0])
+
+
+@dataclass(frozen=True)
+class Report:
+    """All rounds, and how long each queue took to drain, in seconds, the operator's three commands included."""
+
+    machine: dict[str, Any]
+    behind: int
+    orders: int
+    rounds: dict[str, list[Measured]] = field(default_factory=lambda: {side: [] for side in SIDES})
+    drained: list[float] = field(default_factory=list)
+
+    def speed(self, side: str) -> float:
+        """Return the median of the rounds, in sagas per second."""
+        return median(each.per_second for each in self.rounds[side])
+
+    def show(self) -> None:
+        """Print what was found."""
+        ratio = self.speed("parked") / self.speed("normal")
+        speeds = "  ".join(f"{side} {self.speed(side):.0f}" for side in SIDES)
+        show(f"\nSagas per second beside a parked key with {self.behind} events behind it, medians: {speeds}")
+        show(f"  ratio {ratio:.2f}; queues drained in order in {median(self.drained):.1f} s (median)")
+
+    def save(self) -> Path:
+        """Write the JSON file and return its path."""
+        path = RESULTS / f"parked-{datetime.now(UTC):%Y-%m-%dT%H%M%SZ}.json"
+        sides = {
+            side: {
+                "sagas_per_second": round(self.speed(side), 1),
+                "rounds": [round(each.per_second, 1) for each in self.rounds[side]],
+            }
+            for side in SIDES
+        }
+        ratio = round(self.speed("parked") / self.speed("normal"), 3)
+        drained = [round(each, 1) for each in self.drained]
+        facts = {"machine": self.machine, "behind": self.behind, "orders": self.orders}
+        path.write_text(json.dumps({**facts, "ratio": ratio, **sides, "drained_seconds": drained}, indent=1) + "\n")
+        return path
+
+
+if __name__ == "__main__":
+    sys.exit(main())
