@@ -39,9 +39,10 @@ lint: $(INSTALLED) ## Check format, style, types and the direction of imports
 	@$(RUN) -m mypy
 	@$(VENV)/bin/lint-imports
 
-bench: $(INSTALLED) ## Measure sagas per second beside pgbench, and over a long past beside an empty one
+bench: $(INSTALLED) ## Measure sagas per second beside pgbench, over a long past beside an empty one, and beside a parked key
 	@$(RUN) -m bench
 	@$(RUN) -m bench.history
+	@$(RUN) -m bench.parked
 
 ORDERS ?= 10000
 FAULTS ?= 500

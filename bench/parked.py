@@ -1,8 +1,8 @@
 """`python -m bench.parked`: does a key that is parked, with a thousand events behind it, make the others slower?
 
 One stack, rounds in turn: with no key parked, and with a key of `order.events` parked in every service that reads the
-topic (by a record that nobody can read) and the others of that key in its queue. After each round the operator's command
-skips the record, and the queue has to drain in its order.
+topic (by a record that nobody can read) and the others of that key in its queue. After each round the operator's
+command skips the record, and the queue has to drain in its order.
 """
 
 from __future__ import annotations
