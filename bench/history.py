@@ -64,6 +64,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--old-rows", type=int, default=1_000_000, help="old orders of the filled stack (a million)")
     parser.add_argument("--orders", type=int, default=2000, help=f"in each part of each round, a multiple of {CLIENTS}")
     parser.add_argument("--rounds", type=int, choices=range(1, 21), default=5, metavar="1..20", help="default 5")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), help="default: direct and HTTP")
     parser.add_argument("--timeout", type=float, default=120.0, help="seconds that one part may take (default 120)")
     return parser.parse_args()
 
@@ -87,15 +88,15 @@ def _fill_service(shop: Shop, service: str, orders: int) -> None:
 
 def _rounds(arguments: argparse.Namespace, benches: dict[str, Bench]) -> Rounds:
     tell("Warming up …")
-    for measure in PARTS.values():
+    for part in arguments.parts:
         for bench in benches.values():
-            measure(bench, WARM_UP)
-    rounds: Rounds = {part: {side: [] for side in SIDES} for part in PARTS}
+            PARTS[part](bench, WARM_UP)
+    rounds: Rounds = {part: {side: [] for side in SIDES} for part in arguments.parts}
     for number in range(arguments.rounds):
-        for part, measure in PARTS.items():
+        for part in arguments.parts:
             # Whoever comes first in one round comes second in the next.
             for side in SIDES if number % 2 == 0 else reversed(SIDES):
-                rounds[part][side].append(measure(benches[side], arguments.orders))
+                rounds[part][side].append(PARTS[part](benches[side], arguments.orders))
                 tell(f"Round {number + 1}, {part}, {side}: {rounds[part][side][-1].per_second:.0f} sagas/s")
     return rounds
 

@@ -15,6 +15,9 @@ from bench import old_rows
 #: Orders of the first and of the second filling; a table of more rows than GROWN is a big one.
 FEW, MANY = 5_000, 100_000
 GROWN = 50_000
+#: How much dearer a statement may be over twenty times the rows, as the planner reckons: an index grows by a level and
+#: spreads over more pages, but one that is read from end to end costs twenty times as much.
+DEARER = 8
 EXPLAINED = ("SELECT", "INSERT", "UPDATE", "DELETE", "WITH")
 
 Node = tuple[str, str, str]
@@ -22,9 +25,13 @@ Node = tuple[str, str, str]
 
 @dataclass
 class Plans:
-    """For each statement, in the order of their first run: how its tables are reached (node, table, index)."""
+    """For each statement, in the order of their first run: how its tables are reached (node, table, index).
+
+    `costs` are the planner's, the highest of each statement.
+    """
 
     of: dict[str, set[Node]] = field(default_factory=dict)
+    costs: dict[str, float] = field(default_factory=dict)
 
     def __call__(self, execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
         """Explain a statement, then run it: this is what Django's execute_wrapper calls."""
@@ -34,6 +41,7 @@ class Plans:
             plan = cursor.fetchone()[0]
             plan = json.loads(plan) if isinstance(plan, str) else plan
             self.of.setdefault(sql, set()).update(_nodes(plan[0]["Plan"]))
+            self.costs[sql] = max(self.costs.get(sql, 0.0), plan[0]["Plan"]["Total Cost"])
         return execute(sql, params, many, context)
 
     def read_whole(self, tables: set[str]) -> list[str]:
@@ -50,6 +58,11 @@ class Plans:
         every = [*before.of, *(sql for sql in self.of if sql not in before.of)]
         pairs = [(sql, before.of.get(sql, set()), self.of.get(sql, set())) for sql in every]
         return [f"{sorted(then)} → {sorted(now)}: {sql}" for sql, then, now in pairs if then != now]
+
+    def dearer(self, before: Plans) -> list[str]:
+        """Return the statements whose cost has grown with the tables."""
+        both = [(sql, before.costs[sql], cost) for sql, cost in self.costs.items() if sql in before.costs]
+        return [f"{then:.0f} → {now:.0f}: {sql}" for sql, then, now in both if now > DEARER * then]
 
 
 def _nodes(plan: dict[str, Any]) -> Iterator[Node]:
@@ -86,7 +99,7 @@ def big_tables() -> set[str]:
 def same_plans_on_old_rows(
     service: str, hot_path: Callable[[], Any], tables: set[str], full_batches: Callable[[], Any] = lambda: None
 ) -> None:
-    """Assert that the hot path reaches its tables the same way over a short past and over a long one.
+    """Assert that the hot path reaches its tables the same way, at the same cost, over a short past and a long one.
 
     `tables` are those that grow; each must have grown, and none is read from end to end, by full batches neither (over
     the short past they are: there a batch is as large as a table).
@@ -101,5 +114,5 @@ def same_plans_on_old_rows(
     assert not small, f"not filled: {small}"
     with explained() as full:
         full_batches()
-    found = [*after.read_whole(tables), *full.read_whole(tables), *after.differences(before)]
+    found = [*after.read_whole(tables), *full.read_whole(tables), *after.differences(before), *after.dearer(before)]
     assert not found, "\n".join(found)

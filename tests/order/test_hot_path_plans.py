@@ -14,7 +14,7 @@ from messaging import Event, positions
 from messaging.testing import deliver, forget_published
 from order_app import services, tasks
 from order_app.domain import LineRequest, OrderRequest
-from order_app.models import Saga
+from order_app.models import IdempotencyKey, Saga
 from tests.order.conftest import client_of
 from tests.order.given import a_product, coupon_restored, reduced, stock_restored, use_failed, used
 from tests.order.test_api_place import URL, line, place
@@ -120,3 +120,19 @@ def test_a_statement_that_takes_another_way_would_be_seen() -> None:
 
     assert ways[0].differences(ways[0]) == []
     assert len(ways[1].differences(ways[0])) == 1
+
+
+def test_a_statement_that_grows_dearer_with_its_index_would_be_seen() -> None:
+    found = []
+    for orders in (200, FEW):
+        fill("order", orders)
+        with connection.cursor() as cursor:
+            cursor.execute("SET enable_seqscan = off")
+        with explained() as plans:
+            list(IdempotencyKey.objects.filter(key="without the user, who stands first in the index").values("user_id"))
+        found.append(plans)
+    with connection.cursor() as cursor:
+        cursor.execute("RESET enable_seqscan")
+
+    assert len(found[1].dearer(found[0])) == 1
+    assert found[1].read_whole(GROWING) == found[1].differences(found[0]) == []
