@@ -21,7 +21,7 @@ from messaging.testing import (
     record_of,
     states_in_every_order,
 )
-from product_app import services
+from product_app import domain, services
 from product_app.models import Product, StockDecision, StockHold
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -139,10 +139,16 @@ def test_a_cancel_is_answered_with_what_was_held_not_with_its_own_lines(tea: UUI
     assert Product.objects.get().quantity == 3
 
 
-def test_an_order_that_cannot_be_decided_is_refused_when_the_retries_are_exhausted(tea: UUID) -> None:
-    order = uuid4()
+def test_an_order_that_cannot_be_decided_is_refused_when_the_retries_are_exhausted(
+    tea: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("a bug")
 
-    deliver(created(order, tea, quantity=0), singly=True)
+    order = uuid4()
+    monkeypatch.setattr(domain, "find_obstacle", fail)
+
+    deliver(created(order, tea), singly=True)
 
     assert [(failed.order_id, failed.reason) for failed in published(StockReduceFailed)] == [
         (order, "retries_exhausted")
@@ -164,7 +170,12 @@ def test_a_cancel_that_keeps_failing_is_not_skipped(tea: UUID, monkeypatch: pyte
 
 def test_a_confirmed_order_is_no_business_of_the_stock(tea: UUID) -> None:
     confirmed = OrderConfirmed(
-        order_id=uuid4(), user_id=uuid4(), lines=(), total=Decimal(1), discount=Decimal(0), currency="KRW"
+        order_id=uuid4(),
+        user_id=uuid4(),
+        lines=(OrderLine(product_id=tea, quantity=1, unit_price=Decimal(1)),),
+        total=Decimal(1),
+        discount=Decimal(0),
+        currency="KRW",
     )
     deliver(confirmed)
     assert (published(), StockDecision.objects.count()) == ([], 0)

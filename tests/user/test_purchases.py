@@ -12,13 +12,15 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from contracts.order import OrderCanceled, OrderConfirmed
+from contracts.order import OrderCanceled, OrderConfirmed, OrderLine
 from messaging import new_id
 from messaging.testing import assert_same_however_delivered, deliver, states_in_every_order
 from tests.user.conftest import client_of
 from user_app import services
 from user_app.domain import Ending, PurchaseState, next_state
 from user_app.models import Purchase
+
+LINES = (OrderLine(product_id=UUID(int=7), quantity=1, unit_price=Decimal(1)),)
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -29,7 +31,7 @@ def confirmed(order_id, *, total="12000", discount="0", currency="KRW", user_id=
     return OrderConfirmed(
         order_id=order_id,
         user_id=user_id,
-        lines=(),
+        lines=LINES,
         total=Decimal(total),
         discount=Decimal(discount),
         currency=currency,
@@ -37,7 +39,7 @@ def confirmed(order_id, *, total="12000", discount="0", currency="KRW", user_id=
 
 
 def canceled(order_id, *, user_id=BUYER):
-    return OrderCanceled(order_id=order_id, user_id=user_id, lines=(), coupon_id=None, reason="customer", actor="x")
+    return OrderCanceled(order_id=order_id, user_id=user_id, lines=LINES, coupon_id=None, reason="customer", actor="x")
 
 
 def state_of(order_id):
