@@ -18,12 +18,12 @@ def ends_of(reader: KafkaConsumer, topic: str) -> dict[Place, int]:
 
 
 class Log:
-    """The records of a topic since this was made."""
+    """The records of a topic since this was made, or from its start."""
 
-    def __init__(self, reader: KafkaConsumer, topic: str) -> None:
+    def __init__(self, reader: KafkaConsumer, topic: str, *, from_start: bool = False) -> None:
         self.topic = topic
         self._reader = reader
-        self._start = ends_of(reader, topic)
+        self._start = {place: 0 if from_start else end for place, end in ends_of(reader, topic).items()}
 
     def records(self) -> list[Any]:
         """Return all of them, by partition and offset."""
