@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from uuid import uuid4
 
 import pytest
@@ -26,7 +27,7 @@ def test_an_order_uses_its_coupon_and_gives_it_back(singly):
     coupon = a_coupon(valid_now())
     order = created(coupon.id)
     deliver(order, canceled(order), singly=singly)
-    used = CouponUsed(order_id=order.order_id, coupon_id=coupon.id, discount=1000)
+    used = CouponUsed(order_id=order.order_id, coupon_id=coupon.id, discount=Decimal(1000))
     assert published() == [used, CouponRestored(order_id=order.order_id, restored=True)]
 
 
