@@ -27,7 +27,7 @@ class Routes:
         self._layout = layout
         self._network = network
         names = [link_name(service, server) for service in SERVICES for server in ("database", "kafka", "listener")]
-        self._ports = choose(dict.fromkeys(names, 0), avoid_defaults=True)
+        self._ports = _beside(set(State.load(layout).ports.values()), names)
 
     def lay(self) -> None:
         """Open the links; Kafka starts anew, with a listener for each service, since it tells clients where to go."""
@@ -63,3 +63,10 @@ class Routes:
             "KAFKA_BOOTSTRAP_SERVERS": f"{HOST}:{self._ports[link_name(service, 'kafka')]}",
         }
         return dataclasses.replace(process, environment=process.environment | changed)
+
+
+def _beside(taken: set[int], names: list[str]) -> dict[str, int]:
+    """Choose ports other than those that the stack has chosen, on which nobody listens yet."""
+    while taken & set((found := choose(dict.fromkeys(names, 0), avoid_defaults=True)).values()):
+        continue
+    return found
