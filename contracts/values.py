@@ -20,7 +20,7 @@ Pieces = Annotated[int, Meta(ge=1, le=1_000_000_000)]
 #: Grows with every change.
 Version = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 #: ISO 4217.
-Currency = Annotated[str, Meta(pattern="^[A-Z]{3}$")]
+Currency = Annotated[str, Meta(pattern=r"^[A-Z]{3}\Z")]
 #: A code for programs.
 Reason = Annotated[str, Meta(max_length=200)]
 #: A name or a sentence for people.

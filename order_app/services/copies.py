@@ -7,10 +7,8 @@ from typing import Any
 
 from django.db import connection
 
-from messaging import Delivery, InvalidRecord
+from messaging import Delivery
 from order_app.saga_rows import execute_columns, storable
-
-_CURRENCY_LENGTH = 3
 
 _COPY_PRODUCTS = """
 INSERT INTO order_app_productcopy AS c (product_id, version, name, price, currency, active)
@@ -33,10 +31,7 @@ SELECT user_id, version, active FROM unnest(%s::uuid[], %s::bigint[], %s::bool[]
 
 
 def copy_products(*, deliveries: Sequence[Delivery]) -> None:
-    """Keep what ProductChanged tells, where it is newer than what we have.
-
-    InvalidRecord for a price or a currency that no order can have.
-    """
+    """Keep what ProductChanged tells, where it is newer than what we have."""
     _upsert(_COPY_PRODUCTS, [_product(delivery.event) for delivery in deliveries])
 
 
@@ -47,10 +42,8 @@ def copy_users(*, deliveries: Sequence[Delivery]) -> None:
 
 
 def _product(event: Any) -> tuple[Any, ...]:
-    price, currency = event.price, event.currency
-    if not price.is_finite() or price < 0 or len(currency) != _CURRENCY_LENGTH:
-        raise InvalidRecord(f"product {event.product_id}, version {event.version}: nobody can pay {price} {currency!r}")
-    return (event.product_id, event.version, storable(event.name), price, storable(currency), event.active)
+    name, currency = storable(event.name), storable(event.currency)
+    return (event.product_id, event.version, name, event.price, currency, event.active)
 
 
 def _upsert(statement: str, rows: Iterable[tuple[Any, ...]]) -> None:

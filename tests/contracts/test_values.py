@@ -55,10 +55,11 @@ def test_a_unit_price_is_an_amount_too():
         read_with(CREATED, lines=[line(unit_price="-1")])
 
 
-@pytest.mark.parametrize("currency", ["", "krw", "KRWX", "K W"])
-def test_a_currency_has_three_capitals(currency):
+@pytest.mark.parametrize("currency", ["", "krw", "KRWX", "K W", "KRW\n"])
+@pytest.mark.parametrize("kind", [CREATED, CONFIRMED, PRODUCT])
+def test_a_currency_has_three_capitals(kind, currency):
     with pytest.raises(InvalidRecord, match="currency"):
-        read_with(CREATED, currency=currency)
+        read_with(kind, currency=currency)
 
 
 def test_a_time_has_a_zone():
