@@ -7,12 +7,12 @@ and librdkafka.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from config.topology import SERVICES, TOPICS
-from tests.faults.records import first_occurrences
+from tests.faults.records import first_occurrences, place_of
 from tests.journeys.databases import Databases
 from tests.journeys.foreign_client import ForeignClient, Record
 
@@ -75,12 +75,17 @@ class HistoryRow:
 
 
 class Events:
-    """The log, the inboxes and the sagas' history, read once."""
+    """The log, the inboxes and the sagas' history, read once; without records that the test wrote to be unreadable."""
 
-    def __init__(self, databases: Databases, log: ForeignClient) -> None:
+    def __init__(self, databases: Databases, log: ForeignClient, unreadable: Collection[str] = ()) -> None:
         topics = [name for name in TOPICS if not name.endswith((".status", ".dead-letters"))]
         #: Each event where it stands first, by topic, partition and offset; only what a reader could take for one.
-        self.log = [each for topic in topics for each in first_occurrences(log.read(topic)) if _is_event(each)]
+        self.log = [
+            record
+            for topic in topics
+            for record in first_occurrences(each for each in log.read(topic) if place_of(each) not in unreadable)
+            if _is_event(record)
+        ]
         self.by_id = {record.id: record for record in self.log}
         self._by_key = _grouped(((record.topic, record.key), record) for record in self.log)
         self._by_cause = _grouped(((record.topic, cause_of(record)), record) for record in self.log)

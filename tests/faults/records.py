@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from uuid import UUID
 
+from config.topology import TOPICS
 from tests.faults.plan import Fault
 from tests.journeys.foreign_client import ForeignClient, Record
 
@@ -58,14 +59,16 @@ def publish_late(client: ForeignClient, fault: Fault, chance: random.Random) -> 
     return len(chosen)
 
 
-def corrupt(client: ForeignClient, fault: Fault, chance: random.Random) -> list[Corrupted]:
-    """Write records of every unreadable kind, each with a key that nobody else has, or without one."""
-    made = []
+def corrupt(client: ForeignClient, fault: Fault, chance: random.Random) -> Iterator[Corrupted]:
+    """Write records of every unreadable kind, each with a key that nobody else has, or without one.
+
+    The broker itself refuses a record without a key in a compacted topic.
+    """
     for what, (key, value, headers) in _unreadable(KNOWN_TYPES[fault.target], chance).items():
-        partition, offset = client.write(fault.target, key, value, headers)
-        place = f"{fault.target}/{partition}/{offset}"
-        made.append(Corrupted(place, fault.target, (key or b"").decode(errors="replace"), what))
-    return made
+        if key is not None or not TOPICS[fault.target].compacted:
+            partition, offset = client.write(fault.target, key, value, headers)
+            place = f"{fault.target}/{partition}/{offset}"
+            yield Corrupted(place, fault.target, (key or b"").decode(errors="replace"), what)
 
 
 Written = tuple[bytes | None, bytes | None, dict[str, str]]
@@ -93,5 +96,10 @@ def first_occurrences(records: Iterable[Record]) -> list[Record]:
     """Return the records without those whose id stood in the log before."""
     seen: dict[str, Record] = {}
     for record in records:
-        seen.setdefault(record.headers.get("ce_id", f"{record.topic}/{record.partition}/{record.offset}"), record)
+        seen.setdefault(record.headers.get("ce_id", place_of(record)), record)
     return list(seen.values())
+
+
+def place_of(record: Record) -> str:
+    """Return where a record stands, which is its name when it has no other."""
+    return f"{record.topic}/{record.partition}/{record.offset}"

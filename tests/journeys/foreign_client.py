@@ -55,7 +55,7 @@ class ForeignClient:
     """Reads and writes our topics; waits for the broker for up to `seconds`."""
 
     def __init__(self, bootstrap_servers: str, seconds: float = SECONDS) -> None:
-        server = {"bootstrap.servers": bootstrap_servers}
+        server = {"bootstrap.servers": bootstrap_servers, "log_level": 2}  # not of every refused connection
         self._seconds = seconds
         self._admin = AdminClient(server)
         reading = {"group.id": "journeys", "enable.auto.commit": False, "enable.partition.eof": False}
