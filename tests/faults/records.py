@@ -17,6 +17,9 @@ MANY = 10
 #: An event that any operator may let be published again, under a new id: its answers come from the decision rows.
 ASKED_AGAIN = "order.OrderCreated.v1"
 
+#: How the ids of unreadable records begin.
+CORRUPT = "corrupt-"
+
 KNOWN_TYPES = {
     "order.events": "order.OrderCreated.v1",
     "product.events": "product.StockReduced.v1",
@@ -39,7 +42,7 @@ class Corrupted:
 
 def publish_again(client: ForeignClient, fault: Fault, chance: random.Random) -> int:
     """Write some of the topic's last records again, as they are, several times."""
-    records = [record for record in client.tail(fault.target, TAIL) if "ce_id" in record.headers]
+    records = [record for record in client.tail(fault.target, TAIL) if _is_readable(record)]
     chosen = chance.sample(records, min(MANY, len(records)))
     for record in chosen:
         client.publish_again(record, int(fault.detail))
@@ -48,7 +51,7 @@ def publish_again(client: ForeignClient, fault: Fault, chance: random.Random) ->
 
 def publish_late(client: ForeignClient, fault: Fault, chance: random.Random) -> int:
     """Write old records again, behind whatever came after them and in any order; a request also under a new id."""
-    records = [record for record in client.read(fault.target) if "ce_id" in record.headers]
+    records = [record for record in client.read(fault.target) if _is_readable(record)]
     chosen = chance.sample(records, min(MANY, len(records)))
     for record in chosen:
         client.publish_again(record, 1)
@@ -57,6 +60,10 @@ def publish_late(client: ForeignClient, fault: Fault, chance: random.Random) -> 
             headers = record.headers | {"ce_id": f"foreign-{identity}", "ce_causationid": record.id}
             client.publish(record.topic, record.key, record.value, headers)
     return len(chosen)
+
+
+def _is_readable(record: Record) -> bool:
+    return not record.headers.get("ce_id", CORRUPT).startswith(CORRUPT)
 
 
 def corrupt(client: ForeignClient, fault: Fault, chance: random.Random) -> Iterator[Corrupted]:
@@ -78,7 +85,7 @@ def _unreadable(kind: str, chance: random.Random) -> dict[str, Written]:
     def key() -> bytes:
         return str(UUID(int=chance.getrandbits(128), version=4)).encode()
 
-    headers = {"ce_specversion": "1.0", "ce_id": f"foreign-{key().decode()}", "ce_source": "/foreign", "ce_type": kind}
+    headers = {"ce_specversion": "1.0", "ce_id": f"{CORRUPT}{key().decode()}", "ce_source": "/foreign", "ce_type": kind}
     other_version = headers | {"ce_type": kind.replace(".v1", ".v99")}
     return {
         "random bytes": (key(), chance.randbytes(100), headers),
