@@ -16,7 +16,7 @@ import requests
 
 from tests.journeys.shop import Person, Shop
 
-THREADS = 12
+THREADS = 24
 CUSTOMERS = 20
 #: The wait before a request is sent again, in seconds.
 AGAIN_SECONDS = 0.3
