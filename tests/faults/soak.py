@@ -36,6 +36,7 @@ from tests.faults.faulty_stack import FaultyStack, faulty_stack
 from tests.faults.findings import DOUBLED, LOST, OUT_OF_ORDER, UNFINISHED, Expected, Finding
 from tests.faults.injection import DONE, Injector
 from tests.faults.plan import Fault
+from tests.faults.records import corrupted_in
 from tests.journeys.databases import Databases
 from tests.journeys.foreign_client import ForeignClient
 from tests.journeys.shop import Shelves, Shop
@@ -151,8 +152,9 @@ def _run(stack: FaultyStack, planned: list[Fault], diary: Diary, orders: int, se
         everybody_knows = load.wait(CUSTOMERS_SECONDS)
         known_seconds = round(time.monotonic() - healed, 1)
         tell(f"every customer knows after {known_seconds} s")
-        checker = SoakChecker(databases, log, _expected(load, injector, everything=everybody_knows))
-        _wait_for_rest(stack, databases, log, checker)
+        _reach_everything(stack, databases, log)
+        checker = SoakChecker(databases, log, _expected(load, log, everything=everybody_knows))
+        _wait_for_rest(checker)
         rest_seconds = round(time.monotonic() - healed, 1)
         tell(f"at rest after {rest_seconds} s; checking")
         violations = [*errors, *_violations_of_api(load, orders, everybody_knows)]
@@ -164,7 +166,7 @@ def _run(stack: FaultyStack, planned: list[Fault], diary: Diary, orders: int, se
         }
 
 
-def _expected(load: Load, injector: Injector, *, everything: bool) -> Expected:
+def _expected(load: Load, log: ForeignClient, *, everything: bool) -> Expected:
     accepted = load.accepted
     return Expected(
         orders=set(accepted.orders.values()),
@@ -172,7 +174,7 @@ def _expected(load: Load, injector: Injector, *, everything: bool) -> Expected:
         canceled=accepted.canceled,
         claims=accepted.claims,
         usernames=accepted.usernames,
-        corrupted=injector.corrupted,
+        corrupted=corrupted_in(log),
     )
 
 
@@ -205,13 +207,17 @@ def _one(injector: Injector, fault: Fault, diary: Diary) -> None:
         diary.note(fault, began, outcome)
 
 
-def _wait_for_rest(stack: FaultyStack, databases: Databases, log: ForeignClient, checker: SoakChecker) -> None:
-    """Wait until nothing goes on any more, or until the time for that is over; the checker says what is left."""
+def _reach_everything(stack: FaultyStack, databases: Databases, log: ForeignClient) -> None:
+    """Wait until every process runs and every server answers."""
     for name in control.names(layout=stack.layout):
         control.start(name, wait=False, layout=stack.layout)
     for service in databases.urls:
         eventually(lambda: databases.reconnect(service), f"the database of {service}")  # noqa: B023
     eventually(log.answers, "Kafka to answer")
+
+
+def _wait_for_rest(checker: SoakChecker) -> None:
+    """Wait until nothing goes on any more, or until the time for that is over; the checker says what is left."""
     deadline = time.monotonic() + REST_SECONDS
     while checker.unrest() and time.monotonic() < deadline:
         time.sleep(0.5)
