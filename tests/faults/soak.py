@@ -103,12 +103,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         signal.signal(number, _interrupt)
     try:
         return soak(given.orders, given.faults, given.seed, given.results)
-    except Interrupted:
+    except Interrupted as interrupted:
+        tell(f"interrupted by {interrupted}")
         return 130
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise Interrupted
+    raise Interrupted(signal.Signals(number).name)
 
 
 def soak(orders: int, faults: int, seed: int, results: Path) -> int:
