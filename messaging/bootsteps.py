@@ -83,10 +83,11 @@ class DeadlineStep(bootsteps.StartStopStep):
 
 
 class ThreadStep(bootsteps.StartStopStep):
-    """A thread that lives as long as the worker."""
+    """A thread of the worker; all but those that are not `endless` live as long as it does."""
 
     requires = {"celery.worker.components:Pool"}
     title = ""
+    endless = True
 
     def __init__(self, parent: Any, **options: Any) -> None:
         super().__init__(parent, **options)
@@ -102,7 +103,8 @@ class ThreadStep(bootsteps.StartStopStep):
     def start(self, parent: Any) -> None:
         freeze_what_stays()
         self.runner = self.make_runner()
-        liveness_file().expect(self.title)
+        if self.endless:
+            liveness_file().expect(self.title)
         self.thread = threading.Thread(target=self._run, name=self.title, daemon=True)
         self.thread.start()
         threading.Thread(target=self._watch, name=f"{self.title}-watch", daemon=True).start()
@@ -214,6 +216,7 @@ class RetentionStep(ThreadStep):
 
     name = "messaging.retention"
     title = "retention-check"
+    endless = False
 
     def make_runner(self) -> Any:
         from messaging.checks import inbox_outlives_topics

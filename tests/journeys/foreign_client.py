@@ -21,6 +21,8 @@ from confluent_kafka import (
 from confluent_kafka.admin import AdminClient
 
 SECONDS = 15.0
+#: For a question that is asked again until the answer fits.
+ASK_SECONDS = 5.0
 UNREACHABLE = (KafkaError._TRANSPORT, KafkaError._TIMED_OUT, KafkaError._ALL_BROKERS_DOWN)
 HAS_MEMBER = (KafkaError.NON_EMPTY_GROUP, KafkaError.UNKNOWN_MEMBER_ID, KafkaError.REBALANCE_IN_PROGRESS)
 
@@ -57,6 +59,7 @@ class ForeignClient:
     def __init__(self, bootstrap_servers: str, seconds: float = SECONDS) -> None:
         server = {"bootstrap.servers": bootstrap_servers, "log_level": 2}  # not of every refused connection
         self._seconds = seconds
+        self._server = server
         self._admin = AdminClient(server)
         reading = {"group.id": "journeys", "enable.auto.commit": False, "enable.partition.eof": False}
         self._consumer = Consumer(server | reading)
@@ -105,8 +108,15 @@ class ForeignClient:
         return int(found.offset)
 
     def shares(self, group: str) -> list[int]:
-        """Return how many partitions each member of a group has."""
-        found = self._admin.describe_consumer_groups([group])[group].result(timeout=SECONDS)
+        """Return how many partitions each member of a group has; nothing while the broker does not say.
+
+        Asked with a client of its own: an older one may still wait for a coordinator that was restarted since.
+        """
+        admin = AdminClient(self._server)
+        try:
+            found = admin.describe_consumer_groups([group])[group].result(timeout=ASK_SECONDS)
+        except TimeoutError:
+            return []
         return [len(member.assignment.topic_partitions) for member in found.members if member.assignment]
 
     def read(self, topic: str, key: object = None) -> list[Record]:
