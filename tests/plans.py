@@ -53,11 +53,14 @@ class Plans:
             if kind == "Seq Scan" and table in tables
         ]
 
-    def differences(self, before: Plans) -> list[str]:
-        """Return the statements that are planned otherwise than before, or were run only once of the two times."""
+    def differences(self, before: Plans, tables: set[str]) -> list[str]:
+        """Return the statements that reach one of these tables otherwise than before, or only one of the two times."""
         every = [*before.of, *(sql for sql in self.of if sql not in before.of)]
-        pairs = [(sql, before.of.get(sql, set()), self.of.get(sql, set())) for sql in every]
+        pairs = [(sql, before._reaches(sql, tables), self._reaches(sql, tables)) for sql in every]
         return [f"{sorted(then)} → {sorted(now)}: {sql}" for sql, then, now in pairs if then != now]
+
+    def _reaches(self, sql: str, tables: set[str]) -> set[Node]:
+        return {node for node in self.of.get(sql, ()) if node[1] in tables}
 
     def dearer(self, before: Plans) -> list[str]:
         """Return the statements whose cost has grown with the tables."""
@@ -65,14 +68,15 @@ class Plans:
         return [f"{then:.0f} → {now:.0f}: {sql}" for sql, then, now in both if now > DEARER * then]
 
 
-def _nodes(plan: dict[str, Any]) -> Iterator[Node]:
-    """Yield the scans of a plan; where a bitmap is asked, its index stands in a node without a table."""
+def _nodes(plan: dict[str, Any], above: str = "") -> Iterator[Node]:
+    """Yield the scans of a plan; a bitmap's index names no table, so it has the one `above` it."""
+    table = plan.get("Relation Name", above)
     if "Scan" in plan["Node Type"] and plan["Node Type"] not in ("Function Scan", "Subquery Scan", "CTE Scan"):
-        yield plan["Node Type"], plan.get("Relation Name", ""), plan.get("Index Name", "")
+        yield plan["Node Type"], table, plan.get("Index Name", "")
     for arbiter in plan.get("Conflict Arbiter Indexes", ()):
-        yield "Conflict Arbiter", plan["Relation Name"], arbiter
+        yield "Conflict Arbiter", table, arbiter
     for inner in plan.get("Plans", ()):
-        yield from _nodes(inner)
+        yield from _nodes(inner, table)
 
 
 @contextmanager
@@ -87,6 +91,22 @@ def fill(service: str, orders: int) -> None:
     """Give the service a past of so many orders, and statistics that know of it."""
     with connection.cursor() as cursor:
         old_rows.fill(cursor, service, orders)
+
+
+@contextmanager
+def no_autovacuum(tables: set[str]) -> Iterator[None]:
+    """Keep the statistics of these tables as they were gathered, for a with block."""
+    try:
+        _alter(tables, "SET (autovacuum_enabled = off)")
+        yield
+    finally:
+        _alter(tables, "RESET (autovacuum_enabled)")
+
+
+def _alter(tables: set[str], change: str) -> None:
+    with connection.cursor() as cursor:
+        for table in sorted(tables):
+            cursor.execute(f"ALTER TABLE {table} {change}")
 
 
 def big_tables() -> set[str]:
@@ -104,15 +124,21 @@ def same_plans_on_old_rows(
     `tables` are those that grow; each must have grown, and none is read from end to end, by full batches neither (over
     the short past they are: there a batch is as large as a table).
     """
-    fill(service, FEW)
-    with explained() as before:
-        hot_path()
-    fill(service, MANY)
-    with explained() as after:
-        hot_path()
-    small = tables - big_tables()
-    assert not small, f"not filled: {small}"
-    with explained() as full:
-        full_batches()
-    found = [*after.read_whole(tables), *full.read_whole(tables), *after.differences(before), *after.dearer(before)]
+    with no_autovacuum(tables):
+        fill(service, FEW)
+        with explained() as before:
+            hot_path()
+        fill(service, MANY)
+        with explained() as after:
+            hot_path()
+        small = tables - big_tables()
+        assert not small, f"not filled: {small}"
+        with explained() as full:
+            full_batches()
+    found = [
+        *after.read_whole(tables),
+        *full.read_whole(tables),
+        *after.differences(before, tables),
+        *after.dearer(before),
+    ]
     assert not found, "\n".join(found)

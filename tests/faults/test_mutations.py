@@ -109,8 +109,9 @@ def test_the_checker_sees_a_frozen_worker_that_moves_the_position_back(
             wait_for_rest(checker)
             end = log.end("order.events", partition)
             eventually(lambda: log.group_offset("product", "order.events", partition) == end, "Kafka to be told")
-            # The woken worker dies before it comes by what it has missed: that would hide where it left the position.
-            file = arm(armed, "product-worker", AFTER_COMMIT)
+            # The woken worker freezes again, before it comes by what it has missed: that would hide where it left the
+            # position. If it died, the one that is started in its stead would come by it too.
+            file = arm(armed, "product-worker", AFTER_COMMIT, "SIGSTOP")
             control.kill("product-worker", "SIGCONT")
             eventually(lambda: not file.exists(), "the woken worker to commit", seconds=PATIENT_SECONDS)
             if mutation == NO_MUTATION:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +25,7 @@ SECONDS = 15.0
 #: For a question that is asked again until the answer fits.
 ASK_SECONDS = 5.0
 UNREACHABLE = (KafkaError._TRANSPORT, KafkaError._TIMED_OUT, KafkaError._ALL_BROKERS_DOWN)
+TAKING_OVER = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE, *UNREACHABLE)
 HAS_MEMBER = (KafkaError.NON_EMPTY_GROUP, KafkaError.UNKNOWN_MEMBER_ID, KafkaError.REBALANCE_IN_PROGRESS)
 
 
@@ -74,9 +76,16 @@ class ForeignClient:
             return False
 
     def end(self, topic: str, partition: int) -> int:
-        """Return the offset after the partition's last record."""
-        _, high = self._consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=self._seconds)
-        return int(high)
+        """Return the offset after the partition's last record; asked again while a restarted broker takes over."""
+        place, deadline = TopicPartition(topic, partition), time.monotonic() + self._seconds
+        while True:
+            try:
+                _, high = self._consumer.get_watermark_offsets(place, timeout=self._seconds)
+                return int(high)
+            except KafkaException as error:
+                if error.args[0].code() not in TAKING_OVER or time.monotonic() > deadline:
+                    raise
+            time.sleep(0.2)
 
     def ends(self, *topics: str) -> dict[tuple[str, int], int]:
         """Return the end of every partition of the topics."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -187,14 +186,9 @@ def test_a_check_that_waits_for_the_broker_ends_when_it_is_told_to(configure, to
 
 
 @pytest.fixture
-def start(tmp_path, group, reader, monkeypatch):
+def start(tmp_path, group, reader):
     """Start a worker in this test's own group with further keys of MESSAGING."""
-
-    def start(**messaging):
-        monkeypatch.setenv("SAMPLE_MESSAGING", json.dumps(messaging))
-        return worker(tmp_path / "output", group)
-
-    return partial(start)
+    return partial(worker, tmp_path / "output", group)
 
 
 @pytest.mark.django_db(transaction=True)

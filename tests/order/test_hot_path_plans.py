@@ -118,8 +118,8 @@ def test_a_statement_that_takes_another_way_would_be_seen() -> None:
     with connection.cursor() as cursor:
         cursor.execute("RESET enable_indexscan")
 
-    assert ways[0].differences(ways[0]) == []
-    assert len(ways[1].differences(ways[0])) == 1
+    assert ways[0].differences(ways[0], GROWING) == []
+    assert len(ways[1].differences(ways[0], GROWING)) == 1
 
 
 def test_a_statement_that_grows_dearer_with_its_index_would_be_seen() -> None:
@@ -135,4 +135,4 @@ def test_a_statement_that_grows_dearer_with_its_index_would_be_seen() -> None:
         cursor.execute("RESET enable_seqscan")
 
     assert len(found[1].dearer(found[0])) == 1
-    assert found[1].read_whole(GROWING) == found[1].differences(found[0]) == []
+    assert found[1].read_whole(GROWING) == found[1].differences(found[0], GROWING) == []
