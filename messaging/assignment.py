@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from django.db import transaction
 from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
 
-from messaging import marks, positions
+from messaging import lost_commits, marks, positions
 from messaging.conf import conf
 
 logger = logging.getLogger(__name__)
@@ -63,6 +63,8 @@ class Assignment:
     given_up: set[TopicPartition] = field(default_factory=set)
     #: Positions that Kafka was not told, because a worker died before it could: (partition → position).
     untold: dict[TopicPartition, int] = field(default_factory=dict)
+    #: Whether the positions were compared since the last error, and nothing was lost.
+    has_compared: bool = False
 
     def take_notes(self) -> None:
         """Follow what the group did since the last call."""
@@ -100,6 +102,12 @@ class Assignment:
         untold, self.untold = self.untold, {}
         return untold
 
+    def doubt_everything(self) -> None:
+        """Compare everything again: the database may have been another one meanwhile."""
+        self.doubt(list(self.at))
+        self.has_compared = False
+        lost_commits.note(self.worker, None)
+
     def doubt(self, partitions: Iterable[TopicPartition]) -> None:
         """Bring these in step with the database again before anything of them is handled."""
         for tp in partitions:
@@ -136,29 +144,58 @@ class Assignment:
                 self.out_of_step.add(tp)
 
     def bring_in_step(self) -> None:
-        """Seek every partition that is out of step to its position in our database. Creates the rows of new ones."""
-        wanted = sorted(self.out_of_step & self.consumer.assignment())
-        if not wanted:
-            return
-        offsets = {tp: self.consumer.committed(tp, timeout_ms=ASK_MS) for tp in wanted}
-        begin = self.consumer.beginning_offsets(wanted, timeout_ms=ASK_MS)
-        end = self.consumer.end_offsets(wanted, timeout_ms=ASK_MS)
-        rows = self._rows({tp: begin[tp] for tp in wanted if offsets.get(tp) is None})
-        for tp in wanted:
-            self._place(tp, rows.get((tp.topic, tp.partition)), offsets.get(tp), begin[tp], end[tp])
-        placed = {(tp.topic, tp.partition) for tp in wanted if tp in self.at}
-        self.cautious |= {TopicPartition(*place) for place in marks.own(self.group, placed, self.worker)}
-        positions.go_on(self.group, [(tp.topic, tp.partition) for tp in wanted if self.at.get(tp) == end[tp]])
+        """Seek every partition that is out of step to its position in our database. Creates the rows of new ones.
 
-    def _rows(self, starts: dict[TopicPartition, int]) -> dict[positions.Place, int]:
+        Nothing goes on when any partition of the group shows that the database lost commits.
+        """
+        wanted = sorted(self.out_of_step & self.consumer.assignment())
+        if not wanted and self.has_compared:
+            return
+        server = lost_commits.server_start()
+        offsets = {tp: self.consumer.committed(tp, timeout_ms=ASK_MS) for tp in sorted({*wanted, *self._of_group()})}
+        begin = self.consumer.beginning_offsets(wanted, timeout_ms=ASK_MS)
+        # Between the group's offsets, which are told later, and the end, which may only grow meanwhile.
+        rows = self._rows({tp: begin[tp] for tp in wanted if offsets[tp] is None}, offsets)
+        if lost := self._lost(rows, offsets):
+            for tp in {*wanted, *self.at}:
+                self.stop(tp, lost)
+            return
+        end = self.consumer.end_offsets(wanted, timeout_ms=ASK_MS)
+        for tp in wanted:
+            self._place(tp, rows.get(_place_of(tp)), offsets[tp], begin[tp], end[tp])
+        placed = {_place_of(tp) for tp in wanted if tp in self.at}
+        self.cautious |= {TopicPartition(*place) for place in marks.own(self.group, placed, self.worker)}
+        positions.go_on(self.group, [_place_of(tp) for tp in wanted if self.at.get(tp) == end[tp]])
+        self.has_compared = True
+        lost_commits.note(self.worker, server)
+
+    def _of_group(self) -> Iterator[TopicPartition]:
+        """Yield every partition of the group, whoever has it."""
+        for topic in self.consumer.subscription() or ():
+            for number in self.consumer.partitions_for_topic(topic) or ():
+                yield TopicPartition(topic, number)
+
+    def _rows(self, starts: dict[TopicPartition, int], read: Iterable[TopicPartition]) -> dict[positions.Place, int]:
         with transaction.atomic():
-            positions.create(self.group, {(tp.topic, tp.partition): offset for tp, offset in starts.items()})
-        return positions.read(self.group, {(tp.topic, tp.partition) for tp in self.out_of_step})
+            positions.create(self.group, {_place_of(tp): offset for tp, offset in starts.items()})
+        return positions.read(self.group, map(_place_of, read))
+
+    def _lost(self, rows: dict[positions.Place, int], offsets: Mapping[TopicPartition, int | None]) -> str | None:
+        """Say where the database lost commits, or None when it shows nowhere."""
+        for tp, offset in offsets.items():
+            told = max((each for each in (offset, self.committed.get(tp)) if each is not None), default=None)
+            if reason := lost_commits.reason(f"{tp.topic}/{tp.partition}", rows.get(_place_of(tp)), told):
+                return reason
+        if lost_commits.is_flagged(besides=self.group):
+            return f"another group of this service is stopped, since {lost_commits.LOST}"
+        return None
 
     def _place(self, tp: TopicPartition, row: int | None, offset: int | None, begin: int, end: int) -> None:
-        reason = reason_to_stop(row, offset, self.committed.get(tp), begin, end)
-        if reason or row is None:
-            self.stop(tp, reason or "no position")
+        if row is None:
+            self.stop(tp, "it has neither a position in the database nor an offset of the group")
+            return
+        if not begin <= row <= end:
+            self.stop(tp, f"the position {row} is outside the log, which has offsets {begin} to {end}")
             return
         self.consumer.seek(tp, row)
         self.consumer.resume(tp)
@@ -168,22 +205,5 @@ class Assignment:
             self.untold[tp] = row
 
 
-def reason_to_stop(row: int | None, offset: int | None, committed: int | None, begin: int, end: int) -> str | None:
-    """Say why a partition may not go on from its position, or None when it may.
-
-    `row` is our position, `offset` the group's, `committed` what this process has committed, `begin` and `end` the log.
-    """
-    if row is None:
-        return (
-            f"the group has an offset ({offset}) but the database has no position: it lost commits"
-            " (a backup restored?). Going on could contradict what was already published"
-        )
-    behind = max(offset or 0, committed or 0)
-    if row < behind:
-        return (
-            f"the position {row} is behind {behind}, which was committed: the database lost commits (a backup restored,"
-            " a standby that lagged), or the group was moved from outside"
-        )
-    if not begin <= row <= end:
-        return f"the position {row} is outside the log, which has offsets {begin} to {end}"
-    return None
+def _place_of(tp: TopicPartition) -> positions.Place:
+    return (tp.topic, tp.partition)

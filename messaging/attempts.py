@@ -10,7 +10,6 @@ import logging
 import random
 import time
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 
 import psycopg2
 from django.db import connection, transaction
@@ -25,13 +24,15 @@ from messaging.errors import ConnectionLost, DeadLetter, SlowAttempt
 from messaging.failures import STATEMENT_TIMEOUT, Failure, Kind, failure_of, kind_of, sqlstate
 from messaging.inbox import Entry, Result, entry_of
 from messaging.reading import Work
-from messaging.record import packed
+from messaging.record import packed, type_of, unpacked
 from messaging.registry import Handler
 from messaging.states import InboxState
 from messaging.ticker import ticker
 
 logger = logging.getLogger(__name__)
 
+#: Reason of an event during whose handling process after process died.
+KILLED = "killed_the_process"
 #: Longest pause between two immediate attempts, in seconds; the transaction is open meanwhile, so it stays short.
 PAUSE_SECONDS = 0.05
 #: Time for the attempts at once, in seconds; when it is over a transient failure parks its key without further ones:
@@ -60,6 +61,7 @@ def attempt(handler: Handler, work: Work, made: int = 0) -> Outcome:
 
     SlowAttempt when the connection was lost in an attempt that took too long. Outages pass through.
     """
+    ticker()  # it has to tick before a freeze to tell of it
     until = time.monotonic() + AT_ONCE_SECONDS
     while True:
         made += 1
@@ -184,17 +186,22 @@ def write(handler: Handler, work: Work, outcome: Outcome) -> None:
     if outcome.letter:
         deadletters.keep([outcome.letter])
     elif outcome.state is InboxState.WAITING:
-        later = datetime.now(UTC) + timedelta(seconds=outcome.wait)
-        inbox.mark(entry_of(work.record, handler), _result(outcome, packed(work.record.raw), later))
+        inbox.mark(entry_of(work.record, handler), _result(outcome, packed(work.record.raw), outcome.wait))
     else:
         inbox.mark(entry_of(work.record, handler), _result(outcome))
     if outcome.failure.fingerprint and outcome.state in (InboxState.EXHAUSTED, InboxState.DEAD):
         fuse.look(handler, outcome.failure.fingerprint)
 
 
-def _result(outcome: Outcome, raw: bytes | None = None, later: datetime | None = None) -> Result:
+def _result(outcome: Outcome, raw: bytes | None = None, wait: float | None = None) -> Result:
     failure = outcome.failure
-    return Result(outcome.state, outcome.attempts, failure.fingerprint or None, failure.error, raw, later)
+    return Result(outcome.state, outcome.attempts, failure.fingerprint or None, failure.error, raw, wait)
+
+
+def killed(entry: Entry, raw: bytes, deaths: int) -> None:
+    """Keep a queued event as a dead letter without trying it again: `deaths` processes died over it."""
+    failure = Failure(KILLED, f"{deaths} processes died one after another while they handled it")
+    deadletters.keep([Letter(entry, type_of(unpacked(raw)), KILLED, failure, deaths, raw, parks=True)])
 
 
 def unreadable(entry: Entry, raw: bytes, error: str) -> None:

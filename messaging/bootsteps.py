@@ -50,6 +50,7 @@ def install(app: Celery) -> None:
     app.steps["worker"].add(RelayStep)
     app.steps["worker"].add(RetentionStep)
     app.steps["worker"].add(DeadlineStep)
+    app.steps["worker"].add(DrainStep)
 
 
 class DeadlineStep(bootsteps.StartStopStep):
@@ -77,6 +78,32 @@ class DeadlineStep(bootsteps.StartStopStep):
             ticks += self.told
         logger.critical("the worker was told to stop %s s ago and hangs: it ends by force", STOP_SECONDS)
         os._exit(EXIT_BY_FORCE)
+
+    def stop(self, parent: Any) -> None:
+        """Celery asks each step; this one only watches."""
+
+
+class DrainStep(bootsteps.StartStopStep):
+    """Ends a worker whose drain hangs at an event: while it does, this process tries no parked key again."""
+
+    name = "messaging.drain"
+    requires = {"celery.worker.components:Pool"}
+
+    def start(self, parent: Any) -> None:
+        threading.Thread(target=self._watch, name="drain-watch", daemon=True).start()
+
+    def _watch(self) -> None:
+        from messaging import drain
+
+        seen, silent = None, 0
+        while True:
+            time.sleep(1)
+            now = drain.in_hand()
+            silent = silent + 1 if now is not None and now is seen else 0
+            seen = now
+            if silent > conf().hang_seconds:
+                logger.critical("a parked key's event made no progress for %s s: the worker ends", silent)
+                os._exit(EXIT_THREAD_DIED)
 
     def stop(self, parent: Any) -> None:
         """Celery asks each step; this one only watches."""

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import logging
-import os
 import random
 import secrets
-import socket
 import threading
 import time
 from collections import deque
@@ -18,7 +16,7 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 from kafka.structs import OffsetAndMetadata
 
-from messaging import marks, pauses
+from messaging import lost_commits, marks, pauses
 from messaging.assignment import Assignment
 from messaging.attempts import is_too_slow
 from messaging.batch import handle_batch
@@ -50,7 +48,7 @@ class Consumer:
     ) -> None:
         self.group = group
         self.topics = topics
-        self.worker = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+        self.worker = f"{marks.process_name()}:{secrets.token_hex(4)}"
         self.progress = time.monotonic()
         self._make_client = make_client
         self._stopping = threading.Event()
@@ -69,8 +67,14 @@ class Consumer:
     def run(self) -> None:
         """Consume until stop() is called. An outage is waited out; no error of the database or the broker ends it."""
         ticker()
-        if not self._join():
-            return
+        lost_commits.note(self.worker, None)
+        try:
+            if self._join():
+                self._consume()
+        finally:
+            lost_commits.forget(self.worker)
+
+    def _consume(self) -> None:
         try:
             while not self._stopping.is_set():
                 self._step_or_rest()
@@ -96,7 +100,7 @@ class Consumer:
             self._step()
             self._pause = 0.0
         except Exception as error:
-            self.assignment.doubt(list(self.assignment.at))
+            self.assignment.doubt_everything()
             self._pause = min(max(self._pause * 2, conf().outage_pause_seconds), conf().outage_pause_cap_seconds)
             kind = kind_of(error)
             if kind is Kind.MOVED:
@@ -160,7 +164,7 @@ class Consumer:
             self._handle_together(trusted)
         if cautious:
             self._handle_singly(cautious, marked=True)
-            self.assignment.cautious -= {_partition(fetched) for fetched in cautious}
+            self.assignment.cautious -= {tp for tp, end in _ends(cautious).items() if self.assignment.at.get(tp) == end}
 
     def _handle_together(self, batch: list[Fetched]) -> None:
         begin = time.monotonic()
@@ -201,7 +205,7 @@ class Consumer:
         return deaths if deaths >= conf().deaths_allowed else 0
 
     def _done(self, batch: list[Fetched]) -> None:
-        ends = {TopicPartition(fetched.topic, fetched.partition): fetched.end for fetched in batch}
+        ends = _ends(batch)
         self.assignment.moved(ends)
         for tp in ends:
             self.assignment.stopped.pop(tp, None)
@@ -263,6 +267,10 @@ class Consumer:
             self.assignment.tell_given_up()
         except DatabaseError as error:
             logger.warning("%s: the partitions could not be given up in the database: %r", self.group, error)
+
+
+def _ends(batch: list[Fetched]) -> dict[TopicPartition, int]:
+    return {_partition(fetched): fetched.end for fetched in batch}
 
 
 def _partition(fetched: Fetched) -> TopicPartition:

@@ -98,7 +98,7 @@ def _envelope(letter: Letter, topic: str) -> outbox.Envelope:
     return outbox.Envelope(
         event_id=entry.event_id,
         topic=topic,
-        key=entry.key or f"{entry.topic}/{entry.partition}/{entry.offset}",
+        key=entry.key or place_of(entry),
         type=storable(letter.type)[:MAX_TYPE],
         occurred_at=datetime.now(UTC),
         correlation_id=entry.key,
@@ -110,7 +110,10 @@ def _envelope(letter: Letter, topic: str) -> outbox.Envelope:
 
 
 def _told(letter: Letter, topic: str) -> RawRecord:
-    """Return the record as it came, for the topic of dead letters: with what became of it in `dl_…` headers."""
+    """Return the record as it came, for the topic of dead letters: with what became of it in `dl_…` headers.
+
+    Kafka's clients refuse a record that has neither key nor value; such a one is told under its place.
+    """
     record, entry, failure = unpacked(letter.raw), letter.entry, letter.failure
     about = {
         "dl_service": conf().service,
@@ -127,4 +130,10 @@ def _told(letter: Letter, topic: str) -> RawRecord:
     value = record.value
     if len(letter.raw) > conf().largest_record:
         value, headers = None, [*headers, ("dl_truncated", b"true")]
-    return RawRecord(topic, 0, 0, record.timestamp, record.key, headers, value)
+    key = place_of(entry).encode() if record.key is None and value is None else record.key
+    return RawRecord(topic, 0, 0, record.timestamp, key, headers, value)
+
+
+def place_of(entry: Entry) -> str:
+    """Return where an event stands, as people write it."""
+    return f"{entry.topic}/{entry.partition}/{entry.offset}"

@@ -1,7 +1,8 @@
 """The drain: tries the events of parked keys again, in order, and hands a key back when its queue is empty.
 
 One event per transaction. Each locks the key, then reads the head: whatever a second drain, an operator or the
-consumer did meanwhile is seen. What becomes of the event is written in the same transaction.
+consumer did meanwhile is seen. What becomes of the event is written in the same transaction. Before it, a mark is
+committed: an event over which process after process dies is a dead letter here too.
 """
 
 from __future__ import annotations
@@ -10,13 +11,13 @@ import logging
 import threading
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import Enum
 from typing import Any
 
-from django.db import close_old_connections, connection, transaction
+from django.db import DatabaseError, close_old_connections, connection, transaction
 
-from messaging import attempts, outbox, parking, pauses
+from messaging import attempts, lost_commits, marks, outbox, parking, pauses
 from messaging.conf import conf
 from messaging.errors import SlowAttempt
 from messaging.failures import Kind, kind_of
@@ -29,6 +30,12 @@ from messaging.states import InboxState
 logger = logging.getLogger(__name__)
 
 _running = threading.Lock()
+#: What the run has in hand: another object for each transaction, None while there is no run.
+_in_hand: object | None = None
+#: Keys at which something other than their handlers failed: (looked at again at, after a pause of), in seconds.
+_failing: dict[tuple[str, str], tuple[float, float]] = {}
+#: Whether this process left marks that it could not take back, since its database was away.
+_left_marks = False
 
 #: Longest time, in seconds, that one run works; the next one goes on.
 RUN_SECONDS = 5.0
@@ -36,6 +43,8 @@ RUN_SECONDS = 5.0
 EVENTS_IN_A_TURN = 100
 #: Keys that one look at the table finds.
 PAGE = 100
+#: Pauses of a key at which something other than its handlers failed, in seconds: the first, and the longest.
+FAILING_SECONDS, FAILING_CAP_SECONDS = 5.0, 300.0
 
 #: Parked keys whose head is due, or whose queue is empty, the most overdue first.
 _DUE = f"""
@@ -46,14 +55,15 @@ SELECT parked.topic, parked.key
         WHERE row.topic = parked.topic AND row.key = parked.key AND row.raw IS NOT NULL
         ORDER BY {QUEUE_ORDER} LIMIT 1
        ) AS head ON true
- WHERE parked.topic <> ALL(%s)
-   AND (head.state IS NULL OR (head.state = 'waiting' AND head.next_attempt_at <= %s))
+ WHERE parked.topic <> ALL(%s) AND (parked.topic, parked.key) NOT IN (SELECT * FROM unnest(%s::text[], %s::text[]))
+   AND (head.state IS NULL OR (head.state = 'waiting' AND head.next_attempt_at <= now()))
  ORDER BY head.next_attempt_at NULLS FIRST, parked.id
  LIMIT %s
 """
 _HEAD = f"""
-SELECT event_id, handler, topic, partition, "offset", key, state, attempts, received_at, next_attempt_at, raw
-  FROM messaging_inbox AS row
+SELECT event_id, handler, topic, row.partition, "offset", key, state, attempts, received_at,
+       coalesce(next_attempt_at <= now(), true), raw
+  FROM messaging_parked_key AS parked JOIN messaging_inbox AS row USING (topic, key)
  WHERE topic = %s AND key = %s AND raw IS NOT NULL
  ORDER BY {QUEUE_ORDER} LIMIT 1
 """
@@ -67,7 +77,7 @@ class Head:
     state: str
     attempts: int
     received_at: datetime
-    next_attempt_at: datetime | None
+    is_due: bool
     raw: bytes
 
 
@@ -84,9 +94,14 @@ def drain_due() -> int:
 
     One run per process is enough: a second one returns at once. An outage ends the run; the next finds the same work.
     """
+    global _in_hand
     if not _running.acquire(blocking=False):
         return 0
     try:
+        _in_hand = object()
+        if not lost_commits.parked_keys_may_go_on():
+            return 0
+        _take_back_marks()
         return _drain_for(RUN_SECONDS)
     except Exception as error:
         if kind_of(error) is not Kind.OUTAGE:
@@ -94,7 +109,13 @@ def drain_due() -> int:
         logger.warning("parked keys rest, no attempt is counted: %r", error)
         return 0
     finally:
+        _in_hand = None
         _running.release()
+
+
+def in_hand() -> object | None:
+    """Return what the run of this process has in hand, to be compared with a later look; None when there is no run."""
+    return _in_hand
 
 
 def _drain_for(seconds: float) -> int:
@@ -114,18 +135,25 @@ def _drain_for(seconds: float) -> int:
 def _drain_or_log(topic: str, key: str) -> int:
     """Give a key its turn; what goes wrong outside a handler, a lock timeout say, keeps no other key waiting."""
     try:
-        return drain_key(topic, key)
+        handled = drain_key(topic, key)
     except Exception as error:
         if kind_of(error) is Kind.OUTAGE:
             raise
-        logger.warning("%s: the key %s is looked at again later: %r", topic, key, error, exc_info=True)
+        _, before = _failing.get((topic, key), (0.0, FAILING_SECONDS / 2))
+        pause = min(before * 2, FAILING_CAP_SECONDS)
+        _failing[topic, key] = (time.monotonic() + pause, pause)
+        logger.warning("%s: the key %s is looked at again in %.0f s: %r", topic, key, pause, error, exc_info=True)
         return 0
+    _failing.pop((topic, key), None)
+    return handled
 
 
-def due(now: datetime | None = None) -> list[tuple[str, str]]:
+def due() -> list[tuple[str, str]]:
     """Return parked keys (topic, key) with something to do."""
+    resting = [place for place, (until, _) in _failing.items() if until > time.monotonic()]
+    columns = [[topic for topic, _ in resting], [key for _, key in resting]]
     with connection.cursor() as cursor:
-        cursor.execute(_DUE, [handler_names(), sorted(pauses.paused_topics()), now or datetime.now(UTC), PAGE])
+        cursor.execute(_DUE, [handler_names(), sorted(pauses.paused_topics()), *columns, PAGE])
         return list(cursor.fetchall())
 
 
@@ -144,23 +172,74 @@ def drain_key(topic: str, key: str) -> int:
 
 
 def _one_event(topic: str, key: str) -> Turn:
+    global _in_hand
+    _in_hand = object()
+    marked = _mark_head(topic, key)
+    if isinstance(marked, Turn):
+        return marked
     try:
-        return _in_transaction(topic, key, {})
-    except SlowAttempt as slow:
-        close_old_connections()
-        return _in_transaction(topic, key, {slow.handler: slow})
+        try:
+            return _in_transaction(marked, {})
+        except SlowAttempt as slow:
+            close_old_connections()
+            return _in_transaction(marked, {slow.handler: slow})
+    except Exception:
+        _take_back_mark(topic, key)
+        raise
 
 
-def _in_transaction(topic: str, key: str, slow: dict[str, SlowAttempt]) -> Turn:
+def _mark_head(topic: str, key: str) -> Head | Turn:
+    """Write down that this process takes up the key's head; it is a dead letter when too many died over it."""
     with transaction.atomic(), outbox.gather():
-        if topic in pauses.paused_topics() or not parking.lock_alone(topic, key, skip_locked=True):
+        head = _head_to_try(topic, key)
+        if isinstance(head, Turn):
+            return head
+        deaths = marks.mark_parked(head.entry)
+        if deaths < conf().deaths_allowed:
+            return head
+        attempts.killed(head.entry, head.raw, deaths)
+        marks.clear_parked(topic, key)
+    return Turn.RESTS
+
+
+def _in_transaction(marked: Head, slow: dict[str, SlowAttempt]) -> Turn:
+    topic, key = marked.entry.topic, marked.entry.key
+    with transaction.atomic(), outbox.gather():
+        head = _head_to_try(topic, key)
+        if isinstance(head, Turn):
+            return head
+        if head.entry != marked.entry:  # somebody else went on meanwhile
             return Turn.RESTS
-        head = head_of(topic, key)
-        if head is None:
-            return Turn.EMPTY
-        if head.state != InboxState.WAITING or (head.next_attempt_at and head.next_attempt_at > datetime.now(UTC)):
-            return Turn.RESTS
-        return _try(head, slow)
+        turn = _try(head, slow)
+        marks.clear_parked(topic, key)
+    return turn
+
+
+def _head_to_try(topic: str, key: str) -> Head | Turn:
+    """Lock the key, then read its head; a Turn when there is nothing to try."""
+    if topic in pauses.paused_topics() or not parking.lock_alone(topic, key, skip_locked=True):
+        return Turn.RESTS
+    head = head_of(topic, key)
+    if head is None:
+        return Turn.EMPTY
+    return head if head.state == InboxState.WAITING and head.is_due else Turn.RESTS
+
+
+def _take_back_mark(topic: str, key: str) -> None:
+    """Say that this process did not die; where its database is away, say so when it is back."""
+    global _left_marks
+    try:
+        close_old_connections()
+        marks.clear_parked(topic, key)
+    except DatabaseError:
+        _left_marks = True
+
+
+def _take_back_marks() -> None:
+    global _left_marks
+    if _left_marks:
+        marks.clear_own_parked()
+        _left_marks = False
 
 
 def head_of(topic: str, key: str) -> Head | None:
@@ -172,8 +251,8 @@ def head_of(topic: str, key: str) -> Head | None:
 
 
 def _head(row: tuple[Any, ...]) -> Head:
-    state, made, received_at, next_attempt_at, raw = row[6:]
-    return Head(Entry(*row[:6]), state, made, received_at, next_attempt_at, bytes(raw))
+    state, made, received_at, is_due, raw = row[6:]
+    return Head(Entry(*row[:6]), state, made, received_at, is_due, bytes(raw))
 
 
 def _try(head: Head, slow: dict[str, SlowAttempt]) -> Turn:

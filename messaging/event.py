@@ -14,6 +14,8 @@ from messaging.errors import InvalidRecord
 
 #: The reason of a record whose data does not fit its event.
 SCHEMA = "schema_violation"
+#: Longest key, in bytes of UTF-8: keys stand in indexes, whose entries PostgreSQL bounds at about 2,700 bytes.
+MAX_KEY = 1000
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):

@@ -17,9 +17,13 @@ logger = logging.getLogger(__name__)
 
 ACTOR = "fuse"
 
+#: Of the inbox's newest rows, so many are looked at: a handler that is seldom called has no index of its own.
+NEWEST = 10_000
+
 #: The handler's last events that have ended, the newest first. Several of one key count once.
 _LAST = """
-SELECT key, coalesce(fingerprint, ''), state FROM messaging_inbox
+SELECT key, coalesce(fingerprint, ''), state
+  FROM (SELECT id, key, fingerprint, state, handler FROM messaging_inbox ORDER BY id DESC LIMIT %s) AS newest
  WHERE handler = %s AND state NOT IN ('waiting', 'skipped')
  ORDER BY id DESC LIMIT %s
 """
@@ -40,7 +44,7 @@ def look(handler: Handler, fingerprint: str) -> None:
 
 def _last(handler: Handler, count: int) -> list[tuple[str, str, str]]:
     with connection.cursor() as cursor:
-        cursor.execute(_LAST, [handler.name, count])
+        cursor.execute(_LAST, [NEWEST, handler.name, count])
         return list(cursor.fetchall())
 
 

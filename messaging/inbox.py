@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import NamedTuple
 
 import psycopg2
@@ -31,11 +30,12 @@ RETURNING event_id, handler
 """
 _MARK = """
 UPDATE messaging_inbox
-   SET state = %s, attempts = %s, fingerprint = %s, error = %s, raw = %s, next_attempt_at = %s
+   SET state = %s, attempts = %s, fingerprint = %s, error = %s, raw = %s,
+       next_attempt_at = clock_timestamp() + %s * interval '1 second'
  WHERE event_id = %s AND handler = %s
 """
 _QUEUE = """
-UPDATE messaging_inbox AS row SET state = 'waiting', attempts = 0, raw = t.raw, next_attempt_at = %s
+UPDATE messaging_inbox AS row SET state = 'waiting', attempts = 0, raw = t.raw, next_attempt_at = now()
   FROM unnest(%s::text[], %s::text[], %s::bytea[]) AS t(event_id, handler, raw)
  WHERE row.event_id = t.event_id AND row.handler = t.handler
 """
@@ -44,8 +44,10 @@ UPDATE messaging_inbox AS row SET state = 'waiting', attempts = 0, raw = t.raw, 
 MAX_ERROR = 2000
 
 
-#: The order of a key's queue, for rows of the inbox called `row`; its parameter is handler_names().
-QUEUE_ORDER = 'row."offset", array_position(%s::text[], row.handler::text), row.id'
+#: The order of a key's queue, for rows of the inbox called `row` and their key called `parked`; its parameter is
+#: handler_names(). What came by the partition in which the key was parked came before what came by another one:
+#: partitions are only added when the old ones have been read to their ends.
+QUEUE_ORDER = 'row.partition <> parked.partition, row."offset", array_position(%s::text[], row.handler::text), row.id'
 
 
 class Entry(NamedTuple):
@@ -80,21 +82,24 @@ def insert_new(entries: Sequence[Entry]) -> set[tuple[str, str]]:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of an event at a handler. `raw` is the packed record of a row that stays in its key's queue."""
+    """What became of an event at a handler. `raw` is the packed record of a row that stays in its key's queue.
+
+    `wait`: the seconds until it is tried again, counted by the database's clock, since every worker has its own.
+    """
 
     state: InboxState
     attempts: int
     fingerprint: str | None = None
     error: str = ""
     raw: bytes | None = None
-    next_attempt_at: datetime | None = None
+    wait: float | None = None
 
 
 def mark(entry: Entry, result: Result) -> None:
     """Write what became of an event whose row this transaction inserted, or holds by the lock of its parked key."""
     error = storable(result.error)[:MAX_ERROR] or None
     raw = None if result.raw is None else psycopg2.Binary(result.raw)
-    values = [result.state.value, result.attempts, result.fingerprint, error, raw, result.next_attempt_at]
+    values = [result.state.value, result.attempts, result.fingerprint, error, raw, result.wait]
     with connection.cursor() as cursor:
         cursor.execute(_MARK, [*values, *entry.identity])
 
@@ -109,7 +114,7 @@ def queue(waiting: Sequence[tuple[Entry, bytes]]) -> None:
         [psycopg2.Binary(raw) for _, raw in waiting],
     ]
     with connection.cursor() as cursor:
-        cursor.execute(_QUEUE, [datetime.now(UTC), *columns])
+        cursor.execute(_QUEUE, columns)
 
 
 def handler_names() -> list[str]:
@@ -140,7 +145,7 @@ def parked_events(key: str) -> list[tuple[str, str, str, int, str]]:
 def later_keys(handler: Handler, records: Iterable[Received | Entry], *, ended: bool = False) -> set[tuple[str, int]]:
     """Return the (key, offset) of those records whose key has a later inbox row of the handler, in any state.
 
-    `ended`: only rows that stand in no queue any more.
+    `ended`: only rows of events that took effect.
     """
     wanted = list(records)
     with connection.cursor() as cursor:
@@ -148,7 +153,8 @@ def later_keys(handler: Handler, records: Iterable[Received | Entry], *, ended: 
             'SELECT t.key, t."offset" FROM unnest(%s::text[], %s::text[], %s::int[], %s::bigint[])'
             ' AS t(key, topic, partition, "offset") WHERE EXISTS (SELECT 1 FROM messaging_inbox AS later'
             " WHERE later.key = t.key AND later.topic = t.topic AND later.partition = t.partition"
-            ' AND later."offset" > t."offset" AND later.handler = %s AND (later.raw IS NULL OR NOT %s))',
+            ' AND later."offset" > t."offset" AND later.handler = %s'
+            " AND (later.state IN ('done', 'exhausted') OR NOT %s))",
             [
                 [each.key for each in wanted],
                 [each.topic for each in wanted],

@@ -1,4 +1,4 @@
-"""Marks: who has a partition, and over which event a process died.
+"""Marks: who has a partition, or a parked key, and over which event a process died.
 
 A worker that ends in order gives its partitions up. One that finds another's name on a partition follows an unclean
 end: it takes its first batch there event by event, with a mark committed before each. An event over which process
@@ -7,11 +7,16 @@ after process dies is a dead letter. From inside, a kill and a crash look alike 
 
 from __future__ import annotations
 
+import os
+import secrets
+import socket
 from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 from django.db import connection
 
+from messaging.inbox import Entry
 from messaging.positions import Place
 
 _OWN = """
@@ -24,9 +29,13 @@ UPDATE messaging_consumer_position AS position SET owner = %s
  WHERE position.id = old.id
 RETURNING topic, partition, before
 """
+#: Where another's mark stands, its event was not taken up since: the next one has to be as careful.
 _GIVE_UP = """
 UPDATE messaging_consumer_position AS position
-   SET owner = NULL, marked_offset = NULL, marked_by = NULL, deaths = 0
+   SET owner = CASE WHEN marked_by <> %s THEN marked_by END,
+       marked_offset = CASE WHEN marked_by <> %s THEN marked_offset END,
+       marked_by = CASE WHEN marked_by <> %s THEN marked_by END,
+       deaths = CASE WHEN marked_by <> %s THEN deaths ELSE 0 END
   FROM unnest(%s::text[], %s::int[]) AS given(topic, partition)
  WHERE consumer_group = %s AND position.topic = given.topic AND position.partition = given.partition AND owner = %s
 """
@@ -40,6 +49,29 @@ UPDATE messaging_consumer_position
  WHERE consumer_group = %s AND topic = %s AND partition = %s
 RETURNING deaths
 """
+_MARK_PARKED = """
+UPDATE messaging_parked_key
+   SET deaths = CASE WHEN marked_event IS DISTINCT FROM %s THEN 0
+                     WHEN marked_by IS DISTINCT FROM %s THEN deaths + 1
+                     ELSE deaths END,
+       marked_event = %s, marked_by = %s
+ WHERE topic = %s AND key = %s
+RETURNING deaths
+"""
+_CLEAR_PARKED = """
+UPDATE messaging_parked_key SET marked_event = NULL, marked_by = NULL, deaths = 0
+ WHERE marked_event IS NOT NULL AND {}
+"""
+
+
+def process_name() -> str:
+    """Return a name that no other process ever has."""
+    return _name_of(os.getpid())
+
+
+@cache
+def _name_of(pid: int) -> str:
+    return f"{socket.gethostname()}:{pid}:{secrets.token_hex(4)}"
 
 
 def own(group: str, places: Iterable[Place], worker: str) -> set[Place]:
@@ -58,7 +90,7 @@ def give_up(group: str, places: Iterable[Place], worker: str) -> None:
     if wanted:
         columns: list[Any] = [[topic for topic, _ in wanted], [partition for _, partition in wanted]]
         with connection.cursor() as cursor:
-            cursor.execute(_GIVE_UP, [*columns, group, worker])
+            cursor.execute(_GIVE_UP, [*[worker] * 4, *columns, group, worker])
 
 
 def mark(group: str, place: Place, offset: int, worker: str) -> int:
@@ -67,3 +99,27 @@ def mark(group: str, place: Place, offset: int, worker: str) -> int:
         cursor.execute(_MARK, [offset, worker, offset, worker, group, *place])
         found = cursor.fetchone()
     return int(found[0]) if found else 0
+
+
+def mark_parked(entry: Entry) -> int:
+    """Write down that this process takes up the head of a parked key, whose lock the transaction holds.
+
+    Returns how many processes died over it before.
+    """
+    event, worker = f"{entry.event_id} {entry.handler}", process_name()
+    with connection.cursor() as cursor:
+        cursor.execute(_MARK_PARKED, [event, worker, event, worker, entry.topic, entry.key])
+        found = cursor.fetchone()
+    return int(found[0]) if found else 0
+
+
+def clear_parked(topic: str, key: str) -> None:
+    """Take the mark off a parked key: its event has an outcome, or an error that no process died of."""
+    with connection.cursor() as cursor:
+        cursor.execute(_CLEAR_PARKED.format("topic = %s AND key = %s"), [topic, key])
+
+
+def clear_own_parked() -> None:
+    """Take off every mark that this process left."""
+    with connection.cursor() as cursor:
+        cursor.execute(_CLEAR_PARKED.format("marked_by = %s"), [process_name()])

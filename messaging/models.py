@@ -119,6 +119,10 @@ class ParkedKey(models.Model):
     consumer_group = models.CharField(max_length=100)
     partition = models.IntegerField()
     parked_at = models.DateTimeField(default=timezone.now)
+    #: Which event a process has taken up, which one, and how many died over that event before.
+    marked_event = models.TextField(null=True)
+    marked_by = models.TextField(null=True)
+    deaths = models.SmallIntegerField(default=0, db_default=0)
 
     class Meta:
         db_table = "messaging_parked_key"

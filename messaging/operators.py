@@ -8,7 +8,6 @@ handlers, in the order of the keys.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import psycopg2
@@ -25,6 +24,7 @@ from messaging.parking import ToPark
 from messaging.reading import Poison, Work, read
 from messaging.record import RawRecord, packed, unpacked
 from messaging.registry import handler_named
+from messaging.retention import may_be_forgotten
 from messaging.states import InboxState, Resolution
 from messaging.targets import Found
 
@@ -32,7 +32,7 @@ from messaging.targets import Found
 CHUNK = 100
 
 _WAIT = """
-UPDATE messaging_inbox SET state = 'waiting', attempts = 0, raw = %s, next_attempt_at = %s
+UPDATE messaging_inbox SET state = 'waiting', attempts = 0, raw = %s, next_attempt_at = now()
  WHERE event_id = %s AND handler = %s
 """
 _LEAVE_QUEUE = """
@@ -164,7 +164,7 @@ def _retry(found: Found, new: RawRecord | None, allow_reorder: bool) -> str:
     if found.entry.handler == NO_HANDLER:
         _take_apart(found, work, raw)
     else:
-        _execute(_WAIT, [psycopg2.Binary(raw), datetime.now(UTC), *found.entry.identity])
+        _execute(_WAIT, [psycopg2.Binary(raw), *found.entry.identity])
     resolution = Resolution.RETRIED if new is None else Resolution.EDITED
     _execute(_RESOLVE, [resolution.value, None if new is None else psycopg2.Binary(raw), *found.entry.identity])
     return "it is tried again, in the order of its key"
@@ -198,6 +198,8 @@ def _queue_again(found: Found, allow_reorder: bool) -> None:
     The position or the parked key is locked already: what is later can be seen, and no more can come.
     """
     entry = found.entry
+    if not allow_reorder and may_be_forgotten(found.received_at):
+        raise Refused("it is so old that later events of its key may be forgotten: it could take effect out of order")
     if not allow_reorder and inbox.later_keys(handler_named(entry.handler), [entry], ended=True):
         raise Refused("this handler has handled later events of the key: it would take effect out of order")
     if found.parked:

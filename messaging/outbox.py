@@ -16,7 +16,7 @@ from django.db import connection, transaction
 from messaging.conf import conf
 from messaging.context import Context, in_hand
 from messaging.errors import EventTooLarge, TransactionRequired
-from messaging.event import Event, EventSpec, encode, spec_of
+from messaging.event import MAX_KEY, Event, EventSpec, encode, spec_of
 from messaging.ids import new_id
 from messaging.signals import event_recorded
 
@@ -116,8 +116,11 @@ def envelope_of(event: Event, cause: Context | None) -> Envelope:
 def _key_of(event: Event, spec: EventSpec) -> str:
     value = getattr(event, spec.key)
     key = "" if value is None else str(value)
-    if not key or "\x00" in key:
-        raise ValueError(f"{spec.type}: {spec.key} is {value!r}, but a key needs text without a zero character")
+    if not key or "\x00" in key or len(key.encode()) > MAX_KEY:
+        raise ValueError(
+            f"{spec.type}: {spec.key} is {value!r}, but a key needs text without a zero character, of at most"
+            f" {MAX_KEY} bytes"
+        )
     return key
 
 

@@ -12,6 +12,7 @@ import msgspec
 
 from messaging.context import Context
 from messaging.errors import InvalidRecord
+from messaging.event import MAX_KEY
 from messaging.outbox import Envelope
 
 REQUIRED_HEADERS = ("ce_id", "ce_source", "ce_type")
@@ -195,6 +196,8 @@ def _key_in(raw: bytes | None) -> str:
         raise InvalidRecord("the key is not UTF-8") from error
     if not key or "\x00" in key:
         raise InvalidRecord("the record has no key, or one with a zero character")
+    if len(raw or b"") > MAX_KEY:
+        raise InvalidRecord(f"the key has {len(raw or b'')} bytes; at most {MAX_KEY} can be kept")
     return key
 
 

@@ -27,7 +27,7 @@ from messaging.replay_plan import Exit, Plan
 from messaging.single import apply_singly
 
 #: First of the two numbers of the advisory lock that keeps a topic to one replay at a time.
-LOCK_SPACE = 0x0B0D
+LOCK_SPACE = 0x0B0E
 #: Seconds without a record, short of the range's end, after which a replay gives up.
 SILENT_SECONDS = 30
 

@@ -7,7 +7,7 @@ newest old row, and the primary key leads through what is before it (docs/decisi
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.db import connection, transaction
@@ -43,6 +43,12 @@ def clean_inbox() -> int:
     """Let inbox rows leave whose event has ended longer ago than INBOX_RETENTION_DAYS; return how many left."""
     days = conf().inbox_retention_days
     return delete_expired(INBOX, timedelta(days=days)) if days else 0
+
+
+def may_be_forgotten(at: datetime) -> bool:
+    """Tell whether an event that was handled after `at` may have left the inbox."""
+    days = conf().inbox_retention_days
+    return bool(days) and at < datetime.now(UTC) - timedelta(days=days)
 
 
 def delete_expired(expiring: Expiring, older_than: timedelta, *, batch: int = BATCH, most: int = MOST) -> int:

@@ -116,7 +116,9 @@ def queue_of(topic: str, key: str) -> QuerySet[InboxRow]:
 
     place = RawSQL("array_position(%s::text[], handler::text)", [handler_names()])
     queued = InboxRow.objects.filter(topic=topic, key=key, raw__isnull=False)
-    return queued.order_by("offset", place.asc(nulls_last=True), "id")
+    parked_in = "(SELECT partition FROM messaging_parked_key AS parked WHERE (parked.topic, parked.key) = (%s, %s))"
+    came_later = RawSQL(f"messaging_inbox.partition <> {parked_in}", [topic, key])
+    return queued.order_by(came_later, "offset", place.asc(nulls_last=True), "id")
 
 
 def targets_of(rows: Sequence[DeadLetterRow | InboxRow] | QuerySet[DeadLetterRow]) -> list[Target]:

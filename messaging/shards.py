@@ -21,8 +21,8 @@ SENDING_SPACE = 0x0B0D
 _LOOK = """
 SELECT (SELECT count(*) FROM pg_stat_activity WHERE application_name = %s AND datname = current_database()),
        EXISTS (SELECT 1 FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database
-                WHERE datname = current_database() AND locktype = 'advisory' AND classid = %s
-                  AND mode = 'ExclusiveLock')
+                WHERE datname = current_database() AND locktype = 'advisory' AND mode = 'ExclusiveLock'
+                  AND (classid, objid, objsubid) = (%s, 0, 2))
 """
 
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from django.db import close_old_connections, transaction
 
 from messaging import attempts, batch, deadletters, inbox, outbox, parking, pauses, positions
-from messaging.attempts import Outcome
+from messaging.attempts import KILLED, Outcome
 from messaging.deadletters import Letter
 from messaging.errors import PartitionStopped, SlowAttempt
 from messaging.failures import Failure, Kind, kind_of
@@ -23,9 +23,6 @@ from messaging.reading import Item, Poison, Work, read
 from messaging.record import packed
 from messaging.registry import Handler
 from messaging.states import InboxState
-
-#: Reason of an event during whose handling process after process died.
-KILLED = "killed_the_process"
 
 
 def split(fetched_batch: Sequence[Fetched]) -> Iterator[Fetched]:

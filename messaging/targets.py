@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from django.db import connection
@@ -30,8 +30,8 @@ SELECT 1 FROM messaging_inbox AS row JOIN unnest(%s::text[], %s::text[]) AS want
 #: In a statement of its own, after the locks: one that waits reads what was there before it waited.
 _READ = """
 SELECT row.event_id, row.handler, row.topic, row.partition, row."offset", row.key, row.state, row.attempts,
-       row.received_at, row.next_attempt_at, coalesce(row.raw, letter.edited, letter.raw), letter.raw,
-       row.raw IS NOT NULL
+       row.received_at, coalesce(row.next_attempt_at <= now(), true), coalesce(row.raw, letter.edited, letter.raw),
+       letter.raw, row.raw IS NOT NULL
   FROM messaging_inbox AS row
   JOIN unnest(%s::text[], %s::text[]) AS wanted(event_id, handler) USING (event_id, handler)
   LEFT JOIN messaging_dead_letter AS letter USING (event_id, handler)
@@ -50,7 +50,7 @@ class Found:
     state: str
     attempts: int
     received_at: datetime
-    next_attempt_at: datetime | None
+    time_has_come: bool
     raw: bytes | None
     original: bytes | None
     queued: bool
@@ -59,8 +59,7 @@ class Found:
     @property
     def is_due(self) -> bool:
         """Whether it waits, attempts afresh, and for nothing but its turn."""
-        waits = self.state == InboxState.WAITING and self.attempts == 0
-        return waits and (self.next_attempt_at is None or self.next_attempt_at <= datetime.now(UTC))
+        return self.state == InboxState.WAITING and self.attempts == 0 and self.time_has_come
 
 
 def lock(events: Sequence[Target]) -> dict[Target, Found]:
@@ -74,9 +73,9 @@ def lock(events: Sequence[Target]) -> dict[Target, Found]:
 
 def _found(row: tuple[Any, ...], parked: set[parking.Parked]) -> Found:
     entry, (raw, original) = Entry(*row[:6]), (None if data is None else bytes(data) for data in row[10:12])
-    state, attempts, received_at, next_attempt_at = row[6:10]
+    state, attempts, received_at, time_has_come = row[6:10]
     place_parked = (entry.topic, entry.key) in parked
-    return Found(entry, state, attempts, received_at, next_attempt_at, raw, original, row[12], place_parked)
+    return Found(entry, state, attempts, received_at, time_has_come, raw, original, row[12], place_parked)
 
 
 def _rows(sql: str, columns: list[list[str]]) -> list[tuple[Any, ...]]:

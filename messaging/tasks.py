@@ -7,9 +7,15 @@ from celery import shared_task
 from messaging import retention
 from messaging.drain import drain_due
 
+#: A tick that nobody took for so long is thrown away. Beat writes the time, the worker's clock reads it: two clocks
+#: may differ by less than this.
+EXPIRES_SECONDS = 300
+
+_OPTIONS = {"expires": EXPIRES_SECONDS}
+
 BEAT_SCHEDULE = {
-    "messaging.retry_parked": {"task": "messaging.retry_parked", "schedule": 1.0, "options": {"expires": 2}},
-    "messaging.clean_up": {"task": "messaging.clean_up", "schedule": 60.0, "options": {"expires": 60}},
+    "messaging.retry_parked": {"task": "messaging.retry_parked", "schedule": 1.0, "options": _OPTIONS},
+    "messaging.clean_up": {"task": "messaging.clean_up", "schedule": 60.0, "options": _OPTIONS},
 }
 
 

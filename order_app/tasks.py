@@ -15,10 +15,16 @@ from messaging import Expiring, delete_expired, end_offsets
 from order_app import selectors, services
 from order_app.domain import answer_topics
 
+#: A tick that nobody took for so long is thrown away. Beat writes the time, the worker's clock reads it: two clocks
+#: may differ by less than this.
+EXPIRES_SECONDS = 300
+
+_OPTIONS = {"expires": EXPIRES_SECONDS}
+
 BEAT_SCHEDULE = {
-    "order.sweep_deadlines": {"task": "order.sweep_deadlines", "schedule": 5.0, "options": {"expires": 5}},
-    "order.ask_undo_again": {"task": "order.ask_undo_again", "schedule": 5.0, "options": {"expires": 5}},
-    "order.clean_up": {"task": "order.clean_up", "schedule": 60.0, "options": {"expires": 60}},
+    "order.sweep_deadlines": {"task": "order.sweep_deadlines", "schedule": 5.0, "options": _OPTIONS},
+    "order.ask_undo_again": {"task": "order.ask_undo_again", "schedule": 5.0, "options": _OPTIONS},
+    "order.clean_up": {"task": "order.clean_up", "schedule": 60.0, "options": _OPTIONS},
 }
 IDEMPOTENCY_KEYS = Expiring("order_app_idempotencykey", "created_at")
 

@@ -28,12 +28,14 @@ def cancel_overdue(*, order_ids: Iterable[UUID], end_offsets: Offsets, now: date
     """Cancel those sagas whose deadline has passed and whose guard holds; return how many that were.
 
     `end_offsets`: where the participants' topics end, asked for after the deadlines; stored where none are yet, unless
-    a topic is missing. An order that somebody else has in hand is left to the next sweep.
+    a topic is missing, or the order's request has not left: nobody can have answered that yet. An order that somebody
+    else has in hand is left to the next sweep.
     """
     changes = Changes(now or timezone.now())
     rows = lock_sagas(order_ids, skip_locked=True).values()
     late = [row for row in rows if row.state.saga_status is SagaStatus.RUNNING and row.deadline <= changes.now]
-    _store_offsets([row for row in late if not _complete(row.guard_offsets)], end_offsets)
+    without = [row for row in late if not _complete(row.guard_offsets) and not outbox_pending(str(row.id))]
+    _store_offsets(without, end_offsets)
     for row in late:
         outcome = row.state.on_deadline(_guard(row, changes.now))
         if outcome.changed:

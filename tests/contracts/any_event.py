@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import random
 import types
 import uuid
 from collections.abc import Iterable
@@ -80,10 +81,15 @@ def random_bytes(topics: Iterable[str]) -> st.SearchStrategy[RawRecord]:
     return st.builds(
         lambda topic, key, headers, value: RawRecord(topic, 0, next(_offsets), 0, key, headers, value),
         st.sampled_from(sorted(topics)),
-        st.one_of(st.none(), st.binary(max_size=40)),
+        st.one_of(st.none(), st.binary(max_size=40), st.integers(900, 9000).map(_long_key)),
         st.lists(header, max_size=6),
         st.one_of(st.none(), st.binary(max_size=200)),
     )
+
+
+def _long_key(length: int) -> bytes:
+    """Return text that no compression makes short enough for an index."""
+    return random.Random(length).randbytes(length // 2).hex().encode()
 
 
 def _record(spec: EventSpec, fields: dict[str, Any]) -> RawRecord:

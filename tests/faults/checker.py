@@ -9,9 +9,10 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import groupby
 
-from config.topology import SERVICES
+from config.topology import SERVICES, Service
 from tests.faults.events import APPLIED, REQUESTS, WANTED, Applied, Events, cause_of, distinct, is_in_order
 from tests.faults.findings import DOUBLED, LOST, OUT_OF_ORDER, UNFINISHED, WRONG, Expected, Finding
+from tests.faults.records import Corrupted
 from tests.journeys import consistency
 from tests.journeys.databases import Databases
 from tests.journeys.foreign_client import ForeignClient
@@ -41,6 +42,11 @@ _PAUSED = "SELECT name, reason FROM messaging_pause"
 _COPIES = {
     "order": "SELECT product_id::text, version, name, price, currency, active FROM order_app_productcopy",
     "product": "SELECT id::text, version, name, price, currency, active FROM product_app_product",
+}
+_USERS = "SELECT id::text, version, is_active FROM user_app_user"
+_USER_COPIES = {
+    "order": "SELECT user_id::text, version, active FROM order_app_usercopy",
+    "coupon": "SELECT user_id::text, version, active FROM coupon_app_usercopy",
 }
 
 
@@ -202,14 +208,36 @@ class SoakChecker:
         copies, products = (set(self._databases.ask(name, query)) for name, query in _COPIES.items())
         for row in copies ^ products:
             yield Finding(WRONG, row[0], f"the order service's copy of product {row[0]} is another: {row}")
+        yield from self._copies_of_users()
+
+    def _copies_of_users(self) -> Iterator[Finding]:
+        """Who was announced is known to both services, as the user service has them."""
+        users = set(self._databases.ask("user", _USERS))
+        copies = {name: set(self._databases.ask(name, query)) for name, query in _USER_COPIES.items()}
+        for name, rows in copies.items():
+            for row in rows - users:
+                yield Finding(WRONG, row[0], f"the {name} service's copy of user {row[0]} is another: {row}")
+        for row in copies["order"] ^ copies["coupon"]:
+            yield Finding(WRONG, row[0], f"order and coupon do not have the same copy of user {row[0]}")
 
     # Dead letters are those that the test wrote, and all of them.
 
     def _dead(self) -> Iterator[Finding]:
         query = "SELECT event_id FROM messaging_dead_letter"
-        found = {event_id for service in SERVICES for (event_id,) in self._databases.ask(service, query)}
-        for place in self._expected.dead - found:
-            yield Finding(WRONG, place, f"{place} can't be read and is no dead letter anywhere")
+        for service in SERVICES.values():
+            found = {event_id for (event_id,) in self._databases.ask(service.name, query)}
+            for each in self._expected.corrupted:
+                if each.place not in found and is_business_of(service, each):
+                    sentence = f"{service.name} can't read {each.place}, and it is no dead letter there"
+                    yield Finding(WRONG, each.place, sentence)
+
+
+def is_business_of(service: Service, record: Corrupted) -> bool:
+    """Say whether a service has to tell of an unreadable record: it wants the type, or nobody knows who would."""
+    if not record.type:
+        return any(record.topic in group.topics for group in service.groups)
+    known = record.type.rpartition(".")[0] + ".v1"
+    return any(name == service.name for name, _ in WANTED[known])
 
 
 def _is_answer(events: Events, event_id: str) -> bool:

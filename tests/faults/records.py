@@ -32,11 +32,12 @@ KNOWN_TYPES = {
 
 @dataclass(frozen=True)
 class Corrupted:
-    """A record that nobody can read: where it stands, and its key."""
+    """A record that nobody can read: where it stands, its key, and the type that it says it has, '' without one."""
 
     place: str
     topic: str
     key: str
+    type: str
 
 
 def publish_again(client: ForeignClient, fault: Fault, chance: random.Random) -> int:
@@ -76,7 +77,11 @@ def corrupt(client: ForeignClient, fault: Fault, chance: random.Random) -> int:
 def corrupted_in(client: ForeignClient) -> list[Corrupted]:
     """Return what corrupt() wrote, acknowledged or not: a record of the system itself always has an id."""
     records = [record for topic in KNOWN_TYPES for record in client.read(topic)]
-    return [Corrupted(place_of(each), each.topic, each.key) for each in records if not _is_readable(each)]
+    return [
+        Corrupted(place_of(each), each.topic, each.key, each.headers.get("ce_type", ""))
+        for each in records
+        if not _is_readable(each)
+    ]
 
 
 def _is_readable(record: Record) -> bool:

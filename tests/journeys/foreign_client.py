@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -27,6 +28,10 @@ ASK_SECONDS = 5.0
 UNREACHABLE = (KafkaError._TRANSPORT, KafkaError._TIMED_OUT, KafkaError._ALL_BROKERS_DOWN)
 TAKING_OVER = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE, *UNREACHABLE)
 HAS_MEMBER = (KafkaError.NON_EMPTY_GROUP, KafkaError.UNKNOWN_MEMBER_ID, KafkaError.REBALANCE_IN_PROGRESS)
+
+
+#: A record that is to be written: its topic, key, value and headers, each as it may be.
+Loose = tuple[str, bytes | None, bytes | None, list[tuple[str, bytes | None]]]
 
 
 @dataclass(frozen=True)
@@ -163,6 +168,19 @@ class ForeignClient:
         [(error, message)] = written
         assert error is None, f"{topic} can't be written: {error}"
         return message.partition(), message.offset()
+
+    def write_all(self, records: Iterable[Loose]) -> list[tuple[int, int]]:
+        """Write records of whatever bytes; return the partition and offset of each, once all are acknowledged."""
+        places: dict[int, tuple[int, int]] = {}
+
+        def delivered(number: int, error: KafkaError | None, message: Message) -> None:
+            assert error is None, f"{message.topic()} can't be written: {error}"
+            places[number] = (message.partition(), message.offset())
+
+        for number, (topic, key, value, headers) in enumerate(records):
+            self._producer.produce(topic, value, key, headers=headers, on_delivery=partial(delivered, number))
+        assert self._producer.flush(self._seconds) == 0, "not all could be written"
+        return [places[number] for number in sorted(places)]
 
     def publish_again(self, record: Record, times: int) -> None:
         """Write copies of a record, its id among them."""

@@ -1,6 +1,6 @@
-"""A relay, a consumer or a repartition in a process of its own, so that it can be frozen and killed.
+"""A relay, a consumer, a drain or a repartition in a process of its own, so that it can be frozen and killed.
 
-`python -m tests.messaging.process relay|consumer|repartition [failpoint]`; `Process` starts it.
+`python -m tests.messaging.process relay|consumer|drain|repartition [failpoint]`; `Process` starts it.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -85,6 +86,7 @@ def main(role: str, failpoint: str) -> None:
     from django.core.management import call_command
 
     from messaging.consumer import Consumer
+    from messaging.drain import drain_due
     from messaging.relay import Relay
     from tests.messaging import failpoints
 
@@ -92,6 +94,10 @@ def main(role: str, failpoint: str) -> None:
         failpoints.set_up(failpoint)
     if role == "relay":
         Relay().run()
+    elif role == "drain":
+        while True:
+            drain_due()
+            time.sleep(0.05)
     elif role == "repartition":
         call_command("repartition", settings.SAMPLE_TOPIC, "7", "--timeout", "600")
     else:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 from django.conf import settings as django_settings
 
@@ -10,7 +12,7 @@ from messaging.record import unpacked
 from messaging.topics import create_topics
 from tests.messaging.log import Log, header
 from tests.messaging.records import Record
-from tests.messaging.test_batch import note, singly
+from tests.messaging.test_batch import applied, note, singly
 from tests.messaging.waiting import eventually
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -55,6 +57,28 @@ def test_what_can_not_be_read_is_told_byte_for_byte(group, relay, letters, key, 
     assert (told.key, told.value) == (key, value)
     assert told.headers[:2] == [("ce_type", b"sample.NoteAdded.v1"), ("x", b"\xff")]
     assert header(told, "dl_handler") == "-"
+
+
+def test_what_has_neither_key_nor_value_is_told_under_its_place(group, relay, letters):
+    """Kafka's clients refuse a record without both: it would stand in the outbox for ever."""
+    singly(group, unreadable(None, None))
+
+    [told] = eventually(letters.records)
+    place = "/".join(header(told, f"dl_{name}") for name in ("topic", "partition", "offset"))
+    assert (told.key, told.value) == (place.encode(), None)
+    eventually(lambda: not OutboxRow.objects.exists())
+
+
+@pytest.mark.parametrize("headers", [[], [("ce_type", b"sample.NoteAdded.v1")]])
+def test_a_key_that_no_index_could_hold_is_a_dead_letter_that_parks_nothing(group, headers):
+    key = random.Random(1).randbytes(3000).hex().encode()
+
+    singly(group, Record(key=key, headers=headers, topic=django_settings.SAMPLE_TOPIC), note("a", 1))
+
+    letter = DeadLetterRow.objects.get()
+    assert (letter.key, letter.reason) == ("", "undecodable")
+    assert unpacked(letter.raw).key == key
+    assert applied("single", "a") == [1]
 
 
 def test_the_largest_record_of_a_topic_still_fits_as_a_dead_letter(group, relay, letters):

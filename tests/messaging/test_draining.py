@@ -8,10 +8,12 @@ from datetime import UTC, datetime
 import pytest
 from django.conf import settings as django_settings
 from django.db import connection, connections, transaction
+from django.db.models import F
 
 from messaging import drain as draining
-from messaging import outbox, positions
+from messaging import outbox, parked_keys, positions, queue_of
 from messaging.batch import handle_batch
+from messaging.models import InboxRow
 from tests.messaging.parked import drain, gate, is_parked, make_due
 from tests.messaging.records import fetched
 from tests.messaging.sample import handlers
@@ -164,3 +166,21 @@ def test_a_parked_key_drains_beside_a_live_consumer_and_a_relay(write, consumer,
 def keep_draining(stop: threading.Event) -> None:
     while not stop.wait(0.05):
         drain()
+
+
+def test_what_comes_by_a_new_partition_waits_behind_what_came_by_the_old_one(group, shut):
+    """Partitions were added while the key was parked: its next events stand in another one, at low offsets."""
+    singly(group, note("a", 1, "gated"), note("a", 2))
+    handle_batch(group, [fetched(group, note("a", 3), note("a", 4), partition=1)])
+    InboxRow.objects.filter(partition=0).update(offset=F("offset") + 1_000_000)
+    topic = django_settings.SAMPLE_TOPIC
+    [parked] = parked_keys()
+    heads = [row.event_id for row in queue_of(topic, "a")]
+
+    shut.open = True
+    drain()
+    drain()
+
+    assert heads[0] == parked.event_id
+    assert applied("single", "a") == applied("batch", "a") == [1, 2, 3, 4]
+    assert not is_parked("a")

@@ -98,3 +98,12 @@ def test_a_bad_deploy_stops_a_live_consumer_which_goes_on_when_the_handler_is_me
     eventually(lambda: is_applied(f"{key}-good", 3) and is_applied(f"{key}-19", 1))
     assert InboxRow.objects.filter(handler=SINGLE, state="exhausted").count() == 5
     assert stop_reasons(consumer.group) == []
+
+
+def test_no_more_than_the_newest_rows_are_looked_at(group, monkeypatch):
+    """A handler that is seldom called has failed last time long ago: to find that would read the whole inbox."""
+    monkeypatch.setattr("messaging.fuse.NEWEST", 3)
+
+    singly(group, *bugs(5))
+
+    assert not Pause.objects.exists()

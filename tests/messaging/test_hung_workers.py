@@ -11,10 +11,14 @@ from pathlib import Path
 import pytest
 from django.db import connection
 
+from config.celery import app
 from messaging import presence
 from messaging.bootsteps import EXIT_THREAD_DIED
+from messaging.tasks import retry_parked
+from tests.messaging.parked import gate, make_due
 from tests.messaging.proxy import proxy
 from tests.messaging.rows import publish_notes, waiting
+from tests.messaging.test_batch import note, singly
 from tests.messaging.test_consumer import applied, is_applied, notes
 from tests.messaging.waiting import eventually
 from tests.messaging.worker import worker
@@ -60,6 +64,30 @@ def test_a_worker_whose_relay_hangs_ends_and_its_successor_sends_the_rows(start,
         eventually(lambda: waiting() == [], 60)
 
     assert log.first_numbers(key) == [1, 2]
+
+
+def test_a_worker_whose_drain_hangs_ends_and_its_successor_drains(start, group, monkeypatch, settings):
+    """A parked event's handler waits for ever, in the pool: until it ends, this process tries no parked key again."""
+    settings.MESSAGING = {**settings.MESSAGING, "RETRY_DELAYED": 3}
+    gate(monkeypatch)
+    singly(group, note("a", 1, "gated"))
+    make_due()
+    with start(fault="hung drain", **HANG) as running:
+        running.wait_ready()
+        eventually(lambda: ticked() and running.child.poll() is not None, 60)
+        assert running.end() == EXIT_THREAD_DIED, running.said
+        assert "a parked key's event made no progress for" in running.said
+    with start() as running:
+        running.wait_ready()
+        make_due()
+        eventually(lambda: ticked() and applied("a") == [1], 60)
+
+
+def ticked() -> bool:
+    """Send what beat sends every second."""
+    app.send_task(retry_parked.name)
+    time.sleep(0.5)
+    return True
 
 
 def test_a_worker_whose_database_commit_never_returns_ends_and_the_effect_is_one(start, write, key):

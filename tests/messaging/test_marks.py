@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import pytest
 from django.conf import settings as django_settings
+from django.db import OperationalError
 
 from messaging import marks
+from messaging.drain import drain_due
 from messaging.models import ConsumerPosition, DeadLetterRow, InboxRow, ParkedKey
 from tests.messaging.conftest import consumer_of
+from tests.messaging.parked import SINGLE, gate, make_due
 from tests.messaging.process import process
 from tests.messaging.records import record_of
 from tests.messaging.sample.events import NoteAdded
+from tests.messaging.test_batch import note, singly
 from tests.messaging.test_consumer import applied, is_applied, notes
 from tests.messaging.threads import running
 from tests.messaging.waiting import eventually
@@ -23,6 +27,11 @@ PLACE = 0
 @pytest.fixture
 def place():
     return (django_settings.SAMPLE_TOPIC, PLACE)
+
+
+@pytest.fixture
+def delayed_attempts(settings):
+    settings.MESSAGING = {**settings.MESSAGING, "RETRY_DELAYED": 3}
 
 
 def row(group: str) -> ConsumerPosition:
@@ -115,3 +124,69 @@ def test_an_event_that_kills_process_after_process_becomes_a_dead_letter(write, 
     assert applied(key) == []
     assert ParkedKey.objects.get().key == key
     assert set(InboxRow.objects.filter(key=key).values_list("state", flat=True)) == {"dead", "waiting"}
+
+
+def test_who_gives_up_an_event_that_another_died_over_leaves_the_mark(group, place):
+    """It was not taken up since: whoever comes next has to be as careful, and to count on."""
+    marks.own(group, [place], "one")
+    marks.mark(group, place, 7, "one")
+    marks.own(group, [place], "two")
+
+    marks.give_up(group, [place], "two")
+
+    assert marks.own(group, [place], "three") == {place}
+    assert marks.mark(group, place, 7, "three") == 1
+
+
+def test_a_careful_batch_that_is_cut_off_is_careful_to_its_end(write, group, key, monkeypatch):
+    together: list[int] = []
+    monkeypatch.setattr("messaging.consumer.handle_batch", recorded(together))
+    monkeypatch.setattr("messaging.consumer.SINGLY_SECONDS", 0.02)
+    marks.own(group, [(django_settings.SAMPLE_TOPIC, PLACE)], "died")
+    write.events(*notes(key, 60), partition=PLACE)
+
+    with running(consumer_of(group)):
+        eventually(lambda: is_applied(key, 60))
+
+    assert together == []
+
+
+def test_a_parked_event_that_kills_process_after_process_becomes_a_dead_letter(group, monkeypatch, delayed_attempts):
+    """It is the drain that tries it; what stands behind it waits, and what stood before it has had its effect."""
+    shut = gate(monkeypatch)
+    singly(group, note("a", 1, "gated"), note("a", 2, "kill", event_id="killer"), note("a", 3))
+    assert shut.calls
+    make_due()
+
+    deaths = 0
+    while not DeadLetterRow.objects.exists():
+        with process("drain", "kill in handler", group=group, DEATHS_ALLOWED=2) as child:
+            eventually(lambda: child.has_ended() or DeadLetterRow.objects.exists(), 60)  # noqa: B023
+            deaths += child.has_ended()
+            assert deaths <= 5
+    letter = DeadLetterRow.objects.get()
+
+    assert (letter.event_id, letter.handler, letter.reason) == ("killer", SINGLE, "killed_the_process")
+    assert (deaths, letter.attempts, letter.type) == (2, 2, "sample.NoteAdded.v1")
+    assert applied("a") == applied("a", "batch") == [1]
+    assert set(InboxRow.objects.filter(key="a", raw__isnull=False).values_list("state", flat=True)) == {
+        "dead",
+        "waiting",
+    }
+
+
+def test_a_drain_that_fails_without_dying_takes_its_mark_back(group, monkeypatch, delayed_attempts):
+    gate(monkeypatch)
+    singly(group, note("a", 1, "gated"))
+    make_due()
+    seen = []
+
+    def break_off(*_: object) -> None:
+        seen.append(ParkedKey.objects.get().marked_event)
+        raise OperationalError("the server closed the connection unexpectedly")
+
+    monkeypatch.setattr("messaging.attempts.attempt", break_off)
+    drain_due()
+
+    assert seen and seen[0].endswith(SINGLE)
+    assert ParkedKey.objects.get().marked_event is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -180,6 +181,28 @@ def test_a_long_list_is_done_in_chunks_each_with_its_row_in_the_ledger(group, mo
 
     assert [len(action.targets) for action in OperatorAction.objects.order_by("id")] == [2, 2, 1]
     assert not dead_letters().exists()
+
+
+def test_letters_of_one_key_that_its_handler_declared_dead_are_retried_together_in_order(group, monkeypatch):
+    singly(group, note("a", 1, "dead", event_id="e"), note("a", 2, "dead", event_id="f"))
+    monkeypatch.setitem(handlers.behaviours, "dead", lambda event, context: None)
+
+    results = retry([("f", SINGLE), ("e", SINGLE)], **WHO)
+    drain()
+
+    assert outcomes(results) == ["done", "done"]
+    assert applied("single", "a") == [1, 2]
+
+
+def test_a_letter_from_before_what_the_inbox_remembers_needs_a_word_more(group, monkeypatch):
+    singly(group, note("a", 1, "dead", event_id="e"))
+    monkeypatch.setitem(handlers.behaviours, "dead", lambda event, context: None)
+    InboxRow.objects.update(received_at=datetime.now(UTC) - timedelta(days=46))
+
+    [result] = retry([("e", SINGLE)], **WHO)
+
+    assert (result.outcome, "may be forgotten" in result.detail) == ("refused", True)
+    assert outcomes(retry([("e", SINGLE)], allow_reorder=True, **WHO)) == ["done"]
 
 
 def test_a_letter_of_an_event_that_its_handler_declared_dead_can_be_retried(group, monkeypatch):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 from django.conf import settings as django_settings
@@ -10,8 +12,7 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import UnknownTopicOrPartitionError
 from kafka.structs import OffsetAndMetadata
 
-from messaging import end_offsets, positions
-from messaging.assignment import reason_to_stop
+from messaging import end_offsets, lost_commits
 from messaging.models import ConsumerPosition
 from tests.messaging.conftest import consumer_of
 from tests.messaging.sample.events import NoteAdded
@@ -22,6 +23,8 @@ from tests.messaging.waiting import eventually
 pytestmark = pytest.mark.django_db(transaction=True)
 
 PARTITION = 0
+#: Of both topics together.
+PARTITIONS = 6
 
 
 @pytest.fixture
@@ -56,20 +59,37 @@ def assert_stopped_and_others_go_on(group, write, key, reason):
         assert is_applied(key, 0)
 
 
-def test_a_position_behind_the_groups_offset_stops_the_partition(group, write, key, offsets):
+def assert_nothing_goes_on(group, write, key, reason, *, right):
+    """Every partition is stopped by what one of them shows, and goes on when that one is `right` again."""
+    with running(consumer_of(group)):
+        found = eventually(lambda: len(reasons := stop_reasons(group)) == PARTITIONS and reasons)
+        assert all(lost_commits.LOST in each and reason in each for each in found)
+        assert not lost_commits.parked_keys_may_go_on()
+        write.events(*notes(key, 2), partition=PARTITION)
+        write.events(*notes(f"{key}-other", 2), partition=1)
+        time.sleep(1.0)  # time enough to handle them, if anything went on
+        assert is_applied(key, 0) and is_applied(f"{key}-other", 0)
+
+        row(group).update(next_offset=right)
+
+        eventually(lambda: is_applied(key, 2) and is_applied(f"{key}-other", 2), 60)
+        eventually(lambda: stop_reasons(group) == [])
+        assert lost_commits.parked_keys_may_go_on()
+
+
+def test_a_position_behind_the_groups_offset_stops_everything(group, write, key, offsets):
     write.events(*notes("before", 3), partition=PARTITION)
     commit(offsets, row(group).get().next_offset + 2)
 
-    assert_stopped_and_others_go_on(group, write, key, "lost commits")
+    assert_nothing_goes_on(group, write, key, "was committed", right=row(group).get().next_offset + 2)
 
 
-def test_a_group_offset_without_a_position_stops_the_partition_and_the_operators_see_it(group, write, key, offsets):
-    commit(offsets, row(group).get().next_offset)
+def test_a_group_offset_without_a_position_stops_everything_and_the_operators_see_it(group, write, key, offsets):
+    right = row(group).get().next_offset
+    commit(offsets, right)
     row(group).delete()
 
-    assert_stopped_and_others_go_on(group, write, key, "has no position")
-
-    assert row(group).get().next_offset == positions.NO_POSITION
+    assert_nothing_goes_on(group, write, key, "has no position", right=right)
 
 
 def test_a_position_after_the_end_of_the_log_stops_the_partition(group, write, key):
@@ -114,8 +134,8 @@ def test_a_database_that_lost_commits_while_the_consumer_runs_stops_the_partitio
         row(group).update(next_offset=before)
         write.events(*notes(f"{key}-later", 1), partition=PARTITION)
 
-        [reason] = eventually(lambda: stop_reasons(group))
-        assert "lost commits" in reason
+        reasons = eventually(lambda: stop_reasons(group))
+        assert "lost commits" in reasons[0]
         assert is_applied(f"{key}-later", 0)
 
 
@@ -147,22 +167,50 @@ def test_a_position_that_another_worker_moved_on_is_followed(group, write, key):
 
 
 @pytest.mark.parametrize(
-    ("at", "offset", "committed", "begin", "end", "reason"),
+    ("at", "told", "reason"),
     [
-        (5, None, None, 0, 10, None),
-        (5, 5, 5, 0, 10, None),
-        (5, 3, 4, 5, 5, None),
-        (5, 6, None, 0, 10, "behind 6"),
-        (5, 3, 7, 0, 10, "behind 7"),
-        (5, None, None, 6, 10, "outside the log"),
-        (11, None, None, 0, 10, "outside the log"),
-        (None, 4, None, 0, 10, "has no position"),
+        (5, None, None),
+        (None, None, None),
+        (5, 5, None),
+        (5, 3, None),
+        (5, 6, "sample/0 is at 5, and 6 was committed"),
+        (0, 1, "sample/0 is at 0, and 1 was committed"),
+        (None, 4, "sample/0 has no position, and 4 was committed"),
+        (None, 0, "sample/0 has no position, and 0 was committed"),
     ],
 )
-def test_the_rule_of_where_a_partition_may_go_on(at, offset, committed, begin, end, reason):
-    found = reason_to_stop(at, offset, committed, begin, end)
+def test_the_rule_of_what_shows_that_commits_were_lost(at, told, reason):
+    found = lost_commits.reason("sample/0", at, told)
 
     assert found is None if reason is None else reason in found
+
+
+def test_another_group_of_the_service_that_is_stopped_so_stops_this_one_too(group, write, key):
+    ConsumerPosition.objects.create(
+        consumer_group="another", topic="t", partition=0, next_offset=0, stopped_reason=f"{lost_commits.LOST}: yes"
+    )
+    write.events(*notes(key, 1), partition=1)
+    with running(consumer_of(group)):
+        found = eventually(lambda: len(reasons := stop_reasons(group)) == PARTITIONS and reasons)
+        assert {each.startswith("another group of this service") for each in found} == {True}
+        assert is_applied(key, 0)
+
+        ConsumerPosition.objects.filter(consumer_group="another").delete()
+
+        eventually(lambda: is_applied(key, 1), 60)
+
+
+def test_parked_keys_wait_until_the_consumer_of_their_process_has_looked_at_the_very_server(monkeypatch):
+    lost_commits.note("a consumer", None)
+    try:
+        assert not lost_commits.parked_keys_may_go_on()
+        lost_commits.note("a consumer", lost_commits.server_start())
+        assert lost_commits.parked_keys_may_go_on()
+        lost_commits.note("a consumer", lost_commits.server_start() - timedelta(seconds=1))
+        assert not lost_commits.parked_keys_may_go_on()
+    finally:
+        lost_commits.forget("a consumer")
+    assert lost_commits.parked_keys_may_go_on()
 
 
 def test_the_end_of_a_topic_that_the_broker_does_not_know_is_an_error_not_an_empty_answer():

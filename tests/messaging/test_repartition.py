@@ -21,9 +21,11 @@ from messaging.consumer import Consumer
 from messaging.errors import RepartitionRefused
 from messaging.group_lag import group_lag
 from messaging.kafka_clients import admin
+from messaging.models import OperatorAction
 from messaging.relay import Relay
 from messaging.repartition import relays_held_back
-from messaging.shards import SENDING_SPACE
+from messaging.replay import alone
+from messaging.shards import SENDING_SPACE, ShardConnection
 from messaging.topics import create_topics
 from tests.messaging.process import process
 from tests.messaging.rows import envelope, publish_notes, put, waiting
@@ -127,11 +129,13 @@ def test_partitions_added_under_load_lose_double_and_reorder_nothing(topic, own_
         with load.flowing():
             eventually(lambda: applied(load.keys[0]), LONG)
             before, producer = load.count, relay._sender._producer
-            said = run(TOPIC, 7)
+            said = run(TOPIC, 7, "--reason", "a sale is near")
             eventually(lambda: load.count > before + 50, LONG)
             assert relay._sender._producer is not producer, "it would send to the partitions that it knows"
         eventually(load.is_applied, LONG)
 
+    action = OperatorAction.objects.get()
+    assert (action.verb, action.reason, action.targets) == ("repartition", "a sale is near", [["", TOPIC]])
     assert "the relays are held back" in said
     assert f"{TOPIC} has 7 partitions; the relays go on" in said
     for each in load.keys:
@@ -296,3 +300,15 @@ def group_at_the_start(name: str) -> Iterator[None]:
     consumer.commit({tp: OffsetAndMetadata(0, "", -1) for tp in parts})
     consumer.close()
     yield
+
+
+def test_a_replay_holds_no_relay_back():
+    """It has an advisory lock too, on numbers of its own."""
+    shards = ShardConnection()
+    try:
+        with alone(TOPIC):
+            shards.share()
+            assert shards.may_send()
+            assert len(shards.owned) > 0
+    finally:
+        shards.close()

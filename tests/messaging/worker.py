@@ -98,6 +98,7 @@ def main(fault: str) -> None:
     from celery.__main__ import main as celery
     from kafka import KafkaConsumer, KafkaProducer
 
+    from messaging import attempts
     from messaging.consumer import Consumer
     from messaging.relay import Relay
 
@@ -107,6 +108,7 @@ def main(fault: str) -> None:
         "hung poll": (KafkaConsumer, "poll", _hang),
         "hung offset commit": (KafkaConsumer, "commit_async", _hang),
         "hung flush": (KafkaProducer, "flush", _hang),
+        "hung drain": (attempts, "attempt", _hang),
     }
     if fault in faults:
         setattr(*faults[fault])

@@ -9,7 +9,10 @@ import psycopg2
 from django.core.management.base import BaseCommand, CommandError
 from kafka.errors import KafkaError
 
+from messaging import ledger
 from messaging.errors import RepartitionRefused
+from messaging.ledger import Result
+from messaging.management.operating import actor
 from messaging.repartition import others_of_another_size, repartition
 
 
@@ -17,7 +20,6 @@ class Command(BaseCommand):
     help = (
         "Give a topic of this service more partitions: hold the relays back, let every consumer group read the topic to"
         " its end, add the partitions, go on. Events wait in the outbox meanwhile; the API goes on accepting."
-        " Run it when no key of the topic is parked: a parked key's queue is ordered by offsets of one partition."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -34,6 +36,8 @@ class Command(BaseCommand):
             help="a group that is used no more: its offsets are not waited for",
         )
 
+        parser.add_argument("--reason", default="", metavar="TEXT", help="why; kept in the ledger")
+
     def handle(self, *args: Any, **options: Any) -> None:
         topic, count = options["topic"], options["partitions"]
         try:
@@ -44,7 +48,10 @@ class Command(BaseCommand):
                 ignored=options["ignore_group"],
                 tell=self.stdout.write,
             )
-            if not done:
+            if done:
+                result = Result("", topic, "done", f"it has {count} partitions now")
+                ledger.note("repartition", actor(), options["reason"], [result])
+            else:
                 self.stdout.write(f"{topic} has {count} partitions already")
             self._warn(topic, count)
         except RepartitionRefused as refusal:

@@ -1,0 +1,64 @@
+"""Whether the database has lost commits: a backup was restored, or a standby took over that lagged (`SAGA.md` §4).
+
+A restored service would decide some orders otherwise than it has already published. So nothing at all goes on, as soon
+as one position of the service lies behind what Kafka was told: neither the other partitions nor the parked keys.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django.db import connection
+
+#: How the reason of a partition begins that lost commits itself, in its row for the operators.
+LOST = "the database lost commits"
+
+_FLAGGED = """
+SELECT EXISTS (SELECT 1 FROM messaging_consumer_position
+                WHERE stopped_reason LIKE %s AND consumer_group IS DISTINCT FROM %s)
+"""
+#: Each consumer of this process, with the start of the server on which it has compared everything; None: not yet.
+_compared: dict[Any, datetime | None] = {}
+
+
+def reason(place: str, row: int | None, told: int | None) -> str | None:
+    """Say that the position `row` of a partition lies behind `told`, which was committed; None when it does not."""
+    if told is None or (row is not None and row >= told):
+        return None
+    here = "has no position" if row is None else f"is at {row}"
+    return (
+        f"{LOST} (a backup restored, a standby that lagged), or the group was moved from outside: {place} {here}, and"
+        f" {told} was committed. Going on could contradict what was already published"
+    )
+
+
+def is_flagged(besides: str | None = None) -> bool:
+    """Tell whether a group of this service, `besides` one, is stopped because the database lost commits."""
+    with connection.cursor() as cursor:
+        cursor.execute(_FLAGGED, [f"{LOST}%", besides])
+        return bool(cursor.fetchone()[0])
+
+
+def server_start() -> datetime:
+    """Return when the database server was started: another one, or a restored one, has another start."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_postmaster_start_time()")
+        found: datetime = cursor.fetchone()[0]
+        return found
+
+
+def note(consumer: Any, server: datetime | None) -> None:
+    """Note that a consumer of this process has found nothing lost on `server`, or, with None, has yet to look."""
+    _compared[consumer] = server
+
+
+def forget(consumer: Any) -> None:
+    """Note that the consumer has ended."""
+    _compared.pop(consumer, None)
+
+
+def parked_keys_may_go_on() -> bool:
+    """Tell whether nothing is known to be lost, and every consumer of this process has looked on this very server."""
+    looked = list(_compared.values())
+    return not is_flagged() and (not looked or set(looked) == {server_start()})

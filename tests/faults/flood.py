@@ -1,0 +1,95 @@
+"""Records that anybody could write into every topic, drawn from a seed: random bytes, and well-formed ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import hypothesis
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+import contracts.coupon
+import contracts.order
+import contracts.product
+import contracts.user
+from config.topology import TOPICS
+from messaging.event import all_specs
+from messaging.record import RawRecord
+from tests.contracts import any_event
+from tests.journeys.foreign_client import ForeignClient
+
+#: The well-formed records are drawn from these.
+CONTRACTS = (contracts.coupon, contracts.order, contracts.product, contracts.user)
+
+
+@dataclass(frozen=True)
+class Written:
+    """A record that stands in a topic. Without a `type` nobody can say whose business it is; `id` is '' without one."""
+
+    topic: str
+    partition: int
+    offset: int
+    type: str | None
+    id: str
+
+    @property
+    def place(self) -> str:
+        """The id under which it is told of when nobody can read its own."""
+        return f"{self.topic}/{self.partition}/{self.offset}"
+
+
+def drawn(number: int, seed: int) -> list[RawRecord]:
+    """Return so many records of random bytes for each topic, and as many well-formed ones for each that has events.
+
+    They are mixed, as a flood would be.
+    """
+    with_events = {spec.topic for spec in all_specs()}
+    kinds = [_drawn(any_event.random_bytes([topic]), number, seed) for topic in TOPICS]
+    kinds += [_drawn(any_event.well_formed([topic]), number, seed) for topic in sorted(with_events & set(TOPICS))]
+    return [record for together in zip(*kinds, strict=True) for record in together]
+
+
+def _drawn(strategy: st.SearchStrategy[RawRecord], number: int, seed: int) -> list[RawRecord]:
+    found: list[RawRecord] = []
+
+    @hypothesis.seed(seed)
+    @settings(
+        max_examples=number,
+        phases=[Phase.generate],
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(strategy)
+    def collect(record: RawRecord) -> None:
+        found.append(record)
+
+    collect()
+    return found[:number]
+
+
+def write(log: ForeignClient, records: list[RawRecord], at_once: int = 500) -> Iterator[Written]:
+    """Write the records, some hundred at a time; a compacted topic takes none without a key."""
+    for begin in range(0, len(records), at_once):
+        some = records[begin : begin + at_once]
+        places = log.write_all((each.topic, _key_of(each), each.value, each.headers) for each in some)
+        for record, (partition, offset) in zip(some, places, strict=True):
+            yield Written(record.topic, partition, offset, type_of(record), _text(record, "ce_id") or "")
+
+
+def _key_of(record: RawRecord) -> bytes | None:
+    return record.key if record.key is not None or not TOPICS[record.topic].compacted else b""
+
+
+def type_of(record: RawRecord) -> str | None:
+    """Return the type that a record says it has, None when it says none that is text."""
+    return _text(record, "ce_type")
+
+
+def _text(record: RawRecord, header: str) -> str | None:
+    value = next((value for name, value in record.headers if name == header and value), None)
+    try:
+        return value.decode() if value else None
+    except UnicodeDecodeError:
+        return None
