@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -19,6 +20,7 @@ from messaging.record import RawRecord
 from tests.contracts import any_event
 from tests.journeys.foreign_client import ForeignClient
 
+AT_ONCE = 50
 #: The well-formed records are drawn from these.
 CONTRACTS = (contracts.coupon, contracts.order, contracts.product, contracts.user)
 
@@ -69,10 +71,12 @@ def _drawn(strategy: st.SearchStrategy[RawRecord], number: int, seed: int) -> li
     return found[:number]
 
 
-def write(log: ForeignClient, records: list[RawRecord], at_once: int = 500) -> Iterator[Written]:
-    """Write the records, some hundred at a time; a compacted topic takes none without a key."""
-    for begin in range(0, len(records), at_once):
-        some = records[begin : begin + at_once]
+def write(log: ForeignClient, records: list[RawRecord], seconds: float) -> Iterator[Written]:
+    """Write the records evenly over some time; a compacted topic takes none without a key."""
+    began = time.monotonic()
+    for begin in range(0, len(records), AT_ONCE):
+        time.sleep(max(0.0, began + seconds * begin / len(records) - time.monotonic()))
+        some = records[begin : begin + AT_ONCE]
         places = log.write_all((each.topic, _key_of(each), each.value, each.headers) for each in some)
         for record, (partition, offset) in zip(some, places, strict=True):
             yield Written(record.topic, partition, offset, type_of(record), _text(record, "ce_id") or "")
