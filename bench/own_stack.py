@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
 
@@ -31,14 +31,16 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 @contextmanager
-def stack_in(layout: Layout, *, attach: bool = False) -> Iterator[dict[str, str]]:
+def stack_in(
+    layout: Layout, *, attach: bool = False, settings: Mapping[str, str] | None = None
+) -> Iterator[dict[str, str]]:
     """Start a whole stack with empty data, and stop it on the way out; or use the one that runs, and let it be."""
     if attach:
         yield environment.read(layout)
         return
     if supervision.is_running(layout):
         raise AlreadyRunning(f"The stack in {layout.directory} runs already: stop it, or measure it with --attach.")
-    options = Options(for_tests=True, end_with_parent=True)
+    options = Options(for_tests=True, end_with_parent=True, settings=settings or {})
     try:
         values = lifecycle.start_infrastructure(layout, options)
         lifecycle.start_services(layout, values, options)

@@ -1,8 +1,8 @@
 """`python -m bench.parked`: does a key that is parked, with a thousand events behind it, make the others slower?
 
-One stack, rounds in turn: with no key parked, and with a key of `order.events` parked in every service that reads the
-topic (by a record that nobody can read) and the others of that key in its queue. After each round the operator's
-command skips the record, and the queue has to drain in its order.
+One stack, rounds in turn: with no key parked, and with an order's key parked in the product service, since somebody
+holds the lock of the row that its head needs: it is tried again every few seconds, and waits for that lock. A thousand
+events of that key stand in its queue. After each round the lock is let go, and the queue has to drain in its order.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from statistics import median
 from typing import Any
 from uuid import uuid4
 
+import psycopg2
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
 from bench import machine
@@ -30,18 +31,20 @@ from bench.report import RESULTS
 from bench.shop import Shop
 from bench.watch import Watch
 from bench.yardstick import CLIENTS, Yardstick
-from config.topology import SERVICES
-from stack import commands, environment
 from stack.errors import StackError
-from stack.layout import DEFAULT_DIRECTORY, ROOT, Layout
+from stack.layout import DEFAULT_DIRECTORY, Layout
 from stack.progress import show, tell
 
 WARM_UP = 400
 SIDES = ("normal", "parked")
 TOPIC, ANSWERS = "order.events", "product.events"
-READERS = [name for name, service in SERVICES.items() if any(TOPIC in group.topics for group in service.groups)]
+PARKS = "product"
+#: The head is tried again until the lock is let go, and soon after that.
+SETTINGS = {"RETRY_DELAYED": "30000", "RETRY_PAUSE_CAP_SECONDS": "5"}
 QUEUED = "SELECT count(*) FROM messaging_inbox WHERE key = %s AND raw IS NOT NULL"
 PARKED = "SELECT count(*) FROM messaging_parked_key"
+ATTEMPTS = "SELECT max(attempts) FROM messaging_inbox WHERE key = %s AND raw IS NOT NULL"
+REFUSED = "SELECT count(*) FROM messaging_dead_letter WHERE key = %s"
 WAIT_SECONDS = 120.0
 
 
@@ -74,7 +77,7 @@ def _arguments() -> argparse.Namespace:
 
 def _run(arguments: argparse.Namespace, facts: dict[str, Any], stack: ExitStack) -> Report:
     layout = Layout(DEFAULT_DIRECTORY / "bench-parked")
-    values = stack.enter_context(stack_in(layout))
+    values = stack.enter_context(stack_in(layout, settings=SETTINGS))
     shop = Shop(values).open()
     bench = Bench(layout, values, shop, Watch(shop, stack, arguments.timeout), Yardstick(values), arguments.timeout)
     report = Report(facts, arguments.behind, arguments.orders)
@@ -86,49 +89,60 @@ def _run(arguments: argparse.Namespace, facts: dict[str, Any], stack: ExitStack)
             report.rounds[side].append(bench.direct(arguments.orders))
             tell(f"Round {number + 1}, {side}: {report.rounds[side][-1].per_second:.0f} sagas/s")
             if key:
+                report.parked_seconds.append(report.rounds[side][-1].seconds)
+                report.attempts.append(key.attempts())
                 report.drained.append(key.go_on())
     return report
 
 
 class ParkedKey:
-    """A key that is parked from here on, with so many events behind it, in each service that reads the topic."""
+    """A key that is parked in the product service from here on, with so many events behind it."""
 
     def __init__(self, values: Mapping[str, str], shop: Shop, behind: int) -> None:
         self.key = str(uuid4())
-        self.ids = [str(uuid4()) for _ in range(behind)]
+        self.ids = [str(uuid4()) for _ in range(behind + 1)]
         self._values, self._shop = values, shop
+        self._product = shop.product_apart()
+        self._lock = psycopg2.connect(values[f"{PARKS.upper()}_DATABASE_URL"])
+        with self._lock.cursor() as cursor:
+            cursor.execute("SET idle_in_transaction_session_timeout = 0")
+            cursor.execute("SELECT 1 FROM product_app_product WHERE id = %s FOR UPDATE", [self._product])
         self._write()
-        # What has no coupon is nobody's handler's business at the coupon service, and waits there all the same.
-        self._wait(QUEUED, [self.key], lambda count: count == behind + 1, "the queue to fill")
+        self._wait(PARKS, QUEUED, [self.key], lambda count: count == behind + 1, "the queue to fill")
 
     def _write(self) -> None:
+        """Publish an order, and its cancellation again and again, as a foreign client may."""
         producer = KafkaProducer(bootstrap_servers=self._values["KAFKA_BOOTSTRAP_SERVERS"].split(","), acks="all")
-        nobody = str(uuid4())
-        event = {"order_id": self.key, "user_id": nobody, "coupon_id": None, "reason": "bench", "actor": "bench"}
-        line = {"product_id": nobody, "quantity": 1, "unit_price": "1"}
-        value = json.dumps({**event, "lines": [line]}).encode()
-        for event_id, data in [(str(uuid4()), b"nobody can read this"), *((each, value) for each in self.ids)]:
-            headers = {"ce_id": event_id, "ce_source": "/order", "ce_type": "order.OrderCanceled.v1"}
+        line = {"product_id": self._product, "quantity": 1, "unit_price": "1"}
+        order = {"order_id": self.key, "user_id": str(uuid4()), "lines": [line], "coupon_id": None}
+        created = {**order, "total": "1", "currency": "KRW", "created_at": datetime.now(UTC).isoformat()}
+        canceled = {**order, "reason": "bench", "actor": "bench"}
+        for number, event_id in enumerate(self.ids):
+            kind, data = ("Canceled", canceled) if number else ("Created", created)
+            headers = {"ce_id": event_id, "ce_source": "/order", "ce_type": f"order.Order{kind}.v1"}
             pairs = [(name, text.encode()) for name, text in headers.items()]
-            producer.send(TOPIC, data, self.key.encode(), pairs)
+            producer.send(TOPIC, json.dumps(data).encode(), self.key.encode(), pairs)
         producer.flush(30)
         producer.close(5)
 
+    def attempts(self) -> int:
+        """Return how often the head has been tried."""
+        with self._shop.database(PARKS) as cursor:
+            return _count(cursor, ATTEMPTS, [self.key])
+
     def go_on(self) -> float:
-        """Skip the record at the head and wait until the queues are empty; return the seconds that this took.
+        """Let the lock go and wait until the queue is empty; return the seconds that this took.
 
         BenchError when the events did not take effect in their order.
         """
         began = time.monotonic()
-        for name in READERS:
-            own = environment.for_service(SERVICES[name], self._values, {})
-            arguments = ["--key", self.key, "--execute", "--reason", "bench"]
-            command = [sys.executable, "manage.py", name, "skip_dead_letters", *arguments]
-            commands.run(command, environment=own, directory=ROOT)
-        self._wait(PARKED, [], lambda count: count == 0, "the queue to drain")
+        self._lock.close()
+        self._wait(PARKS, PARKED, [], lambda count: count == 0, "the queue to drain")
         seconds = time.monotonic() - began
         if self._answered() != self.ids:
             raise BenchError("the events of the parked key did not take effect in their order")
+        # Nobody ordered that: the order service refuses each answer, before the next round begins.
+        self._wait("order", REFUSED, [self.key], lambda count: count == len(self.ids), "the answers to be refused")
         return seconds
 
     def _answered(self) -> list[str]:
@@ -146,14 +160,13 @@ class ParkedKey:
         consumer.close()
         return list(causes)
 
-    def _wait(self, query: str, parameters: list[str], reached: Any, what: str) -> None:
+    def _wait(self, service: str, query: str, parameters: list[str], reached: Any, what: str) -> None:
         until = time.monotonic() + WAIT_SECONDS
-        for name in READERS:
-            with self._shop.database(name) as cursor:
-                while not reached(_count(cursor, query, parameters)):
-                    if time.monotonic() > until:
-                        raise BenchError(f"{name}: after {WAIT_SECONDS:.0f} s still waiting for {what}")
-                    time.sleep(0.05)
+        with self._shop.database(service) as cursor:
+            while not reached(_count(cursor, query, parameters)):
+                if time.monotonic() > until:
+                    raise BenchError(f"{service}: after {WAIT_SECONDS:.0f} s still waiting for {what}")
+                time.sleep(0.05)
 
 
 def _count(cursor: Any, query: str, parameters: list[str]) -> int:
@@ -163,12 +176,14 @@ def _count(cursor: Any, query: str, parameters: list[str]) -> int:
 
 @dataclass(frozen=True)
 class Report:
-    """All rounds, and how long each queue took to drain, in seconds, the operator's three commands included."""
+    """All rounds; how long each parked one lasted, how often its head was tried, how long its queue took to drain."""
 
     machine: dict[str, Any]
     behind: int
     orders: int
     rounds: dict[str, list[Measured]] = field(default_factory=lambda: {side: [] for side in SIDES})
+    parked_seconds: list[float] = field(default_factory=list)
+    attempts: list[int] = field(default_factory=list)
     drained: list[float] = field(default_factory=list)
 
     def speed(self, side: str) -> float:
@@ -181,6 +196,7 @@ class Report:
         speeds = "  ".join(f"{side} {self.speed(side):.0f}" for side in SIDES)
         show(f"\nSagas per second beside a parked key with {self.behind} events behind it, medians: {speeds}")
         show(f"  ratio {ratio:.2f}; queues drained in order in {median(self.drained):.1f} s (median)")
+        show(f"  parked for {sum(self.parked_seconds):.0f} s in all, the heads were tried {sum(self.attempts)} times")
 
     def save(self) -> Path:
         """Write the JSON file and return its path."""
@@ -194,7 +210,8 @@ class Report:
         }
         ratio = round(self.speed("parked") / self.speed("normal"), 3)
         drained = [round(each, 1) for each in self.drained]
-        facts = {"machine": self.machine, "behind": self.behind, "orders": self.orders}
+        facts = {"machine": self.machine, "behind": self.behind, "orders": self.orders, "attempts": self.attempts}
+        facts |= {"parked_seconds": [round(each, 1) for each in self.parked_seconds]}
         path.write_text(json.dumps({**facts, "ratio": ratio, **sides, "drained_seconds": drained}, indent=1) + "\n")
         return path
 

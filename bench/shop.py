@@ -113,6 +113,11 @@ class Shop:
         self._wait_until_known()
         return self
 
+    def product_apart(self) -> str:
+        """Put a product on sale that no order of the shop's own wants; return its id."""
+        operator = Account(self.values, self.values["OPERATOR_USERNAME"], self.values["OPERATOR_PASSWORD"]).sign_in()
+        return self._product(operator, PRODUCTS)
+
     def orders(self, count: int, customers: Sequence[Account] = ()) -> list[Wanted]:
         """Grant `count` coupons to the customers (all of them unless given) in turn; return an order for each."""
         users = [customer.id for customer in customers or self.customers]
