@@ -190,3 +190,19 @@ def test_a_drain_that_fails_without_dying_takes_its_mark_back(group, monkeypatch
 
     assert seen and seen[0].endswith(SINGLE)
     assert ParkedKey.objects.get().marked_event is None
+
+
+def test_attempts_that_fail_in_one_process_after_another_are_no_deaths(group, monkeypatch, settings):
+    """Each worker of the service has its turn at the key; none of them dies."""
+    settings.MESSAGING = {**settings.MESSAGING, "RETRY_DELAYED": 10, "DEATHS_ALLOWED": 2}
+    gate(monkeypatch)
+    singly(group, note("a", 1, "gated"))
+    names = iter("abcdef")
+    monkeypatch.setattr("messaging.marks.process_name", lambda: next(names))
+
+    for _ in range(6):
+        make_due()
+        drain_due()
+
+    assert not DeadLetterRow.objects.exists()
+    assert InboxRow.objects.get(handler=SINGLE).attempts == 3 + 6

@@ -166,6 +166,25 @@ def test_a_position_that_another_worker_moved_on_is_followed(group, write, key):
     assert is_applied(f"{key}-taken", 0)
 
 
+def test_a_loss_stops_a_worker_that_has_other_partitions_too(group, write, key, offsets):
+    right = row(group).get().next_offset + 2
+    write.events(*notes("before", 2), partition=PARTITION)
+    eventually(lambda: end_offsets([django_settings.SAMPLE_TOPIC])[django_settings.SAMPLE_TOPIC, PARTITION] >= right)
+    commit(offsets, right)
+
+    with running(consumer_of(group)) as one, running(consumer_of(group)) as two:
+        eventually(lambda: all(hasattr(each, "assignment") and each.client.assignment() for each in (one, two)), 60)
+        eventually(lambda: one.assignment.stopped and two.assignment.stopped, 60)
+        for number in range(3):
+            write.events(*notes(f"{key}-{number}", 1), partition=number)
+        time.sleep(1.0)  # time enough to handle them, if one of the two went on
+        assert [is_applied(f"{key}-{number}", 0) for number in range(3)] == [True] * 3
+
+        row(group).update(next_offset=right)
+
+        eventually(lambda: all(is_applied(f"{key}-{number}", 1) for number in range(3)), 60)
+
+
 @pytest.mark.parametrize(
     ("at", "told", "reason"),
     [
