@@ -13,6 +13,7 @@ from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
 
 from messaging import lost_commits, marks, positions
 from messaging.conf import conf
+from messaging.kafka_clients import told_offsets
 
 logger = logging.getLogger(__name__)
 
@@ -152,7 +153,7 @@ class Assignment:
         if not wanted and self.has_compared:
             return
         server = lost_commits.server_start()
-        offsets = {tp: self.consumer.committed(tp, timeout_ms=ASK_MS) for tp in sorted({*wanted, *self._of_group()})}
+        offsets = told_offsets(self.consumer, sorted({*wanted, *self._of_group()}))
         begin = self.consumer.beginning_offsets(wanted, timeout_ms=ASK_MS)
         # Between the group's offsets, which are told later, and the end, which may only grow meanwhile.
         rows = self._rows({tp: begin[tp] for tp in wanted if offsets[tp] is None}, offsets)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import KafkaError
 from kafka.net.compat import KafkaNetClient
 
@@ -25,6 +25,8 @@ HEARTBEAT_MS = 500
 #: How long the producer tries to bring a record to the log, and waits for one answer, in milliseconds.
 DELIVERY_MS = 30_000
 REQUEST_MS = 10_000
+#: Longest wait for a group's offsets, in milliseconds.
+TOLD_MS = 5000
 #: How soon a consumer learns of new partitions, in milliseconds.
 METADATA_MS = 10_000
 #: Longest wait for an abandoned producer's thread, in seconds.
@@ -64,6 +66,15 @@ def keep_joining(consumer: KafkaConsumer) -> None:
     coordinator = consumer._coordinator
     if coordinator.rejoining and not coordinator.rejoin_needed:
         coordinator.request_rejoin()
+
+
+def told_offsets(consumer: KafkaConsumer, partitions: list[TopicPartition]) -> dict[TopicPartition, int | None]:
+    """Return what the group's coordinator has been told of each partition, None where nothing was.
+
+    In one request: the client's public committed() makes one for each partition.
+    """
+    told = consumer._coordinator.fetch_committed_offsets(partitions, timeout_ms=TOLD_MS)
+    return {tp: told[tp].offset if tp in told else None for tp in partitions}
 
 
 @contextmanager
