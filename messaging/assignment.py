@@ -41,6 +41,7 @@ class Stop:
     reason: str
     again_at: float
     pause: float
+    is_for_loss: bool = False
 
 
 @dataclass
@@ -106,6 +107,10 @@ class Assignment:
     def doubt_everything(self) -> None:
         """Compare everything again: the database may have been another one meanwhile."""
         self.doubt(list(self.at))
+        self.compare_again()
+
+    def compare_again(self) -> None:
+        """Look once more whether anything was lost before anything is handled."""
         self.has_compared = False
         lost_commits.note(self.worker, None)
 
@@ -120,12 +125,12 @@ class Assignment:
         self.at.update(ends)
         self.committed.update(ends)
 
-    def stop(self, tp: TopicPartition, reason: str) -> None:
+    def stop(self, tp: TopicPartition, reason: str, *, is_for_loss: bool = False) -> None:
         """Hold the partition, tell the operators, and look again after a pause that grows."""
         before = self.stopped.get(tp)
         pause = min(before.pause * 2 if before else conf().stopped_retry_seconds, conf().stopped_retry_cap_seconds)
         logger.critical("%s %s/%s is stopped: %s", self.group, tp.topic, tp.partition, reason)
-        self.stopped[tp] = Stop(reason, time.monotonic() + pause, pause)
+        self.stopped[tp] = Stop(reason, time.monotonic() + pause, pause, is_for_loss)
         self.at.pop(tp, None)
         self.out_of_step.discard(tp)
         self.consumer.pause(tp)
@@ -159,7 +164,7 @@ class Assignment:
         rows = self._rows({tp: begin[tp] for tp in wanted if offsets[tp] is None}, offsets)
         if lost := self._lost(rows, offsets):
             for tp in {*wanted, *self.at}:
-                self.stop(tp, lost)
+                self.stop(tp, lost, is_for_loss=True)
             return
         end = self.consumer.end_offsets(wanted, timeout_ms=ASK_MS)
         for tp in wanted:
@@ -167,8 +172,14 @@ class Assignment:
         placed = {_place_of(tp) for tp in wanted if tp in self.at}
         self.cautious |= {TopicPartition(*place) for place in marks.own(self.group, placed, self.worker)}
         positions.go_on(self.group, [_place_of(tp) for tp in wanted if self.at.get(tp) == end[tp]])
+        self._take_back_losses()
         self.has_compared = True
         lost_commits.note(self.worker, server)
+
+    def _take_back_losses(self) -> None:
+        """Nothing is lost (any more): what was stopped for that goes on at once."""
+        self.out_of_step |= {tp for tp, stop in self.stopped.items() if stop.is_for_loss and tp not in self.at}
+        lost_commits.take_back(self.group)
 
     def _of_group(self) -> Iterator[TopicPartition]:
         """Yield every partition of the group, whoever has it."""
@@ -188,7 +199,7 @@ class Assignment:
             if reason := lost_commits.reason(f"{tp.topic}/{tp.partition}", rows.get(_place_of(tp)), told):
                 return reason
         if lost_commits.is_flagged(besides=self.group):
-            return f"another group of this service is stopped, since {lost_commits.LOST}"
+            return lost_commits.ELSEWHERE
         return None
 
     def _place(self, tp: TopicPartition, row: int | None, offset: int | None, begin: int, end: int) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import random
 import time
+from asyncio import CancelledError
 from dataclasses import dataclass, field
 
 import psycopg2
@@ -33,6 +34,8 @@ logger = logging.getLogger(__name__)
 
 #: Reason of an event during whose handling process after process died.
 KILLED = "killed_the_process"
+#: What a handler's own code may raise beside an Exception; out of the thread it would end the whole worker.
+GIVES_UP = (SystemExit, CancelledError, GeneratorExit)
 #: Longest pause between two immediate attempts, in seconds; the transaction is open meanwhile, so it stays short.
 PAUSE_SECONDS = 0.05
 #: Time for the attempts at once, in seconds; when it is over a transient failure parks its key without further ones:
@@ -68,7 +71,7 @@ def attempt(handler: Handler, work: Work, made: int = 0) -> Outcome:
         begin = time.monotonic()
         try:
             return _in_savepoint(handler, work, made)
-        except Exception as error:
+        except (Exception, *GIVES_UP) as error:
             _raise_outage(error, handler, made, begin)
             logger.warning("%s attempt %s: %s: %r", handler.name, made, work.record.event_id, error)
             outcome = _after_failure(handler, work, made, error, in_time=time.monotonic() < until)
@@ -89,7 +92,7 @@ def _in_savepoint(handler: Handler, work: Work, made: int) -> Outcome:
     return Outcome(InboxState.DONE, made)
 
 
-def _raise_outage(error: Exception, handler: Handler, made: int, begin: float) -> None:
+def _raise_outage(error: BaseException, handler: Handler, made: int, begin: float) -> None:
     """Raise what no attempt may be counted for: an outage, also one that the handler turned into another error."""
     lost = connection.needs_rollback or not connection.is_usable()
     if lost and is_too_slow(begin):
@@ -118,7 +121,7 @@ def after_slow(handler: Handler, work: Work, slow: SlowAttempt) -> Outcome:
     return _exhausted(handler, work, slow.attempts, slow, transient=True)
 
 
-def _after_failure(handler: Handler, work: Work, made: int, error: Exception, *, in_time: bool) -> Outcome | None:
+def _after_failure(handler: Handler, work: Work, made: int, error: BaseException, *, in_time: bool) -> Outcome | None:
     """Return the outcome of attempt number `made`, which failed; None when the next one comes at once."""
     transient = kind_of(error, handler.retries.on) is Kind.TRANSIENT
     if made < immediate(handler) and (in_time or not transient or not delayed(handler)):
@@ -146,7 +149,7 @@ def waiting(handler: Handler, made: int, failure: Failure) -> Outcome:
     return Outcome(InboxState.WAITING, made, failure, wait=pause * random.uniform(0.5, 1))
 
 
-def _exhausted(handler: Handler, work: Work, made: int, error: Exception, *, transient: bool) -> Outcome:
+def _exhausted(handler: Handler, work: Work, made: int, error: BaseException, *, transient: bool) -> Outcome:
     """Let the handler give its failure answer. Without one, or when that fails too, the event is a dead letter."""
     failure = failure_of(error)
     if handler.on_exhausted is None:

@@ -11,13 +11,13 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from django.db import DatabaseError, close_old_connections, connections
+from django.db import DatabaseError, close_old_connections, connection, connections
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 from kafka.structs import OffsetAndMetadata
 
 from messaging import lost_commits, marks, pauses
-from messaging.assignment import Assignment
+from messaging.assignment import ASK_MS, Assignment
 from messaging.attempts import is_too_slow
 from messaging.batch import handle_batch
 from messaging.conf import conf
@@ -59,6 +59,7 @@ class Consumer:
         self._compared = time.monotonic()
         self._paused: set[str] = set()
         self._asked_for_pauses = 0.0
+        self._connected: Any = None
 
     def stop(self) -> None:
         """Ask run() to end after the batch in hand. May be called from any thread."""
@@ -112,6 +113,7 @@ class Consumer:
 
     def _step(self) -> None:
         close_old_connections()
+        self._notice_new_connection()
         self.assignment.take_notes()
         self.assignment.tell_given_up()
         self.assignment.hold(self._paused_topics())
@@ -124,7 +126,16 @@ class Consumer:
         elif time.monotonic() - self._compared > COMPARE_SECONDS:
             self._compared = time.monotonic()
             self.assignment.compare()
+            self._pass_what_is_no_record()
         self._tell_kafka()
+
+    def _notice_new_connection(self) -> None:
+        """Let everything be compared where Django has connected anew, silently: it may be to another database."""
+        connection.close_if_health_check_failed()
+        connection.ensure_connection()
+        if connection.connection is not self._connected:
+            self.assignment.compare_again()
+            self._connected = connection.connection
 
     def _paused_topics(self) -> set[str]:
         """Return what is paused, as of a second ago; a batch that began before is held up by its own look."""
@@ -151,6 +162,17 @@ class Consumer:
             if records and start is not None:
                 batch.append(Fetched(tp.topic, tp.partition, start, records[-1].offset + 1, records))
         return sorted(batch, key=lambda fetched: fetched.place)
+
+    def _pass_what_is_no_record(self) -> None:
+        """Move on over what the log has and no client is given: markers of transactions, records compacted away."""
+        nothing = [
+            Fetched(tp.topic, tp.partition, at, end, [])
+            for tp, at in self.assignment.at.items()
+            if (end := self.client.position(tp, timeout_ms=ASK_MS)) is not None and end > at
+        ]
+        if nothing:
+            handle_batch(self.group, nothing)
+            self._done(nothing)
 
     def _out_of_range(self, error: OffsetOutOfRangeError) -> None:
         for tp in [tp for tp in error.args[0] if tp in self.assignment.at]:

@@ -126,10 +126,12 @@ def _told(letter: Letter, topic: str) -> RawRecord:
         "dl_error": failure.error[:MAX_ERROR],
         "dl_attempts": str(letter.attempts),
     }
-    headers = [*record.headers, *((name, text.encode()) for name, text in about.items())]
-    value = record.value
+    own = [(name, storable(text).encode()) for name, text in about.items()]
+    headers, value = [*record.headers, *own], record.value
     if len(letter.raw) > conf().largest_record:
         value, headers = None, [*headers, ("dl_truncated", b"true")]
+    if len(letter.raw) - len(record.value or b"") > conf().largest_record:
+        headers = [*own, ("dl_truncated", b"true")]
     key = place_of(entry).encode() if record.key is None and value is None else record.key
     return RawRecord(topic, 0, 0, record.timestamp, key, headers, value)
 

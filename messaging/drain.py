@@ -10,8 +10,10 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from enum import Enum
 from typing import Any
 
@@ -21,7 +23,7 @@ from messaging import attempts, lost_commits, marks, outbox, parking, pauses
 from messaging.conf import conf
 from messaging.errors import SlowAttempt
 from messaging.failures import Kind, kind_of
-from messaging.inbox import QUEUE_ORDER, Entry, handler_names
+from messaging.inbox import ORDER_IN_PARTITION, QUEUE_ORDER, Entry, handler_names
 from messaging.reading import Poison, Work, read
 from messaging.record import unpacked
 from messaging.registry import Handler
@@ -41,6 +43,12 @@ _left_marks = False
 RUN_SECONDS = 5.0
 #: Events of one key before another key has its turn.
 EVENTS_IN_A_TURN = 100
+#: How long an event may wait for a handler that this process does not have: in a rolling deployment another one does.
+NEW_CODE_SECONDS = 3600.0
+#: First of the two numbers of the advisory lock that keeps a key to one drain at a time.
+LOCK_SPACE = 0x0B0F
+#: Silence of a session, in milliseconds, after which it has that lock no more.
+SILENT_MS = 10_000
 #: Keys that one look at the table finds.
 PAGE = 100
 #: Pauses of a key at which something other than its handlers failed, in seconds: the first, and the longest.
@@ -60,13 +68,17 @@ SELECT parked.topic, parked.key
  ORDER BY head.next_attempt_at NULLS FIRST, parked.id
  LIMIT %s
 """
-_HEAD = f"""
+_QUEUED = """
 SELECT event_id, handler, topic, row.partition, "offset", key, state, attempts, received_at,
        coalesce(next_attempt_at <= now(), true), raw
   FROM messaging_parked_key AS parked JOIN messaging_inbox AS row USING (topic, key)
  WHERE topic = %s AND key = %s AND raw IS NOT NULL
- ORDER BY {QUEUE_ORDER} LIMIT 1
 """
+#: First where the partition in which the key was parked has something: an index leads to it, however long the queue is.
+_HEADS = (
+    f"{_QUEUED} AND row.partition = parked.partition ORDER BY {ORDER_IN_PARTITION} LIMIT 1",
+    f"{_QUEUED} ORDER BY {QUEUE_ORDER} LIMIT 1",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,20 +149,29 @@ def _drain_or_log(topic: str, key: str) -> int:
     try:
         handled = drain_key(topic, key)
     except Exception as error:
+        _set_aside(topic, key, error)
         if kind_of(error) is Kind.OUTAGE:
             raise
-        _, before = _failing.get((topic, key), (0.0, FAILING_SECONDS / 2))
-        pause = min(before * 2, FAILING_CAP_SECONDS)
-        _failing[topic, key] = (time.monotonic() + pause, pause)
-        logger.warning("%s: the key %s is looked at again in %.0f s: %r", topic, key, pause, error, exc_info=True)
         return 0
-    _failing.pop((topic, key), None)
+    if handled:
+        _failing.pop((topic, key), None)
     return handled
+
+
+def _set_aside(topic: str, key: str, why: object) -> None:
+    """Look at the key again after a pause that grows, and at the others meanwhile."""
+    _, before = _failing.get((topic, key), (0.0, FAILING_SECONDS / 2))
+    pause = min(before * 2, FAILING_CAP_SECONDS)
+    _failing[topic, key] = (time.monotonic() + pause, pause)
+    logger.warning("%s: the key %s is looked at again in %.0f s: %r", topic, key, pause, why)
 
 
 def due() -> list[tuple[str, str]]:
     """Return parked keys (topic, key) with something to do."""
-    resting = [place for place, (until, _) in _failing.items() if until > time.monotonic()]
+    now = time.monotonic()
+    for place in [place for place, (until, _) in _failing.items() if until < now - FAILING_CAP_SECONDS]:
+        del _failing[place]
+    resting = [place for place, (until, _) in _failing.items() if until > now]
     columns = [[topic for topic, _ in resting], [key for _, key in resting]]
     with connection.cursor() as cursor:
         cursor.execute(_DUE, [handler_names(), sorted(pauses.paused_topics()), *columns, PAGE])
@@ -158,7 +179,42 @@ def due() -> list[tuple[str, str]]:
 
 
 def drain_key(topic: str, key: str) -> int:
-    """Give a key its turn: its events in order until one is not due, or fails; return how many ended."""
+    """Give a key its turn: its events in order until one is not due, or fails; return how many ended.
+
+    One process at a time: so another one's mark is that of a process which is gone.
+    """
+    with _alone(topic, key) as mine:
+        return _drain_locked(topic, key) if mine else 0
+
+
+@contextmanager
+def _alone(topic: str, key: str) -> Iterator[bool]:
+    """Hold the key's advisory lock for a with block; gives False when another drain has it.
+
+    A process that freezes loses it with its session, which PostgreSQL ends when it is silent for too long.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(%s, hashtext(%s))", [LOCK_SPACE, f"{topic} {key}"])
+        if not cursor.fetchone()[0]:
+            yield False
+            return
+    try:
+        _execute("SET idle_session_timeout = %s", SILENT_MS)
+        yield True
+    finally:
+        try:
+            _execute("RESET idle_session_timeout")
+            _execute("SELECT pg_advisory_unlock(%s, hashtext(%s))", LOCK_SPACE, f"{topic} {key}")
+        except DatabaseError as error:
+            logger.info("%s: the lock of the key %s went with its connection: %r", topic, key, error)
+
+
+def _execute(sql: str, *parameters: int | str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, parameters)
+
+
+def _drain_locked(topic: str, key: str) -> int:
     ended = 0
     for _ in range(EVENTS_IN_A_TURN):
         turn = _one_event(topic, key)
@@ -177,15 +233,19 @@ def _one_event(topic: str, key: str) -> Turn:
     marked = _mark_head(topic, key)
     if isinstance(marked, Turn):
         return marked
+    turn = None
     try:
         try:
-            return _in_transaction(marked, {})
+            turn = _in_transaction(marked, {})
         except SlowAttempt as slow:
             close_old_connections()
-            return _in_transaction(marked, {slow.handler: slow})
-    except Exception:
-        _take_back_mark(topic, key)
-        raise
+            turn = _in_transaction(marked, {slow.handler: slow})
+    finally:
+        if turn is None:
+            close_old_connections()
+        if turn is None or turn is Turn.RESTS:
+            _take_back_mark(topic, key)
+    return turn
 
 
 def _mark_head(topic: str, key: str) -> Head | Turn:
@@ -229,7 +289,6 @@ def _take_back_mark(topic: str, key: str) -> None:
     """Say that this process did not die; where its database is away, say so when it is back."""
     global _left_marks
     try:
-        close_old_connections()
         marks.clear_parked(topic, key)
     except DatabaseError:
         _left_marks = True
@@ -245,9 +304,11 @@ def _take_back_marks() -> None:
 def head_of(topic: str, key: str) -> Head | None:
     """Return the first event of a key's queue at the first of its handlers, as they subscribed."""
     with connection.cursor() as cursor:
-        cursor.execute(_HEAD, [topic, key, handler_names()])
-        row = cursor.fetchone()
-    return _head(row) if row else None
+        for query in _HEADS:
+            cursor.execute(query, [topic, key, handler_names()])
+            if row := cursor.fetchone():
+                return _head(row)
+    return None
 
 
 def _head(row: tuple[Any, ...]) -> Head:
@@ -280,6 +341,9 @@ def _work(head: Head) -> tuple[Handler, Work] | None:
         handler = next((each for each in item.handlers if each.name == head.entry.handler), None)
         if handler:
             return handler, item
+        if head.received_at > datetime.now(UTC) - timedelta(seconds=NEW_CODE_SECONDS):
+            _set_aside(topic, head.entry.key, f"there is no handler {head.entry.handler}: newer code may have one")
+            return None
     reason = item.error if isinstance(item, Poison) else f"no handler {head.entry.handler!r} reads {topic} here"
     attempts.unreadable(head.entry, head.raw, reason)
     return None

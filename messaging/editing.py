@@ -11,8 +11,12 @@ def edited(record: RawRecord, value: bytes | None, headers: dict[str, str] | Non
     if value is None and not headers:
         raise Refused("nothing was edited: give another value, or a header")
     new = headers or {}
+    try:
+        added = [(name.encode().decode(), text.encode("utf-8", "surrogateescape")) for name, text in new.items()]
+    except UnicodeEncodeError as error:
+        raise Refused(f"a header is no text that can be written: {error}") from error
     kept = [(name, old) for name, old in record.headers if name not in new]
-    pairs = [*kept, *((name, text.encode("utf-8", "surrogateescape")) for name, text in new.items())]
+    pairs = [*kept, *added]
     value = record.value if value is None else value
     return RawRecord(record.topic, record.partition, record.offset, record.timestamp, record.key, pairs, value)
 

@@ -52,7 +52,7 @@ class EventSpec:
         try:
             data.decode()
             event = self.decoder.decode(data)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise InvalidRecord(f"{self.type}: {error}", reason=SCHEMA) from error
         if self.has_decimals and not all(number.is_finite() for number in _decimals(event)):
             raise InvalidRecord(f"{self.type}: an amount is not a finite number", reason=SCHEMA)
@@ -138,7 +138,7 @@ def decode(type_name: str, data: bytes) -> Event:
         type_name, upcast = _UPCASTERS[type_name]
         try:
             data = _encoder.encode(upcast(msgspec.json.decode(data)))
-        except (msgspec.DecodeError, KeyError, TypeError, AttributeError) as error:
+        except (msgspec.DecodeError, KeyError, TypeError, AttributeError, RecursionError) as error:
             message = f"{type_name}: the older version can't be converted: {error!r}"
             raise InvalidRecord(message, reason=SCHEMA) from error
     return _TYPES[type_name].decode(data)

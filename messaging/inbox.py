@@ -47,7 +47,8 @@ MAX_ERROR = 2000
 #: The order of a key's queue, for rows of the inbox called `row` and their key called `parked`; its parameter is
 #: handler_names(). What came by the partition in which the key was parked came before what came by another one:
 #: partitions are only added when the old ones have been read to their ends.
-QUEUE_ORDER = 'row.partition <> parked.partition, row."offset", array_position(%s::text[], row.handler::text), row.id'
+ORDER_IN_PARTITION = 'row."offset", array_position(%s::text[], row.handler::text), row.id'
+QUEUE_ORDER = f"row.partition <> parked.partition, {ORDER_IN_PARTITION}"
 
 
 class Entry(NamedTuple):
@@ -142,26 +143,37 @@ def parked_events(key: str) -> list[tuple[str, str, str, int, str]]:
         return list(cursor.fetchall())
 
 
-def later_keys(handler: Handler, records: Iterable[Received | Entry], *, ended: bool = False) -> set[tuple[str, int]]:
-    """Return the (key, offset) of those records whose key has a later inbox row of the handler, in any state.
+def has_later_effect(entry: Entry) -> bool:
+    """Tell whether a later event of the key took effect at the handler; `entry` has an inbox row.
 
-    `ended`: only rows of events that took effect.
+    In the same partition the offset says which is later, in another one the row's id: partitions are only added.
     """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT EXISTS (SELECT 1 FROM messaging_inbox AS own"
+            " JOIN messaging_inbox AS later USING (topic, key, handler)"
+            " WHERE own.event_id = %s AND own.handler = %s AND later.state IN ('done', 'exhausted') AND CASE"
+            ' WHEN later.partition = own.partition THEN later."offset" > own."offset" ELSE later.id > own.id END)',
+            list(entry.identity),
+        )
+        return bool(cursor.fetchone()[0])
+
+
+def later_keys(handler: Handler, records: Iterable[Received]) -> set[tuple[str, int]]:
+    """Return the (key, offset) of those records whose key has a later inbox row of the handler, in any state."""
     wanted = list(records)
     with connection.cursor() as cursor:
         cursor.execute(
             'SELECT t.key, t."offset" FROM unnest(%s::text[], %s::text[], %s::int[], %s::bigint[])'
             ' AS t(key, topic, partition, "offset") WHERE EXISTS (SELECT 1 FROM messaging_inbox AS later'
             " WHERE later.key = t.key AND later.topic = t.topic AND later.partition = t.partition"
-            ' AND later."offset" > t."offset" AND later.handler = %s'
-            " AND (later.state IN ('done', 'exhausted') OR NOT %s))",
+            ' AND later."offset" > t."offset" AND later.handler = %s)',
             [
                 [each.key for each in wanted],
                 [each.topic for each in wanted],
                 [each.partition for each in wanted],
                 [each.offset for each in wanted],
                 handler.name,
-                ended,
             ],
         )
         return set(cursor.fetchall())

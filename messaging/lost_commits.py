@@ -11,12 +11,20 @@ from typing import Any
 
 from django.db import connection
 
+from messaging.conf import conf
+
 #: How the reason of a partition begins that lost commits itself, in its row for the operators.
 LOST = "the database lost commits"
 
+#: How that of the partitions of another group of the service begins.
+ELSEWHERE = f"another group of this service is stopped, since {LOST}"
+
 _FLAGGED = """
-SELECT EXISTS (SELECT 1 FROM messaging_consumer_position
-                WHERE stopped_reason LIKE %s AND consumer_group IS DISTINCT FROM %s)
+SELECT EXISTS (SELECT 1 FROM messaging_consumer_position WHERE stopped_reason LIKE %s AND consumer_group = ANY(%s))
+"""
+_TAKE_BACK = """
+UPDATE messaging_consumer_position SET stopped_reason = NULL, stopped_at = NULL
+ WHERE consumer_group = %s AND (stopped_reason LIKE %s OR stopped_reason LIKE %s)
 """
 #: Each consumer of this process, with the start of the server on which it has compared everything; None: not yet.
 _compared: dict[Any, datetime | None] = {}
@@ -35,9 +43,16 @@ def reason(place: str, row: int | None, told: int | None) -> str | None:
 
 def is_flagged(besides: str | None = None) -> bool:
     """Tell whether a group of this service, `besides` one, is stopped because the database lost commits."""
+    groups = [name for name in conf().groups if name != besides]
     with connection.cursor() as cursor:
-        cursor.execute(_FLAGGED, [f"{LOST}%", besides])
+        cursor.execute(_FLAGGED, [f"{LOST}%", groups])
         return bool(cursor.fetchone()[0])
+
+
+def take_back(group: str) -> None:
+    """Take the reasons back that speak of a loss: nothing of the group is lost (any more)."""
+    with connection.cursor() as cursor:
+        cursor.execute(_TAKE_BACK, [group, f"{LOST}%", f"{ELSEWHERE}%"])
 
 
 def server_start() -> datetime:

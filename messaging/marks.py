@@ -114,9 +114,9 @@ def mark_parked(entry: Entry) -> int:
 
 
 def clear_parked(topic: str, key: str) -> None:
-    """Take the mark off a parked key: its event has an outcome, or an error that no process died of."""
+    """Take this process's mark off a parked key: its event has an outcome, or an error that nobody died of."""
     with connection.cursor() as cursor:
-        cursor.execute(_CLEAR_PARKED.format("topic = %s AND key = %s"), [topic, key])
+        cursor.execute(_CLEAR_PARKED.format("topic = %s AND key = %s AND marked_by = %s"), [topic, key, process_name()])
 
 
 def clear_own_parked() -> None:

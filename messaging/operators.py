@@ -23,7 +23,6 @@ from messaging.ledger import Result, Target
 from messaging.parking import ToPark
 from messaging.reading import Poison, Work, read
 from messaging.record import RawRecord, packed, unpacked
-from messaging.registry import handler_named
 from messaging.retention import may_be_forgotten
 from messaging.states import InboxState, Resolution
 from messaging.targets import Found
@@ -200,7 +199,7 @@ def _queue_again(found: Found, allow_reorder: bool) -> None:
     entry = found.entry
     if not allow_reorder and may_be_forgotten(found.received_at):
         raise Refused("it is so old that later events of its key may be forgotten: it could take effect out of order")
-    if not allow_reorder and inbox.later_keys(handler_named(entry.handler), [entry], ended=True):
+    if not allow_reorder and inbox.has_later_effect(entry):
         raise Refused("this handler has handled later events of the key: it would take effect out of order")
     if found.parked:
         return

@@ -87,10 +87,11 @@ def create(group: str, starts: Mapping[Place, int]) -> None:
     places = sorted(starts)
     with connection.cursor() as cursor:
         cursor.execute(
-            "INSERT INTO messaging_consumer_position (consumer_group, topic, partition, next_offset)"
+            "INSERT INTO messaging_consumer_position AS position (consumer_group, topic, partition, next_offset)"
             " SELECT %s, topic, partition, next_offset"
             " FROM unnest(%s::text[], %s::int[], %s::bigint[]) AS t(topic, partition, next_offset)"
-            " ON CONFLICT (consumer_group, topic, partition) DO NOTHING",
+            " ON CONFLICT (consumer_group, topic, partition) DO UPDATE SET next_offset = excluded.next_offset"
+            " WHERE position.next_offset < 0",
             [
                 group,
                 [topic for topic, _ in places],

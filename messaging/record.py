@@ -165,8 +165,8 @@ def readable_key(record: Any) -> str:
 
 
 def storable(text: str) -> str:
-    """Return the text as PostgreSQL can keep it: without zero characters."""
-    return text.replace("\x00", "\ufffd")
+    """Return the text as PostgreSQL can keep it: without zero characters and lone surrogates."""
+    return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
 
 
 def _headers_in(pairs: Iterable[tuple[str, bytes | None]]) -> dict[str, str]:

@@ -31,8 +31,10 @@ _numbers = itertools.count(1)
 
 @pytest.fixture(autouse=True)
 def _fresh_sample() -> None:
+    from messaging import drain
     from tests.messaging.sample import handlers
 
+    drain._failing.clear()
     handlers.batches.clear()
     handlers.attempts.clear()
 

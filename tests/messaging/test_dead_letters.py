@@ -69,6 +69,17 @@ def test_what_has_neither_key_nor_value_is_told_under_its_place(group, relay, le
     eventually(lambda: not OutboxRow.objects.exists())
 
 
+def test_a_letter_whose_headers_alone_are_too_large_is_told_without_them(group, relay, letters):
+    headers = [("ce_type", b"sample.NoteAdded.v1"), *((f"h{number}", b"x" * 1000) for number in range(3000))]
+
+    singly(group, Record(key=b"a", value=b"y", headers=headers, topic=django_settings.SAMPLE_TOPIC))
+
+    [told] = eventually(letters.records)
+    assert (told.key, told.value, header(told, "dl_truncated")) == (b"a", None, "true")
+    assert {name[:3] for name, _ in told.headers} == {"dl_"}
+    eventually(lambda: not OutboxRow.objects.exists())
+
+
 @pytest.mark.parametrize("headers", [[], [("ce_type", b"sample.NoteAdded.v1")]])
 def test_a_key_that_no_index_could_hold_is_a_dead_letter_that_parks_nothing(group, headers):
     key = random.Random(1).randbytes(3000).hex().encode()

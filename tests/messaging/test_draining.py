@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import re
 import threading
-from datetime import UTC, datetime
+from asyncio import CancelledError
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.conf import settings as django_settings
-from django.db import connection, connections, transaction
+from django.db import OperationalError, connection, connections, transaction
 from django.db.models import F
 
 from messaging import drain as draining
 from messaging import outbox, parked_keys, positions, queue_of
 from messaging.batch import handle_batch
-from messaging.models import InboxRow
-from tests.messaging.parked import drain, gate, is_parked, make_due
+from messaging.inbox import handler_names
+from messaging.models import DeadLetterRow, InboxRow, ParkedKey
+from messaging.registry import handlers_of
+from tests.messaging.parked import SINGLE, drain, gate, is_parked, make_due
 from tests.messaging.records import fetched
 from tests.messaging.sample import handlers
 from tests.messaging.sample.events import NoteAdded
@@ -184,3 +188,97 @@ def test_what_comes_by_a_new_partition_waits_behind_what_came_by_the_old_one(gro
     assert heads[0] == parked.event_id
     assert applied("single", "a") == applied("batch", "a") == [1, 2, 3, 4]
     assert not is_parked("a")
+
+
+def test_a_key_has_one_drain_at_a_time(group, shut):
+    """So the mark of another process can only be that of one which died."""
+    singly(group, note("a", 1, "gated"))
+    shut.open = True
+    make_due()
+    topic, began, go_on = django_settings.SAMPLE_TOPIC, threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with draining._alone(topic, "a"):
+            began.set()
+            go_on.wait(20)
+        connections.close_all()
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    began.wait(20)
+    try:
+        assert draining.drain_key(topic, "a") == 0
+        assert ParkedKey.objects.get().marked_event is None
+    finally:
+        go_on.set()
+        thread.join(20)
+    assert drain() == 2
+
+
+def test_a_head_that_fails_like_an_outage_keeps_no_other_key_waiting(group, shut, monkeypatch):
+    singly(group, note("a", 1, "gated"), note("b", 1, "gated"))
+
+    def act(event, context) -> None:
+        if event.key == "a":
+            raise OperationalError("could not connect to another server")
+
+    monkeypatch.setitem(handlers.behaviours, "gated", act)
+    drain()
+    drain()
+
+    assert applied("single", "b") == [1]
+    assert is_parked("a")
+
+
+@pytest.mark.parametrize("error", [CancelledError, SystemExit])
+def test_a_handler_that_wants_to_end_its_thread_has_failed(group, shut, monkeypatch, error):
+    singly(group, note("a", 1, "gated"), note("b", 1, "gated"))
+
+    def act(event, context) -> None:
+        if event.key == "a":
+            raise error("out of here")
+
+    monkeypatch.setitem(handlers.behaviours, "gated", act)
+    drain()
+
+    assert applied("single", "b") == [1]
+    assert InboxRow.objects.get(key="a", handler=SINGLE).state == "exhausted"
+
+
+def test_what_waits_for_a_handler_that_only_newer_code_has_is_left_to_it(group, shut, monkeypatch):
+    """Old and new code run side by side in a rolling deployment; later nobody has it, and an operator hears of that."""
+    singly(group, note("a", 1, "gated"))
+    monkeypatch.setattr(
+        "messaging.reading.handlers_of", lambda *about: [each for each in handlers_of(*about) if each.name != SINGLE]
+    )
+
+    drain()
+
+    assert not DeadLetterRow.objects.exists()
+    draining._failing.clear()
+    InboxRow.objects.update(received_at=F("received_at") - timedelta(hours=2))
+    drain()
+    assert DeadLetterRow.objects.get().reason == "unreadable"
+
+
+def test_the_head_of_a_long_queue_is_found_without_sorting_the_queue(group):
+    """A thousand steps of a drain would each sort a thousand rows."""
+    topic, names = django_settings.SAMPLE_TOPIC, handler_names()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            'INSERT INTO messaging_inbox (event_id, handler, topic, partition, "offset", key, state, attempts,'
+            " received_at, raw) SELECT 'e' || n, %s, %s, 0, n, 'a', 'waiting', 0, now(), 'x'"
+            " FROM generate_series(1, 5000) AS n",
+            [SINGLE, topic],
+        )
+        cursor.execute(
+            "INSERT INTO messaging_parked_key (topic, key, consumer_group, partition, parked_at)"
+            " VALUES (%s, 'a', %s, 0, now())",
+            [topic, group],
+        )
+        cursor.execute("ANALYZE messaging_inbox, messaging_parked_key")
+        cursor.execute(f"EXPLAIN (ANALYZE, FORMAT TEXT) {draining._HEADS[0]}", [topic, "a", names])
+        plan = [line for (line,) in cursor.fetchall()]
+
+    scan = next(line for line in plan if "messaging_inbox" in line)
+    assert float(re.search(r"actual .*rows=([0-9.]+)", scan)[1]) < 10, "\n".join(plan)

@@ -197,10 +197,8 @@ def test_attempts_that_fail_in_one_process_after_another_are_no_deaths(group, mo
     settings.MESSAGING = {**settings.MESSAGING, "RETRY_DELAYED": 10, "DEATHS_ALLOWED": 2}
     gate(monkeypatch)
     singly(group, note("a", 1, "gated"))
-    names = iter("abcdef")
-    monkeypatch.setattr("messaging.marks.process_name", lambda: next(names))
-
-    for _ in range(6):
+    for name in "abcdef":
+        monkeypatch.setattr("messaging.marks.process_name", lambda name=name: name)
         make_due()
         drain_due()
 

@@ -9,7 +9,8 @@ import pytest
 from django.conf import settings as django_settings
 from django.db import DatabaseError, transaction
 
-from messaging import ReasonMissing, Retry, dead_letters, operators, queue_of, retry, skip, subscribe
+from messaging import ReasonMissing, Retry, dead_letters, edit_and_retry, operators, queue_of, retry, skip, subscribe
+from messaging.batch import handle_batch
 from messaging.drain import due
 from messaging.event import _UPCASTERS
 from messaging.models import DeadLetterRow, InboxRow, OperatorAction, ParkedKey
@@ -32,7 +33,7 @@ from tests.messaging.operating import (
     undecodable,
     with_patient_retries,
 )
-from tests.messaging.records import Record
+from tests.messaging.records import Record, fetched
 from tests.messaging.sample import handlers
 from tests.messaging.sample.events import NoteAdded, NoteAnswered
 from tests.messaging.sample.models import Applied
@@ -192,6 +193,32 @@ def test_letters_of_one_key_that_its_handler_declared_dead_are_retried_together_
 
     assert outcomes(results) == ["done", "done"]
     assert applied("single", "a") == [1, 2]
+
+
+def test_a_letter_is_not_retried_after_what_came_by_another_partition(group, monkeypatch):
+    """Partitions were added since, so the key's later events stand in another one, maybe at lower offsets."""
+    singly(group, note("a", 1, "dead", event_id="e"))
+    InboxRow.objects.update(offset=1_000_000)
+    monkeypatch.setitem(handlers.behaviours, "dead", lambda event, context: None)
+    handle_batch(group, [fetched(group, note("a", 2), partition=1)])
+
+    assert outcomes(retry([("e", SINGLE)], **WHO)) == ["refused"]
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        {"value": b'{"key":"a","number":1,"x":' + b"[" * 1200 + b"]" * 1200 + b"}"},
+        {"headers": {"x": "\ud800"}},
+        {"headers": {"\ud800": "x"}},
+    ],
+)
+def test_an_edit_that_can_not_be_written_is_refused_and_noted(group, what):
+    singly(group, broken(note("a", 1)))
+    letter = DeadLetterRow.objects.get()
+
+    assert outcomes([edit_and_retry(letter.target, **what, **WHO)]) == ["refused"]
+    assert OperatorAction.objects.count() == 1
 
 
 def test_a_letter_from_before_what_the_inbox_remembers_needs_a_word_more(group, monkeypatch):

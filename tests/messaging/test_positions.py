@@ -8,11 +8,12 @@ from datetime import timedelta
 
 import pytest
 from django.conf import settings as django_settings
+from django.db import connection
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import UnknownTopicOrPartitionError
 from kafka.structs import OffsetAndMetadata
 
-from messaging import end_offsets, lost_commits
+from messaging import end_offsets, lost_commits, pause, positions
 from messaging.models import ConsumerPosition
 from tests.messaging.conftest import consumer_of
 from tests.messaging.sample.events import NoteAdded
@@ -204,7 +205,82 @@ def test_the_rule_of_what_shows_that_commits_were_lost(at, told, reason):
     assert found is None if reason is None else reason in found
 
 
-def test_another_group_of_the_service_that_is_stopped_so_stops_this_one_too(group, write, key):
+def end_sessions() -> None:
+    """End every other session on the test's database, as a restart does that is over before anybody looks."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+            " WHERE pid <> pg_backend_pid() AND datname = current_database()"
+        )
+
+
+def test_a_database_that_was_exchanged_behind_a_silent_reconnect_is_noticed(group, write, key):
+    with running(consumer_of(group)):
+        write.events(*notes(key, 3), partition=PARTITION)
+        write.events(*notes(f"{key}-other", 3), partition=1)
+        eventually(lambda: is_applied(key, 3) and is_applied(f"{key}-other", 3))
+        time.sleep(0.5)  # Kafka is told by then
+
+        row(group).update(next_offset=0)
+        end_sessions()
+        write.events(*notes(f"{key}-later", 1), partition=1)
+
+        eventually(lambda: len(stop_reasons(group)) == PARTITIONS)
+        assert is_applied(f"{key}-later", 0)
+
+
+def test_parked_keys_go_on_after_a_restart_that_nobody_noticed(group, write, key, monkeypatch):
+    with running(consumer_of(group)):
+        eventually(lost_commits.parked_keys_may_go_on)
+        another = lost_commits.server_start() + timedelta(seconds=5)
+        monkeypatch.setattr(lost_commits, "server_start", lambda: another)
+        assert not lost_commits.parked_keys_may_go_on()
+
+        end_sessions()
+
+        eventually(lost_commits.parked_keys_may_go_on)
+        write.events(*notes(key, 1))
+        eventually(lambda: is_applied(key, 1))
+
+
+def test_parked_keys_go_on_when_the_right_data_is_back_though_its_topic_is_paused(group, write, key):
+    with running(consumer_of(group)):
+        write.events(*notes(key, 3), partition=PARTITION)
+        eventually(lambda: is_applied(key, 3))
+        right = row(group).get().next_offset
+        row(group).update(next_offset=0)
+        write.events(*notes(f"{key}-later", 1), partition=PARTITION)
+        eventually(lambda: stop_reasons(group))
+        pause(django_settings.SAMPLE_TOPIC, actor="kim", reason="a test")
+
+        row(group).update(next_offset=right)
+
+        eventually(lambda: lost_commits.parked_keys_may_go_on(), 60)
+
+
+def test_a_group_that_the_service_has_no_more_stops_nothing(group):
+    ConsumerPosition.objects.create(
+        consumer_group="renamed",
+        topic="t",
+        partition=0,
+        next_offset=0,
+        stopped_reason=f"{lost_commits.LOST}: yes",
+    )
+
+    assert lost_commits.parked_keys_may_go_on()
+
+
+def test_a_partition_whose_group_has_forgotten_its_offset_begins_like_a_new_one(group, write, key):
+    """It was stopped, having no position; then somebody deleted the offsets of the group."""
+    row(group).update(next_offset=positions.NO_POSITION, stopped_reason="no position")
+
+    write.events(*notes(key, 2), partition=PARTITION)
+    with running(consumer_of(group)):
+        eventually(lambda: is_applied(key, 2))
+
+
+def test_another_group_of_the_service_that_is_stopped_so_stops_this_one_too(group, write, key, settings):
+    settings.MESSAGING["GROUPS"]["another"] = []
     ConsumerPosition.objects.create(
         consumer_group="another", topic="t", partition=0, next_offset=0, stopped_reason=f"{lost_commits.LOST}: yes"
     )

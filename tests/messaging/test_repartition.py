@@ -271,7 +271,7 @@ def test_kafka_is_told_of_a_position_that_a_killed_worker_could_not_tell(topic, 
     with running(Relay()), process("consumer", "kill after commit", group=key, **direct) as killed:
         put(envelope(TOPIC, key, 1))
         killed.wait_killed()
-    assert group_lag(TOPIC).get(key, 1) == 1
+    assert group_lag(TOPIC).get(key, 1) >= 1  # a relay may send twice
 
     with running(Consumer(key, [TOPIC])):
         eventually(lambda: group_lag(TOPIC).get(key) == 0, LONG)

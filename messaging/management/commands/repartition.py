@@ -48,16 +48,20 @@ class Command(BaseCommand):
                 ignored=options["ignore_group"],
                 tell=self.stdout.write,
             )
-            if done:
-                result = Result("", topic, "done", f"it has {count} partitions now")
-                ledger.note("repartition", actor(), options["reason"], [result])
-            else:
+            if not done:
                 self.stdout.write(f"{topic} has {count} partitions already")
+            self._note(options, "done" if done else "unchanged", f"it has {count} partitions")
             self._warn(topic, count)
         except RepartitionRefused as refusal:
+            self._note(options, "refused", str(refusal))
             raise CommandError(str(refusal)) from refusal
         except (KafkaError, psycopg2.Error) as error:
             raise CommandError(f"Kafka or the database did not answer, run it again: {error!r}") from error
+
+    def _note(self, options: dict[str, Any], outcome: str, detail: str) -> None:
+        """Write the ledger's row; one that was killed before has it when the command is run again."""
+        result = Result("", options["topic"], outcome, detail)
+        ledger.note("repartition", actor(), options["reason"], [result])
 
     def _warn(self, topic: str, count: int) -> None:
         """Topics keyed by the same id have the same number of partitions; which are keyed so, a person knows."""
