@@ -270,13 +270,12 @@ def test_a_group_that_the_service_has_no_more_stops_nothing(group):
     assert lost_commits.parked_keys_may_go_on()
 
 
-def test_a_partition_whose_group_has_forgotten_its_offset_begins_like_a_new_one(group, write, key):
+def test_a_partition_whose_group_has_forgotten_its_offset_begins_like_a_new_one(group):
     """It was stopped, having no position; then somebody deleted the offsets of the group."""
     row(group).update(next_offset=positions.NO_POSITION, stopped_reason="no position")
 
-    write.events(*notes(key, 2), partition=PARTITION)
     with running(consumer_of(group)):
-        eventually(lambda: is_applied(key, 2))
+        eventually(lambda: row(group).get().next_offset >= 0)  # the log's start: whatever stands there is not ours
 
 
 def test_another_group_of_the_service_that_is_stopped_so_stops_this_one_too(group, write, key, settings):
