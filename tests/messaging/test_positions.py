@@ -243,6 +243,25 @@ def test_parked_keys_go_on_after_a_restart_that_nobody_noticed(group, write, key
         eventually(lambda: is_applied(key, 1))
 
 
+def test_a_new_connection_lets_everything_be_compared_again(group, monkeypatch):
+    """Django connects anew silently, and it may be to another server: no error tells of it."""
+    consumer = consumer_of(group)
+    assert consumer._join()
+    try:
+        eventually(lambda: consumer._step() or len(consumer.assignment.at) == PARTITIONS)
+        another = lost_commits.server_start() + timedelta(seconds=5)
+        monkeypatch.setattr(lost_commits, "server_start", lambda: another)
+        assert not lost_commits.parked_keys_may_go_on()
+
+        connection.close()
+        consumer._step()
+
+        assert lost_commits.parked_keys_may_go_on()
+    finally:
+        lost_commits.forget(consumer.worker)
+        consumer.client.close(timeout_ms=5000)
+
+
 def test_parked_keys_go_on_when_the_right_data_is_back_though_its_topic_is_paused(group, write, key):
     with running(consumer_of(group)):
         write.events(*notes(key, 3), partition=PARTITION)
