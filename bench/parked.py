@@ -70,6 +70,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.parked", description=__doc__)
     parser.add_argument("--behind", type=int, default=1000, help="events in the parked key's queue (1000)")
     parser.add_argument("--orders", type=int, default=2000, help=f"in each round, a multiple of {CLIENTS}")
+    parser.add_argument("--longer", type=int, default=1, help="so many times more orders while the key is parked (1)")
     parser.add_argument("--rounds", type=int, choices=range(1, 21), default=5, metavar="1..20", help="default 5")
     parser.add_argument("--timeout", type=float, default=120.0, help="seconds that one round may take (default 120)")
     return parser.parse_args()
@@ -80,13 +81,13 @@ def _run(arguments: argparse.Namespace, facts: dict[str, Any], stack: ExitStack)
     values = stack.enter_context(stack_in(layout, settings=SETTINGS))
     shop = Shop(values).open()
     bench = Bench(layout, values, shop, Watch(shop, stack, arguments.timeout), Yardstick(values), arguments.timeout)
-    report = Report(facts, arguments.behind, arguments.orders)
+    report = Report(facts, arguments.behind, arguments.orders, arguments.longer)
     tell("Warming up …")
     bench.direct(WARM_UP)
     for number in range(arguments.rounds):
         for side in SIDES if number % 2 == 0 else reversed(SIDES):
             key = ParkedKey(values, shop, arguments.behind) if side == "parked" else None
-            report.rounds[side].append(bench.direct(arguments.orders))
+            report.rounds[side].append(bench.direct(arguments.orders * (arguments.longer if key else 1)))
             tell(f"Round {number + 1}, {side}: {report.rounds[side][-1].per_second:.0f} sagas/s")
             if key:
                 report.parked_seconds.append(report.rounds[side][-1].seconds)
@@ -181,6 +182,7 @@ class Report:
     machine: dict[str, Any]
     behind: int
     orders: int
+    longer: int
     rounds: dict[str, list[Measured]] = field(default_factory=lambda: {side: [] for side in SIDES})
     parked_seconds: list[float] = field(default_factory=list)
     attempts: list[int] = field(default_factory=list)
@@ -210,8 +212,8 @@ class Report:
         }
         ratio = round(self.speed("parked") / self.speed("normal"), 3)
         drained = [round(each, 1) for each in self.drained]
-        facts = {"machine": self.machine, "behind": self.behind, "orders": self.orders, "attempts": self.attempts}
-        facts |= {"parked_seconds": [round(each, 1) for each in self.parked_seconds]}
+        facts = {"machine": self.machine, "behind": self.behind, "orders": self.orders, "longer": self.longer}
+        facts |= {"attempts": self.attempts, "parked_seconds": [round(each, 1) for each in self.parked_seconds]}
         path.write_text(json.dumps({**facts, "ratio": ratio, **sides, "drained_seconds": drained}, indent=1) + "\n")
         return path
 
