@@ -13,12 +13,9 @@ from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
 
 from messaging import lost_commits, marks, positions
 from messaging.conf import conf
-from messaging.kafka_clients import told_offsets
+from messaging.kafka_clients import ASK_MS, told_offsets
 
 logger = logging.getLogger(__name__)
-
-#: Longest wait for one answer of the broker about offsets, in milliseconds.
-ASK_MS = 5000
 
 
 class Listener(ConsumerRebalanceListener):
@@ -41,7 +38,6 @@ class Stop:
     reason: str
     again_at: float
     pause: float
-    is_for_loss: bool = False
 
 
 @dataclass
@@ -65,8 +61,6 @@ class Assignment:
     given_up: set[TopicPartition] = field(default_factory=set)
     #: Positions that Kafka was not told, because a worker died before it could: (partition → position).
     untold: dict[TopicPartition, int] = field(default_factory=dict)
-    #: Whether the positions were compared since the last error, and nothing was lost.
-    has_compared: bool = False
 
     def take_notes(self) -> None:
         """Follow what the group did since the last call."""
@@ -84,7 +78,7 @@ class Assignment:
     def tell_given_up(self) -> None:
         """Take our name off the partitions that the group took from us."""
         if self.given_up:
-            marks.give_up(self.group, {(tp.topic, tp.partition) for tp in self.given_up}, self.worker)
+            marks.give_up(self.group, {_place_of(tp) for tp in self.given_up}, self.worker)
             self.given_up.clear()
 
     def hold(self, topics: set[str]) -> None:
@@ -111,7 +105,6 @@ class Assignment:
 
     def compare_again(self) -> None:
         """Look once more whether anything was lost before anything is handled."""
-        self.has_compared = False
         lost_commits.note(self.worker, None)
 
     def doubt(self, partitions: Iterable[TopicPartition]) -> None:
@@ -125,23 +118,23 @@ class Assignment:
         self.at.update(ends)
         self.committed.update(ends)
 
-    def stop(self, tp: TopicPartition, reason: str, *, is_for_loss: bool = False) -> None:
+    def stop(self, tp: TopicPartition, reason: str) -> None:
         """Hold the partition, tell the operators, and look again after a pause that grows."""
         before = self.stopped.get(tp)
         pause = min(before.pause * 2 if before else conf().stopped_retry_seconds, conf().stopped_retry_cap_seconds)
         logger.critical("%s %s/%s is stopped: %s", self.group, tp.topic, tp.partition, reason)
-        self.stopped[tp] = Stop(reason, time.monotonic() + pause, pause, is_for_loss)
+        self.stopped[tp] = Stop(reason, time.monotonic() + pause, pause)
         self.at.pop(tp, None)
         self.out_of_step.discard(tp)
         self.consumer.pause(tp)
         # Without any place to fetch from, poll() would raise for this partition and give nothing of the others.
         self.consumer.seek(tp, 0)
-        positions.stop(self.group, (tp.topic, tp.partition), reason)
+        positions.stop(self.group, _place_of(tp), reason)
 
     def compare(self) -> None:
         """Doubt the partitions whose position in the database is not ours (an idle consumer's step 2)."""
-        rows = positions.read(self.group, {(tp.topic, tp.partition) for tp in self.at})
-        self.doubt([tp for tp, offset in self.at.items() if rows.get((tp.topic, tp.partition)) != offset])
+        rows = positions.read(self.group, map(_place_of, self.at))
+        self.doubt([tp for tp, offset in self.at.items() if rows.get(_place_of(tp)) != offset])
 
     def look_again(self) -> None:
         """Give stopped partitions whose pause is over another try."""
@@ -155,7 +148,7 @@ class Assignment:
         Nothing goes on when any partition of the group shows that the database lost commits.
         """
         wanted = sorted(self.out_of_step & self.consumer.assignment())
-        if not wanted and self.has_compared:
+        if not wanted and lost_commits.has_compared(self.worker):
             return
         server = lost_commits.server_start()
         offsets = told_offsets(self.consumer, sorted({*wanted, *self._of_group()}))
@@ -164,7 +157,7 @@ class Assignment:
         rows = self._rows({tp: begin[tp] for tp in wanted if offsets[tp] is None}, offsets)
         if lost := self._lost(rows, offsets):
             for tp in {*wanted, *self.at}:
-                self.stop(tp, lost, is_for_loss=True)
+                self.stop(tp, lost)
             return
         end = self.consumer.end_offsets(wanted, timeout_ms=ASK_MS)
         for tp in wanted:
@@ -173,12 +166,12 @@ class Assignment:
         self.cautious |= {TopicPartition(*place) for place in marks.own(self.group, placed, self.worker)}
         positions.go_on(self.group, [_place_of(tp) for tp in wanted if self.at.get(tp) == end[tp]])
         self._take_back_losses()
-        self.has_compared = True
         lost_commits.note(self.worker, server)
 
     def _take_back_losses(self) -> None:
         """Nothing is lost (any more): what was stopped for that goes on at once."""
-        self.out_of_step |= {tp for tp, stop in self.stopped.items() if stop.is_for_loss and tp not in self.at}
+        stopped = {tp for tp, stop in self.stopped.items() if lost_commits.speaks_of_loss(stop.reason)}
+        self.out_of_step |= stopped - self.at.keys()
         lost_commits.take_back(self.group)
 
     def _of_group(self) -> Iterator[TopicPartition]:

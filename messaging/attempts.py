@@ -25,7 +25,7 @@ from messaging.errors import ConnectionLost, DeadLetter, SlowAttempt
 from messaging.failures import STATEMENT_TIMEOUT, Failure, Kind, failure_of, kind_of, sqlstate
 from messaging.inbox import Entry, Result, entry_of
 from messaging.reading import Work
-from messaging.record import packed, type_of, unpacked
+from messaging.record import packed
 from messaging.registry import Handler
 from messaging.states import InboxState
 from messaging.ticker import ticker
@@ -201,10 +201,10 @@ def _result(outcome: Outcome, raw: bytes | None = None, wait: float | None = Non
     return Result(outcome.state, outcome.attempts, failure.fingerprint or None, failure.error, raw, wait)
 
 
-def killed(entry: Entry, raw: bytes, deaths: int) -> None:
-    """Keep a queued event as a dead letter without trying it again: `deaths` processes died over it."""
+def killed(entry: Entry, type_name: str, raw: bytes, deaths: int) -> Letter:
+    """Return the letter of an event that is not tried again: `deaths` processes died over it, one after another."""
     failure = Failure(KILLED, f"{deaths} processes died one after another while they handled it")
-    deadletters.keep([Letter(entry, type_of(unpacked(raw)), KILLED, failure, deaths, raw, parks=True)])
+    return Letter(entry, type_name, KILLED, failure, deaths, raw, parks=True)
 
 
 def unreadable(entry: Entry, raw: bytes, error: str) -> None:

@@ -13,6 +13,7 @@ import logging
 import os
 import threading
 import time
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
 
@@ -83,6 +84,27 @@ class DeadlineStep(bootsteps.StartStopStep):
         """Celery asks each step; this one only watches."""
 
 
+def seconds_without_progress(progress: Callable[[], object]) -> Iterator[int]:
+    """Yield each second for how long `progress()` has given the same; 0 while it gives None.
+
+    Ticks of the watching thread are counted, not the clock: after a freeze of the whole process none are missing.
+    """
+    seen, silent = None, 0
+    while True:
+        time.sleep(1)
+        now = progress()
+        silent = silent + 1 if now is not None and now == seen else 0
+        seen = now
+        yield silent
+
+
+def end_if_too_long(title: str, silent: int) -> None:
+    """End the worker when what `title` names has made no progress for so many seconds."""
+    if silent > conf().hang_seconds:
+        logger.critical("the %s made no progress for %s s: the worker ends", title, silent)
+        os._exit(EXIT_THREAD_DIED)
+
+
 class DrainStep(bootsteps.StartStopStep):
     """Ends a worker whose drain hangs at an event: while it does, this process tries no parked key again."""
 
@@ -95,15 +117,8 @@ class DrainStep(bootsteps.StartStopStep):
     def _watch(self) -> None:
         from messaging import drain
 
-        seen, silent = None, 0
-        while True:
-            time.sleep(1)
-            now = drain.in_hand()
-            silent = silent + 1 if now is not None and now is seen else 0
-            seen = now
-            if silent > conf().hang_seconds:
-                logger.critical("a parked key's event made no progress for %s s: the worker ends", silent)
-                os._exit(EXIT_THREAD_DIED)
+        for silent in seconds_without_progress(drain.progress):
+            end_if_too_long("drain of parked keys", silent)
 
     def stop(self, parent: Any) -> None:
         """Celery asks each step; this one only watches."""
@@ -144,20 +159,13 @@ class ThreadStep(bootsteps.StartStopStep):
             self.runner.stop()
 
     def _watch(self) -> None:
-        """End the worker when its thread makes no progress: a client's call may hang beyond its own timeout.
-
-        Ticks of this thread are counted, not the clock: after a freeze of the whole process none are missing.
-        """
-        seen, silent = 0.0, 0
-        while self.thread is not None and self.thread.is_alive():
-            time.sleep(1)
-            silent = silent + 1 if self.runner.progress == seen else 0
-            seen = self.runner.progress
+        """End the worker when its thread makes no progress: a client's call may hang beyond its own timeout."""
+        for silent in seconds_without_progress(lambda: self.runner.progress):
+            if self.thread is None or not self.thread.is_alive():
+                return
             if silent == 0:
                 liveness_file().progressed(self.title)
-            if silent > conf().hang_seconds:
-                logger.critical("the %s made no progress for %s s: the worker ends", self.title, silent)
-                os._exit(EXIT_THREAD_DIED)
+            end_if_too_long(self.title, silent)
 
     def _run(self) -> None:
         try:

@@ -17,13 +17,13 @@ from kafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRange
 from kafka.structs import OffsetAndMetadata
 
 from messaging import lost_commits, marks, pauses
-from messaging.assignment import ASK_MS, Assignment
+from messaging.assignment import Assignment
 from messaging.attempts import is_too_slow
 from messaging.batch import handle_batch
 from messaging.conf import conf
 from messaging.errors import PartitionStopped
 from messaging.failures import Kind, kind_of
-from messaging.kafka_clients import CLOSE_MS, group_consumer, keep_joining
+from messaging.kafka_clients import ASK_MS, CLOSE_MS, group_consumer, keep_joining
 from messaging.positions import Fetched
 from messaging.single import handle_one, split
 from messaging.ticker import ticker

@@ -13,7 +13,7 @@ from messaging import outbox
 from messaging.conf import conf
 from messaging.failures import Failure
 from messaging.inbox import MAX_ERROR, Entry
-from messaging.record import RawRecord, packed, storable, unpacked
+from messaging.record import RawRecord, packed, place_of, storable, unpacked
 
 _KEEP = """
 INSERT INTO messaging_dead_letter AS letter
@@ -134,8 +134,3 @@ def _told(letter: Letter, topic: str) -> RawRecord:
         headers = [*own, ("dl_truncated", b"true")]
     key = place_of(entry).encode() if record.key is None and value is None else record.key
     return RawRecord(topic, 0, 0, record.timestamp, key, headers, value)
-
-
-def place_of(entry: Entry) -> str:
-    """Return where an event stands, as people write it."""
-    return f"{entry.topic}/{entry.partition}/{entry.offset}"

@@ -19,21 +19,21 @@ from typing import Any
 
 from django.db import DatabaseError, close_old_connections, connection, transaction
 
-from messaging import attempts, lost_commits, marks, outbox, parking, pauses
+from messaging import attempts, deadletters, lost_commits, marks, outbox, parking, pauses
 from messaging.conf import conf
 from messaging.errors import SlowAttempt
 from messaging.failures import Kind, kind_of
 from messaging.inbox import ORDER_IN_PARTITION, QUEUE_ORDER, Entry, handler_names
 from messaging.reading import Poison, Work, read
-from messaging.record import unpacked
+from messaging.record import type_of, unpacked
 from messaging.registry import Handler
 from messaging.states import InboxState
 
 logger = logging.getLogger(__name__)
 
 _running = threading.Lock()
-#: What the run has in hand: another object for each transaction, None while there is no run.
-_in_hand: object | None = None
+#: Another object for each event that the run takes up, None while there is no run.
+_progress: object | None = None
 #: Keys at which something other than their handlers failed: (looked at again at, after a pause of), in seconds.
 _failing: dict[tuple[str, str], tuple[float, float]] = {}
 #: Whether this process left marks that it could not take back, since its database was away.
@@ -106,11 +106,11 @@ def drain_due() -> int:
 
     One run per process is enough: a second one returns at once. An outage ends the run; the next finds the same work.
     """
-    global _in_hand
+    global _progress
     if not _running.acquire(blocking=False):
         return 0
     try:
-        _in_hand = object()
+        _progress = object()
         if not lost_commits.parked_keys_may_go_on():
             return 0
         _take_back_marks()
@@ -121,13 +121,13 @@ def drain_due() -> int:
         logger.warning("parked keys rest, no attempt is counted: %r", error)
         return 0
     finally:
-        _in_hand = None
+        _progress = None
         _running.release()
 
 
-def in_hand() -> object | None:
-    """Return what the run of this process has in hand, to be compared with a later look; None when there is no run."""
-    return _in_hand
+def progress() -> object | None:
+    """Return what changes whenever the run of this process makes progress; None when there is no run."""
+    return _progress
 
 
 def _drain_for(seconds: float) -> int:
@@ -228,8 +228,8 @@ def _drain_locked(topic: str, key: str) -> int:
 
 
 def _one_event(topic: str, key: str) -> Turn:
-    global _in_hand
-    _in_hand = object()
+    global _progress
+    _progress = object()
     marked = _mark_head(topic, key)
     if isinstance(marked, Turn):
         return marked
@@ -257,7 +257,7 @@ def _mark_head(topic: str, key: str) -> Head | Turn:
         deaths = marks.mark_parked(head.entry)
         if deaths < conf().deaths_allowed:
             return head
-        attempts.killed(head.entry, head.raw, deaths)
+        deadletters.keep([attempts.killed(head.entry, type_of(unpacked(head.raw)), head.raw, deaths)])
         marks.clear_parked(topic, key)
     return Turn.RESTS
 

@@ -12,7 +12,8 @@ def edited(record: RawRecord, value: bytes | None, headers: dict[str, str] | Non
         raise Refused("nothing was edited: give another value, or a header")
     new = headers or {}
     try:
-        added = [(name.encode().decode(), text.encode("utf-8", "surrogateescape")) for name, text in new.items()]
+        "".join(new).encode()
+        added = [(name, text.encode("utf-8", "surrogateescape")) for name, text in new.items()]
     except UnicodeEncodeError as error:
         raise Refused(f"a header is no text that can be written: {error}") from error
     kept = [(name, old) for name, old in record.headers if name not in new]

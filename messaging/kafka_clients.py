@@ -27,8 +27,8 @@ HEARTBEAT_MS = 500
 #: How long the producer tries to bring a record to the log, and waits for one answer, in milliseconds.
 DELIVERY_MS = 30_000
 REQUEST_MS = 10_000
-#: Longest wait for a group's offsets, in milliseconds.
-TOLD_MS = 5000
+#: Longest wait for one answer of the broker about offsets, in milliseconds.
+ASK_MS = 5000
 #: How soon a consumer learns of new partitions, in milliseconds.
 METADATA_MS = 10_000
 #: Longest wait for an abandoned producer's thread, in seconds.
@@ -75,7 +75,7 @@ def told_offsets(consumer: KafkaConsumer, partitions: list[TopicPartition]) -> d
 
     In one request: the client's public committed() makes one for each partition.
     """
-    told = consumer._coordinator.fetch_committed_offsets(partitions, timeout_ms=TOLD_MS)
+    told = consumer._coordinator.fetch_committed_offsets(partitions, timeout_ms=ASK_MS)
     return {tp: told[tp].offset if tp in told else None for tp in partitions}
 
 

@@ -49,6 +49,11 @@ def is_flagged(besides: str | None = None) -> bool:
         return bool(cursor.fetchone()[0])
 
 
+def speaks_of_loss(stop_reason: str) -> bool:
+    """Tell whether a partition was stopped because commits were lost, there or elsewhere in the service."""
+    return stop_reason.startswith((LOST, ELSEWHERE))
+
+
 def take_back(group: str) -> None:
     """Take the reasons back that speak of a loss: nothing of the group is lost (any more)."""
     with connection.cursor() as cursor:
@@ -66,6 +71,11 @@ def server_start() -> datetime:
 def note(consumer: Any, server: datetime | None) -> None:
     """Note that a consumer of this process has found nothing lost on `server`, or, with None, has yet to look."""
     _compared[consumer] = server
+
+
+def has_compared(consumer: Any) -> bool:
+    """Tell whether the consumer has compared everything since the last error, and nothing was lost."""
+    return _compared.get(consumer) is not None
 
 
 def forget(consumer: Any) -> None:

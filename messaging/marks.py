@@ -41,23 +41,20 @@ UPDATE messaging_consumer_position AS position
 """
 #: Another's mark at the same event, which nobody took back: that process died over it.
 _MARK = """
-UPDATE messaging_consumer_position
-   SET deaths = CASE WHEN marked_offset IS DISTINCT FROM %s THEN 0
+UPDATE {table}
+   SET deaths = CASE WHEN {mark} IS DISTINCT FROM %s THEN 0
                      WHEN marked_by IS DISTINCT FROM %s THEN deaths + 1
                      ELSE deaths END,
-       marked_offset = %s, marked_by = %s
- WHERE consumer_group = %s AND topic = %s AND partition = %s
+       {mark} = %s, marked_by = %s
+ WHERE {where}
 RETURNING deaths
 """
-_MARK_PARKED = """
-UPDATE messaging_parked_key
-   SET deaths = CASE WHEN marked_event IS DISTINCT FROM %s THEN 0
-                     WHEN marked_by IS DISTINCT FROM %s THEN deaths + 1
-                     ELSE deaths END,
-       marked_event = %s, marked_by = %s
- WHERE topic = %s AND key = %s
-RETURNING deaths
-"""
+_MARK_PARTITION = _MARK.format(
+    table="messaging_consumer_position",
+    mark="marked_offset",
+    where="consumer_group = %s AND topic = %s AND partition = %s",
+)
+_MARK_PARKED = _MARK.format(table="messaging_parked_key", mark="marked_event", where="topic = %s AND key = %s")
 _CLEAR_PARKED = """
 UPDATE messaging_parked_key SET marked_event = NULL, marked_by = NULL, deaths = 0
  WHERE marked_event IS NOT NULL AND {}
@@ -95,10 +92,7 @@ def give_up(group: str, places: Iterable[Place], worker: str) -> None:
 
 def mark(group: str, place: Place, offset: int, worker: str) -> int:
     """Write down that the worker takes up the event at `offset`; return how many processes died over it before."""
-    with connection.cursor() as cursor:
-        cursor.execute(_MARK, [offset, worker, offset, worker, group, *place])
-        found = cursor.fetchone()
-    return int(found[0]) if found else 0
+    return _mark(_MARK_PARTITION, offset, worker, (group, *place))
 
 
 def mark_parked(entry: Entry) -> int:
@@ -106,9 +100,12 @@ def mark_parked(entry: Entry) -> int:
 
     Returns how many processes died over it before.
     """
-    event, worker = f"{entry.event_id} {entry.handler}", process_name()
+    return _mark(_MARK_PARKED, f"{entry.event_id} {entry.handler}", process_name(), (entry.topic, entry.key))
+
+
+def _mark(sql: str, event: int | str, worker: str, where: tuple[Any, ...]) -> int:
     with connection.cursor() as cursor:
-        cursor.execute(_MARK_PARKED, [event, worker, event, worker, entry.topic, entry.key])
+        cursor.execute(sql, [event, worker, event, worker, *where])
         found = cursor.fetchone()
     return int(found[0]) if found else 0
 

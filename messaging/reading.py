@@ -14,7 +14,7 @@ from messaging.errors import InvalidRecord
 from messaging.event import SCHEMA, Event, decode, spec_of
 from messaging.failures import Failure
 from messaging.inbox import NO_HANDLER, Entry, entry_of
-from messaging.record import MAX_EVENT_ID, Received, packed, readable_key, received, type_of
+from messaging.record import MAX_EVENT_ID, Received, packed, place_of, readable_key, received, type_of
 from messaging.registry import Handler, handlers_of, is_unknown_version
 
 #: Groups poison of one kind together, as an exception's place does with other failures.
@@ -57,8 +57,7 @@ class Poison:
 
     def entries(self) -> list[Entry]:
         record = self.record
-        identity = f"{record.topic}/{record.partition}/{record.offset}"
-        return [Entry(identity, NO_HANDLER, record.topic, record.partition, record.offset, self.key)]
+        return [Entry(place_of(record), NO_HANDLER, record.topic, record.partition, record.offset, self.key)]
 
     def letter(self) -> Letter:
         """Return the dead letter that it becomes."""

@@ -156,6 +156,11 @@ def type_of(record: Any) -> str:
     raise InvalidRecord("the CloudEvents header ce_type is missing")
 
 
+def place_of(record: Any) -> str:
+    """Return where a record, or the inbox's entry of one, stands, as people write it; the name of one without an id."""
+    return f"{record.topic}/{record.partition}/{record.offset}"
+
+
 def readable_key(record: Any) -> str:
     """Return the record's key, or '' where it has none that could order anything."""
     try:

@@ -12,15 +12,14 @@ from datetime import UTC, datetime
 from django.db import close_old_connections, transaction
 
 from messaging import attempts, batch, deadletters, inbox, outbox, parking, pauses, positions
-from messaging.attempts import KILLED, Outcome
-from messaging.deadletters import Letter
+from messaging.attempts import Outcome
 from messaging.errors import PartitionStopped, SlowAttempt
-from messaging.failures import Failure, Kind, kind_of
+from messaging.failures import Kind, kind_of
 from messaging.inbox import entry_of
 from messaging.parking import ToPark
 from messaging.positions import Fetched
 from messaging.reading import Item, Poison, Work, read
-from messaging.record import packed
+from messaging.record import packed, place_of
 from messaging.registry import Handler
 from messaging.states import InboxState
 
@@ -51,9 +50,7 @@ def handle_one(group: str, one: Fetched, *, deaths: int = 0) -> None:
     except Exception as error:
         if kind_of(error) is not Kind.BUG or isinstance(error, PartitionStopped):
             raise
-        record = one.records[0]
-        where = f"{record.topic}/{record.partition}/{record.offset}"
-        raise PartitionStopped(f"{where} can't be handled: {error!r}") from error
+        raise PartitionStopped(f"{place_of(one.records[0])} can't be handled: {error!r}") from error
 
 
 def _handle(group: str, one: Fetched, slow: dict[str, SlowAttempt], deaths: int) -> None:
@@ -105,10 +102,9 @@ def _queue(work: Work, handlers: Sequence[Handler]) -> None:
 def bury(group: str, work: Work, deaths: int) -> None:
     """Keep an event as a dead letter without trying it: `deaths` processes died over it, one after another."""
     new = inbox.insert_new(work.entries())
-    failure = Failure(KILLED, f"{deaths} processes died one after another while they handled it")
     record, raw = work.record, packed(work.record.raw)
     letters = [
-        Letter(entry_of(record, handler), record.type, KILLED, failure, deaths, raw, parks=True)
+        attempts.killed(entry_of(record, handler), record.type, raw, deaths)
         for handler in work.handlers
         if (record.event_id, handler.name) in new
     ]

@@ -60,8 +60,7 @@ LASTED = """
 def everything_goes_afterwards(databases: Databases, checker: SoakChecker) -> Iterator[None]:
     """The tests that follow want rest, whatever has come of this one."""
     yield
-    while let_everything_go(databases):
-        eventually(lambda: not checker.on_the_way(), "what waited", seconds=PATIENT_SECONDS, state=checker.on_the_way)
+    let_everything_go(databases, checker)
 
 
 def test_a_flood_of_records_that_anybody_could_write_stops_nobody(
@@ -85,8 +84,7 @@ def test_a_flood_of_records_that_anybody_could_write_stops_nobody(
     for service in SERVICES:
         assert databases.ask(service, PAUSES) == []
         assert unexplained(databases, service, written) == []
-    while let_everything_go(databases):
-        eventually(lambda: not checker.on_the_way(), "what waited", seconds=PATIENT_SECONDS, state=checker.on_the_way)
+    let_everything_go(databases, checker)
     eventually(lambda: not checker.unrest(), "rest", seconds=PATIENT_SECONDS, state=checker.unrest)
     assert shelves.stock(product) == STOCK - len(crowd.orders)
 
@@ -127,8 +125,14 @@ def handlers_of(record: Written, service: str) -> list[str]:
     return [handler for name, handler in WANTED.get(record.type, ()) if name == service]
 
 
-def let_everything_go(databases: Databases) -> int:
-    """Skip every dead letter, as an operator does; return how many there were. What waited behind them goes on."""
+def let_everything_go(databases: Databases, checker: SoakChecker) -> None:
+    """Skip every dead letter, as an operator does, and what becomes one when it goes on behind them."""
+    while skip_all(databases):
+        eventually(lambda: not checker.on_the_way(), "what waited", seconds=PATIENT_SECONDS, state=checker.on_the_way)
+
+
+def skip_all(databases: Databases) -> int:
+    """Skip the open dead letters of every service; return how many there were."""
     total = 0
     for service in SERVICES:
         found = databases.value(service, OPEN)

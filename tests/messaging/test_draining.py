@@ -215,14 +215,20 @@ def test_a_key_has_one_drain_at_a_time(group, shut):
     assert drain() == 2
 
 
-def test_a_head_that_fails_like_an_outage_keeps_no_other_key_waiting(group, shut, monkeypatch):
-    singly(group, note("a", 1, "gated"), note("b", 1, "gated"))
+def fail_at_a(monkeypatch, error: BaseException) -> None:
+    """Let the gated notes pass but those of the key a, at which the handler raises."""
 
     def act(event, context) -> None:
         if event.key == "a":
-            raise OperationalError("could not connect to another server")
+            raise error
 
     monkeypatch.setitem(handlers.behaviours, "gated", act)
+
+
+def test_a_head_that_fails_like_an_outage_keeps_no_other_key_waiting(group, shut, monkeypatch):
+    singly(group, note("a", 1, "gated"), note("b", 1, "gated"))
+    fail_at_a(monkeypatch, OperationalError("could not connect to another server"))
+
     drain()
     drain()
 
@@ -233,12 +239,8 @@ def test_a_head_that_fails_like_an_outage_keeps_no_other_key_waiting(group, shut
 @pytest.mark.parametrize("error", [CancelledError, SystemExit])
 def test_a_handler_that_wants_to_end_its_thread_has_failed(group, shut, monkeypatch, error):
     singly(group, note("a", 1, "gated"), note("b", 1, "gated"))
+    fail_at_a(monkeypatch, error("out of here"))
 
-    def act(event, context) -> None:
-        if event.key == "a":
-            raise error("out of here")
-
-    monkeypatch.setitem(handlers.behaviours, "gated", act)
     drain()
 
     assert applied("single", "b") == [1]

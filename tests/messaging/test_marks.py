@@ -102,18 +102,24 @@ def recorded(together: list[int]):
     return handle
 
 
+def deaths_until_a_letter(role: str, group: str) -> int:
+    """Start process after process, each of which the killer kills, until it is a dead letter; return how many died."""
+    deaths = 0
+    while not DeadLetterRow.objects.exists():
+        with process(role, "kill in handler", group=group, DEATHS_ALLOWED=2) as child:
+            eventually(lambda: child.has_ended() or DeadLetterRow.objects.exists(), 60)  # noqa: B023
+            deaths += child.has_ended()
+            assert deaths <= 5
+    return deaths
+
+
 def test_an_event_that_kills_process_after_process_becomes_a_dead_letter(write, group, key):
     """The handler kills its own process each time; nobody else's events are lost, and in the end it is parked."""
     write.events(NoteAdded(key=f"{key}-a", number=1), partition=PLACE)
     write.records(record_of(NoteAdded(key=key, number=2, behaviour="kill"), event_id="killer"), partition=PLACE)
     write.events(NoteAdded(key=key, number=3), *notes(f"{key}-b", 3), partition=PLACE)
 
-    deaths = 0
-    while not DeadLetterRow.objects.exists():
-        with process("consumer", "kill in handler", group=group, DEATHS_ALLOWED=2) as child:
-            eventually(lambda: child.has_ended() or DeadLetterRow.objects.exists(), 60)  # noqa: B023
-            deaths += child.has_ended()
-            assert deaths <= 5
+    deaths = deaths_until_a_letter("consumer", group)
     letter = DeadLetterRow.objects.first()
 
     assert (letter.event_id, letter.reason, letter.attempts) == ("killer", "killed_the_process", 2)
@@ -158,12 +164,7 @@ def test_a_parked_event_that_kills_process_after_process_becomes_a_dead_letter(g
     assert shut.calls
     make_due()
 
-    deaths = 0
-    while not DeadLetterRow.objects.exists():
-        with process("drain", "kill in handler", group=group, DEATHS_ALLOWED=2) as child:
-            eventually(lambda: child.has_ended() or DeadLetterRow.objects.exists(), 60)  # noqa: B023
-            deaths += child.has_ended()
-            assert deaths <= 5
+    deaths = deaths_until_a_letter("drain", group)
     letter = DeadLetterRow.objects.get()
 
     assert (letter.event_id, letter.handler, letter.reason) == ("killer", SINGLE, "killed_the_process")
