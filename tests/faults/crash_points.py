@@ -13,6 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tests import own_signal
+
 #: Where the armed processes' files are, and the name of this one.
 FOLDER, PROCESS = "FAULTS_FOLDER", "FAULTS_PROCESS"
 CONSUMER_THREAD = "kafka-consumer"
@@ -59,7 +61,7 @@ def reach(point: str) -> None:
         signal_name, _, wanted = path.read_text().partition(" ")
         if wanted == point:
             path.unlink()
-            os.kill(os.getpid(), signal.Signals[signal_name])
+            own_signal.send(signal.Signals[signal_name])
     except FileNotFoundError:
         return
 

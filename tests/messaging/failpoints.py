@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import Callable
 from typing import Any
 
 from messaging import batch, consumer, positions, sender, shards
+from tests import own_signal
 
 
 def set_up(name: str) -> None:
@@ -19,11 +19,11 @@ def set_up(name: str) -> None:
 
 
 def _kill() -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
+    own_signal.send(signal.SIGKILL)
 
 
 def _freeze() -> None:
-    os.kill(os.getpid(), signal.SIGSTOP)
+    own_signal.send(signal.SIGSTOP)
 
 
 def _wrap(
