@@ -168,7 +168,7 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("RETRY_IMMEDIATE", positive, 3, "Attempts at an event at once; a failure that is a bug has no others."),
     Variable(
         "RETRY_DELAYED",
-        positive,
+        not_negative,
         8,
         "Further attempts after a transient failure, with the event's key parked meanwhile.",
     ),

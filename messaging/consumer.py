@@ -27,6 +27,7 @@ from messaging.kafka_clients import ASK_MS, CLOSE_MS, group_consumer, keep_joini
 from messaging.positions import Fetched
 from messaging.single import handle_one, split
 from messaging.ticker import ticker
+from messaging.unreadable_batches import UnreadableBatch
 
 logger = logging.getLogger(__name__)
 
@@ -155,6 +156,10 @@ class Consumer:
             self.assignment.take_notes()
             self._out_of_range(error)
             polled = {}
+        except UnreadableBatch as error:
+            self.assignment.take_notes()
+            self._unreadable(error)
+            polled = {}
         self.assignment.take_notes()
         batch = []
         for tp, records in polled.items():
@@ -177,6 +182,10 @@ class Consumer:
     def _out_of_range(self, error: OffsetOutOfRangeError) -> None:
         for tp in [tp for tp in error.args[0] if tp in self.assignment.at]:
             self.assignment.stop(tp, f"the position {self.assignment.at[tp]} is outside the log")
+
+    def _unreadable(self, error: UnreadableBatch) -> None:
+        if error.partition in self.assignment.at:
+            self.assignment.stop(error.partition, str(error))
 
     def _handle(self, batch: list[Fetched]) -> None:
         """As one batch; event by event and with marks what somebody left uncleanly."""
@@ -267,7 +276,7 @@ class Consumer:
                 self.client.pause(*self.client.assignment())
                 keep_joining(self.client)
                 self.client.poll(timeout_ms=int(max(50, min(500, 1000 * (until - time.monotonic())))))
-            except (KafkaError, KeyError) as error:
+            except (KafkaError, KeyError, UnreadableBatch) as error:
                 logger.info("%s: while resting: %r", self.group, error)
                 time.sleep(0.2)
         self.assignment.take_notes()

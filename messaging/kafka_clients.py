@@ -11,10 +11,11 @@ from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import KafkaError
 from kafka.net.compat import KafkaNetClient
 
-from messaging import lenient_headers
+from messaging import lenient_headers, unreadable_batches
 from messaging.conf import conf
 
 lenient_headers.install()
+unreadable_batches.install()
 logger = logging.getLogger(__name__)
 
 CLOSE_MS = 5000

@@ -8,6 +8,7 @@ from typing import Any
 from kafka import KafkaConsumer, TopicPartition
 
 from messaging.event import decode
+from messaging.kafka_clients import admin
 from messaging.positions import Place
 
 
@@ -17,24 +18,30 @@ def ends_of(reader: KafkaConsumer, topic: str) -> dict[Place, int]:
     return {(tp.topic, tp.partition): offset for tp, offset in reader.end_offsets(partitions).items()}
 
 
+def cut(reader: KafkaConsumer, topic: str) -> None:
+    """Let the topic's log begin where it ends now."""
+    with admin() as client:
+        client.delete_records({TopicPartition(*place): end for place, end in ends_of(reader, topic).items()})
+
+
 class Log:
     """The records of a topic since this was made, or from its start."""
 
     def __init__(self, reader: KafkaConsumer, topic: str, *, from_start: bool = False) -> None:
         self.topic = topic
-        self._reader = reader
+        self.reader = reader
         self._start = {place: 0 if from_start else end for place, end in ends_of(reader, topic).items()}
 
     def records(self) -> list[Any]:
         """Return all of them, by partition and offset."""
-        ends = ends_of(self._reader, self.topic)
+        ends = ends_of(self.reader, self.topic)
         left = {TopicPartition(*place): end for place, end in ends.items() if end > self._start[place]}
-        self._reader.assign(list(left))
+        self.reader.assign(list(left))
         for tp in left:
-            self._reader.seek(tp, self._start[(tp.topic, tp.partition)])
+            self.reader.seek(tp, self._start[(tp.topic, tp.partition)])
         found: list[Any] = []
-        while any(self._reader.position(tp) < end for tp, end in left.items()):
-            for batch in self._reader.poll(timeout_ms=500).values():
+        while any(self.reader.position(tp) < end for tp, end in left.items()):
+            for batch in self.reader.poll(timeout_ms=500).values():
                 found += batch
         return sorted(found, key=lambda record: (record.partition, record.offset))
 
