@@ -81,8 +81,8 @@ class Refused(MessagingError):
     """This can't be done to this event; the message says why, and what can."""
 
 
-class ReplayRefused(MessagingError):
-    """A replay can't run as asked; `exit_code` tells a script why, and the message tells a person."""
+class RangeRefused(MessagingError):
+    """Offsets of a topic can't be replayed, or moved to, as asked; `exit_code` tells a script why, the text people."""
 
     def __init__(self, message: str, exit_code: int) -> None:
         super().__init__(message)

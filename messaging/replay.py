@@ -19,11 +19,12 @@ from kafka import KafkaConsumer, TopicPartition
 
 from messaging import inbox, outbox, positions
 from messaging.batch import apply
-from messaging.errors import ReplayRefused, SlowAttempt
+from messaging.errors import RangeRefused, SlowAttempt
 from messaging.failures import Kind, kind_of
+from messaging.ranges import Exit
 from messaging.reading import Poison, Work, read
 from messaging.registry import Handler
-from messaging.replay_plan import Exit, Plan
+from messaging.replay_plan import Plan
 from messaging.single import apply_singly
 
 #: First of the two numbers of the advisory lock that keeps a topic to one replay at a time.
@@ -52,7 +53,7 @@ def run(
     """Read the plan's range with `consumer`'s own assignment; apply what was never applied, or only count.
 
     The caller holds `alone()`. `outcome` is counted up as it goes, `progress` is told how many offsets were passed.
-    An event that fails is tried again, parked or kept as the live consumer does it. ReplayRefused when the broker gives
+    An event that fails is tried again, parked or kept as the live consumer does it. RangeRefused when the broker gives
     nothing more: what came before is applied, and stays so.
     """
     for records, passed in records_of(plan, consumer):
@@ -64,9 +65,9 @@ def run(
 
 @contextmanager
 def alone(topic: str) -> Iterator[None]:
-    """Hold the topic's replay lock for a with block. ReplayRefused when the topic is being replayed already."""
+    """Hold the topic's replay lock for a with block. RangeRefused when the topic is being replayed already."""
     if not _call("SELECT pg_try_advisory_lock(%s, hashtext(%s))", topic):
-        raise ReplayRefused(f"{topic} is being replayed already; wait until that replay has ended", Exit.BUSY)
+        raise RangeRefused(f"{topic} is being replayed already; wait until that replay has ended", Exit.BUSY)
     try:
         yield
     finally:
@@ -99,7 +100,7 @@ def records_of(plan: Plan, consumer: KafkaConsumer) -> Iterator[tuple[list[Any],
         passed = sum(at.values()) - before
         moved_at = time.monotonic() if passed else moved_at
         if time.monotonic() - moved_at > SILENT_SECONDS:
-            raise ReplayRefused(f"Kafka gave nothing for {SILENT_SECONDS} s; run the same again", Exit.INCOMPLETE)
+            raise RangeRefused(f"Kafka gave nothing for {SILENT_SECONDS} s; run the same again", Exit.INCOMPLETE)
         yield records, passed
 
 

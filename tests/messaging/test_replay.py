@@ -14,8 +14,8 @@ from django.db import connection, connections, transaction
 from messaging import positions
 from messaging.kafka_clients import group_consumer
 from messaging.models import ConsumerPosition, InboxRow, OutboxRow, ReplayRun
+from messaging.ranges import Exit
 from messaging.replay import LOCK_SPACE
-from messaging.replay_plan import Exit
 from messaging.states import InboxState
 from tests.messaging.log import answers, cut, ends_of
 from tests.messaging.records import Record, record_of

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import getpass
 import sys
-from argparse import ArgumentParser, ArgumentTypeError
-from datetime import datetime
+from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -14,20 +13,13 @@ from kafka.errors import KafkaError
 from tqdm import tqdm
 
 from messaging import replay
-from messaging.errors import PartitionStopped, ReplayRefused
+from messaging.errors import PartitionStopped, RangeRefused
 from messaging.kafka_clients import reader
 from messaging.models import ReplayRun
+from messaging.ranges import Exit, moment, topic_and_partitions
 from messaging.registry import all_handlers
 from messaging.replay import Outcome
-from messaging.replay_plan import Exit, Plan, Request, plan_of
-
-
-def moment(text: str) -> datetime:
-    """Read an ISO 8601 datetime; one without a zone is refused later, with advice."""
-    try:
-        return datetime.fromisoformat(text)
-    except ValueError as error:
-        raise ArgumentTypeError(f"{text!r} is not a datetime such as 2026-11-23T09:00:00Z") from error
+from messaging.replay_plan import Plan, Request, plan_of
 
 
 class Command(BaseCommand):
@@ -54,7 +46,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             self.replay(request_of(options), execute=options["execute"], reason=options["reason"].strip())
-        except ReplayRefused as refusal:
+        except RangeRefused as refusal:
             raise CommandError(str(refusal), returncode=refusal.exit_code) from refusal
         except PartitionStopped as error:
             raise CommandError(
@@ -68,9 +60,9 @@ class Command(BaseCommand):
             ) from error
 
     def replay(self, request: Request, *, execute: bool, reason: str) -> None:
-        """Plan, run, and print the table. ReplayRefused when the request can't be run as asked."""
+        """Plan, run, and print the table. RangeRefused when the request can't be run as asked."""
         if execute and not reason:
-            raise ReplayRefused("--execute needs --reason TEXT: it is kept with what was done", Exit.NO_REASON)
+            raise RangeRefused("--execute needs --reason TEXT: it is kept with what was done", Exit.NO_REASON)
         with reader() as consumer, replay.alone(request.topic):
             plan = plan_of(request, consumer)
             self.show_plan(plan)
@@ -113,17 +105,11 @@ class Command(BaseCommand):
 
 
 def request_of(options: dict[str, Any]) -> Request:
-    """Read the command's options. ReplayRefused for an unknown handler or a partition that is no number."""
-    topic, _, numbers = options["topic"].partition(":")
-    try:
-        partitions = tuple(int(number) for number in numbers.split(",") if number)
-    except ValueError as error:
-        raise ReplayRefused(
-            f"{numbers!r} is not a list of partition numbers such as 0,2", Exit.UNKNOWN_PARTITION
-        ) from error
+    """Read the command's options. RangeRefused for an unknown handler or a partition that is no number."""
+    topic, partitions = topic_and_partitions(options["topic"])
     names = [handler.name for handler in all_handlers()]
     if options["handler"] not in (None, *names):
-        raise ReplayRefused(f"no handler {options['handler']!r}; there are {', '.join(names)}", Exit.UNKNOWN_HANDLER)
+        raise RangeRefused(f"no handler {options['handler']!r}; there are {', '.join(names)}", Exit.UNKNOWN_HANDLER)
     return Request(
         topic=topic,
         partitions=partitions,

@@ -1,0 +1,85 @@
+"""Offsets of a topic that an operator names: by partition, by number, by time. What replays and what moves share it."""
+
+from __future__ import annotations
+
+from argparse import ArgumentTypeError
+from datetime import datetime
+from enum import IntEnum
+
+from kafka import KafkaConsumer, TopicPartition
+
+from messaging.conf import conf
+from messaging.errors import RangeRefused
+
+
+class Exit(IntEnum):
+    """Exit codes of commands on a topic's offsets; 0 is success, 1 an unforeseen error, 2 a wrong call."""
+
+    UNKNOWN_TOPIC = 3
+    UNKNOWN_PARTITION = 4
+    EMPTY_RANGE = 5
+    NO_ZONE = 6
+    BEFORE_LOG_START = 7
+    NO_REASON = 8
+    UNKNOWN_HANDLER = 9
+    BUSY = 10
+    INCOMPLETE = 11
+    NOT_ALLOWED = 12
+    OUTSIDE_LOG = 14
+    GROUP_ACTIVE = 15
+
+
+def moment(text: str) -> datetime:
+    """Read an ISO 8601 datetime from a command line; one without a zone is refused later, with advice."""
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ArgumentTypeError(f"{text!r} is not a datetime such as 2026-11-23T09:00:00Z") from error
+
+
+def check_zone(moment: datetime | None) -> None:
+    """RangeRefused when the datetime has no zone."""
+    if moment is not None and moment.tzinfo is None:
+        raise RangeRefused(f"{moment.isoformat()} has no zone; write it with one: {moment.isoformat()}Z", Exit.NO_ZONE)
+
+
+def topic_and_partitions(text: str) -> tuple[str, tuple[int, ...]]:
+    """Read `TOPIC[:p,p]`; no partitions stand for all. RangeRefused for a partition that is no number."""
+    topic, _, numbers = text.partition(":")
+    try:
+        return topic, tuple(int(number) for number in numbers.split(",") if number)
+    except ValueError as error:
+        raise RangeRefused(
+            f"{numbers!r} is not a list of partition numbers such as 0,2", Exit.UNKNOWN_PARTITION
+        ) from error
+
+
+def group_of(topic: str) -> str:
+    """Return the group of this service that reads the topic. RangeRefused when there is none."""
+    for group, topics in conf().groups.items():
+        if topic in topics:
+            return group
+    readable = sorted({name for topics in conf().groups.values() for name in topics})
+    raise RangeRefused(
+        f"{conf().service} has no handler for topic {topic!r}; it reads {', '.join(readable)}.", Exit.UNKNOWN_TOPIC
+    )
+
+
+def partitions_of(topic: str, wanted: tuple[int, ...], consumer: KafkaConsumer) -> list[TopicPartition]:
+    """Return the wanted partitions, or all. RangeRefused when the broker knows no such topic or partition."""
+    known = consumer.partitions_for_topic(topic)
+    if not known:
+        raise RangeRefused(f"the topic {topic!r} does not exist on the broker", Exit.UNKNOWN_TOPIC)
+    unknown = sorted(set(wanted) - known)
+    if unknown:
+        raise RangeRefused(f"{topic} has partitions {sorted(known)}, not {unknown}", Exit.UNKNOWN_PARTITION)
+    return [TopicPartition(topic, partition) for partition in sorted(wanted or known)]
+
+
+def offsets_at(
+    moment: datetime, consumer: KafkaConsumer, partitions: list[TopicPartition]
+) -> dict[TopicPartition, int]:
+    """Return the first offset at or after the moment, or the end of the log when there is none."""
+    found = consumer.offsets_for_times(dict.fromkeys(partitions, int(moment.timestamp() * 1000)))
+    end = consumer.end_offsets(partitions)
+    return {tp: found[tp].offset if found.get(tp) else end[tp] for tp in partitions}
