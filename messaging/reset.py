@@ -8,6 +8,7 @@ position is not behind, and running it again ends it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -179,7 +180,8 @@ def run(moves: Sequence[Move], *, actor: str, reason: str) -> None:
         _refuse_active(client, group)
         _tell(client, group, [move for move in moves if move.goes_back])
         _write(group, moves, actor, reason)
-        _tell(client, group, [move for move in moves if not move.goes_back])
+        with suppress(RangeRefused):  # a worker that joined meanwhile has seen the new position, and tells Kafka itself
+            _tell(client, group, [move for move in moves if not move.goes_back])
 
 
 def _refuse_active(client: Any, group: str) -> None:

@@ -12,7 +12,7 @@ from django.conf import settings as django_settings
 from django.core.management import CommandError, call_command
 from kafka.errors import CoordinatorNotAvailableError
 
-from messaging import lost_commits, reset
+from messaging import lost_commits, pause, reset, resume
 from messaging.management.operating import Exit as OperatorExit
 from messaging.models import ConsumerPosition, InboxRow, OperatorAction
 from messaging.ranges import Exit
@@ -156,6 +156,23 @@ def test_a_worker_that_joins_meanwhile_is_noticed_by_the_broker(reset_offsets, w
     assert "has members again" in said
     assert position(group) == start + 2
     assert not OperatorAction.objects.exists()
+
+
+def test_a_worker_that_joins_before_the_group_goes_forward_follows_it(reset_offsets, write, group, key, monkeypatch):
+    start = handled(write, group, key, 1)
+    monkeypatch.setattr(reset, "_refuse_active", lambda client, group: None)
+    pause(django_settings.SAMPLE_TOPIC, actor="a test", reason="so that it stays behind")
+    with running(consumer_of(group)) as consumer:
+        write.events(*notes(f"{key}-passed", 2), partition=0)
+        eventually(lambda: hasattr(consumer, "assignment") and len(consumer.assignment.held) == 3)
+
+        assert "moved; 1 partitions" in reset_offsets("--to-latest", "--allow-skip", *EXECUTE)
+        resume(django_settings.SAMPLE_TOPIC, actor="a test", reason="it is moved")
+        write.events(NoteAdded(key=key, number=1), partition=0)
+
+        eventually(lambda: is_applied(key, 2))
+        eventually(lambda: offset_of(group, 0) == start + 4)
+    assert applied(f"{key}-passed") == []
 
 
 def test_a_position_that_moved_after_it_was_planned_is_left_alone(reset_offsets, write, group, key, monkeypatch):
