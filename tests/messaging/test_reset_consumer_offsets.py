@@ -276,7 +276,7 @@ def test_a_death_in_between_leaves_nothing_that_looks_like_a_loss(
     [
         (("--from-offset", "999999999"), Exit.OUTSIDE_LOG, "its log has the offsets"),
         (("--from-datetime", "2026-01-01T00:00:00"), Exit.NO_ZONE, "has no zone"),
-        (("--from-offset", "0", "--execute"), OperatorExit.NO_REASON, "--reason TEXT is missing"),
+        (("--shift-by", "0", "--execute"), OperatorExit.NO_REASON, "--reason TEXT is missing"),
     ],
 )
 def test_what_can_not_be_is_refused_with_its_own_exit_code(reset_offsets, options, exit_code, words):
