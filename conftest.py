@@ -53,7 +53,7 @@ def pytest_addoption(pluginmanager: pytest.PytestPluginManager) -> None:
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None) -> Iterator[None]:
     """Close the wake's own connection before the test database is dropped."""
-    from messaging import wake
+    from messaging.outbox import notifier as wake
 
     yield
     wake.close()

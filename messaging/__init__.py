@@ -16,14 +16,14 @@ from messaging.errors import (
 )
 from messaging.event import Event, event, upcaster
 from messaging.ids import new_id
-from messaging.inbox import parked_events, unhandled
-from messaging.ledger import ReasonMissing, Result
-from messaging.offsets import end_offsets, positions_passed
-from messaging.operators import edit_and_retry, pause, resume, retry, skip
-from messaging.outbox import outbox_pending, publish, publish_all
+from messaging.inbox.rows import parked_events, unhandled
+from messaging.kafka.offsets import end_offsets, positions_passed
+from messaging.operations.actions import edit_and_retry, pause, resume, retry, skip
+from messaging.operations.audit_log import ReasonMissing, Result
+from messaging.operations.selectors import dead_letters, parked_keys, queue_of
+from messaging.outbox.publish import outbox_pending, publish, publish_all
 from messaging.registry import Retry, subscribe
-from messaging.retention import Expiring, delete_expired
-from messaging.selectors import dead_letters, parked_keys, queue_of
+from messaging.retention.cleanup import Expiring, delete_expired
 from messaging.signals import event_recorded
 
 __all__ = [

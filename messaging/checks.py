@@ -9,7 +9,7 @@ from django.core.checks import CheckMessage, Error, Warning, register
 
 from messaging.conf import conf
 from messaging.registry import all_handlers
-from messaging.topic_retention import MARGIN_DAYS
+from messaging.retention.topic_check import MARGIN_DAYS
 
 
 def register_all() -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from messaging import retention
-from messaging.drain import drain_due
+from messaging.consumer.retry_parked import drain_due
+from messaging.retention import cleanup as retention
 
 #: A tick that nobody took for so long is thrown away. Beat writes the time, the worker's clock reads it: two clocks
 #: may differ by less than this.

@@ -49,7 +49,7 @@ def service_settings(service: Service) -> dict[str, Any]:
         "SPECTACULAR_SETTINGS": _spectacular(service),
         "LOGGING": _LOGGING,
         "WEB_DATABASE_SECONDS": read("WEB_DATABASE_SECONDS"),
-        "READY_NOTES": {"workers": "messaging.presence.workers"},
+        "READY_NOTES": {"workers": "messaging.worker.live_workers.workers"},
         "JWKS_URL": read("USER_URL").rstrip("/") + "/.well-known/jwks.json",
         "JWKS_KEYS": read("USER_JWKS"),
         "MESSAGING": _messaging(service),

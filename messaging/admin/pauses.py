@@ -13,11 +13,12 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
-from messaging import operators, pauses
-from messaging.admin.acting import Acting, Verb, tell
-from messaging.fuse import ACTOR as FUSE
-from messaging.ledger import Result, Target
+from messaging.admin.actions import Acting, Verb, tell
 from messaging.models import Pause
+from messaging.operations import actions as operators
+from messaging.operations.audit_log import Result, Target
+from messaging.parking import pauses
+from messaging.parking.circuit_breaker import ACTOR as FUSE
 
 MAY = "messaging.pause_handler"
 

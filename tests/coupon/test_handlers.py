@@ -13,9 +13,9 @@ from contracts.coupon import CouponClaimRequested, CouponRestored, CouponUsed, C
 from contracts.user import UserChanged
 from coupon_app import services, sql
 from coupon_app.models import Claim, Coupon, CouponDecision, UserCopy
-from messaging.drain import drain_due
+from messaging.consumer.retry_parked import drain_due
 from messaging.models import DeadLetterRow, InboxRow
-from messaging.operators import retry
+from messaging.operations.actions import retry
 from messaging.testing import assert_same_however_delivered, deliver, published, states_in_every_order
 from tests.coupon.given import USER, a_campaign, a_claim, a_coupon, canceled, created, valid_now
 

@@ -78,7 +78,9 @@ def install() -> None:
 
 
 def _install_in_worker() -> None:
-    from messaging import consumer, sender, shards
+    from messaging.consumer import loop as consumer
+    from messaging.outbox import sender
+    from messaging.outbox import shard_locks as shards
 
     wrap(consumer, "handle_batch", before=lambda *_: reach(BEFORE_HANDLING))
     wrap(consumer.Consumer, "_tell_kafka", before=_if_anything_is_untold)

@@ -16,7 +16,7 @@ import contracts.product
 import contracts.user
 from config.topology import TOPICS
 from messaging.event import all_specs
-from messaging.record import RawRecord
+from messaging.kafka.records import RawRecord
 from tests.contracts import any_event
 from tests.journeys.foreign_client import ForeignClient
 

@@ -17,7 +17,7 @@ KEY_GOES_ON = "with parking that lets the key go on"
 
 def without_inbox_and_decision_rows() -> None:
     """Whatever is delivered counts as new, and so does every order that the product service is asked about."""
-    from messaging import inbox
+    from messaging.inbox import rows as inbox
     from product_app import sql
 
     insert_row, insert_decisions = inbox.insert_new, sql.insert_decisions
@@ -37,8 +37,8 @@ def without_inbox_and_decision_rows() -> None:
 
 def without_comparison_of_positions() -> None:
     """The position is locked, and nobody looks whether it is still the one from which the batch was fetched."""
-    from messaging import positions
-    from messaging.assignment import Assignment
+    from messaging.consumer.assignment import Assignment
+    from messaging.inbox import positions
 
     def lock(group: str, batch: Iterable[positions.Fetched]) -> None:
         positions.lock(group, [fetched.place for fetched in batch])
@@ -51,7 +51,8 @@ def with_offsets_committed_first() -> None:
     """The position moves in a transaction of its own, before the batch is handled in another one."""
     from django.db import transaction
 
-    from messaging import consumer, positions
+    from messaging.consumer import loop as consumer
+    from messaging.inbox import positions
 
     handle, handle_one = consumer.handle_batch, consumer.handle_one
     move, compare = positions.move, positions.lock_and_compare
@@ -76,9 +77,9 @@ def with_offsets_committed_first() -> None:
 
 def with_skip_locked_in_relay() -> None:
     """Every relay reads every row that no other one has locked, in a transaction that lasts until they are sent."""
-    from messaging import relay
     from messaging.conf import conf
-    from messaging.shards import ShardConnection
+    from messaging.outbox import relay
+    from messaging.outbox.shard_locks import ShardConnection
 
     plain_round = relay.Relay.round
 
@@ -100,7 +101,9 @@ def with_skip_locked_in_relay() -> None:
 
 def with_parking_that_lets_the_key_go_on() -> None:
     """An event that failed waits, and those behind it don't."""
-    from messaging import batch, parking, single
+    from messaging.consumer import batch
+    from messaging.consumer import one_by_one as single
+    from messaging.parking import keys as parking
 
     blind = SimpleNamespace(**vars(parking))
     blind.lock_parked = lambda keys: set()

@@ -13,10 +13,10 @@ from django.conf import settings as django_settings
 from hypothesis import settings as hypothesis_settings
 from kafka import KafkaConsumer
 
-from messaging import positions
-from messaging.consumer import Consumer
-from messaging.relay import Relay
-from messaging.topics import create_topics
+from messaging.consumer.loop import Consumer
+from messaging.inbox import positions
+from messaging.kafka.topics import create_topics
+from messaging.outbox.relay import Relay
 from tests.messaging.broker import Broker
 from tests.messaging.log import Log, ends_of
 from tests.messaging.producing import Writer, writer
@@ -31,7 +31,7 @@ _numbers = itertools.count(1)
 
 @pytest.fixture(autouse=True)
 def _fresh_sample() -> None:
-    from messaging import drain
+    from messaging.consumer import retry_parked as drain
     from tests.messaging.sample import handlers
 
     drain._failing.clear()

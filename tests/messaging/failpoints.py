@@ -9,7 +9,11 @@ import signal
 from collections.abc import Callable
 from typing import Any
 
-from messaging import batch, consumer, positions, sender, shards
+from messaging.consumer import batch
+from messaging.consumer import loop as consumer
+from messaging.inbox import positions
+from messaging.outbox import sender
+from messaging.outbox import shard_locks as shards
 from tests import own_signal
 
 

@@ -12,7 +12,7 @@ from django.conf import settings as django_settings
 from django.db import connection, connections
 
 from messaging import Result, TransientError
-from messaging.drain import drain_due
+from messaging.consumer.retry_parked import drain_due
 from messaging.models import InboxRow, ParkedKey
 from tests.messaging.records import Record, record_of
 from tests.messaging.sample.events import NoteAdded

@@ -85,9 +85,9 @@ def main(role: str, failpoint: str) -> None:
     from django.conf import settings
     from django.core.management import call_command
 
-    from messaging.consumer import Consumer
-    from messaging.drain import drain_due
-    from messaging.relay import Relay
+    from messaging.consumer.loop import Consumer
+    from messaging.consumer.retry_parked import drain_due
+    from messaging.outbox.relay import Relay
     from tests.messaging import failpoints
 
     if failpoint:

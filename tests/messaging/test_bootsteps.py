@@ -8,9 +8,9 @@ from functools import partial
 
 import pytest
 
-from messaging.bootsteps import EXIT_THREAD_DIED
-from messaging.kafka_clients import admin
+from messaging.kafka.clients import admin
 from messaging.models import OutboxRow
+from messaging.worker.bootsteps import EXIT_THREAD_DIED
 from tests.messaging.rows import publish_notes, waiting
 from tests.messaging.sample.events import NoteAdded
 from tests.messaging.test_consumer import applied, is_applied

@@ -8,9 +8,9 @@ import time
 import pytest
 from django.conf import settings as django_settings
 
-from messaging.consumer import Consumer
-from messaging.kafka_clients import abandon, idempotent_producer
-from messaging.relay import Relay
+from messaging.consumer.loop import Consumer
+from messaging.kafka.clients import abandon, idempotent_producer
+from messaging.outbox.relay import Relay
 from tests.messaging.rows import publish_notes, waiting
 from tests.messaging.test_consumer import applied, is_applied
 from tests.messaging.threads import running
@@ -48,8 +48,8 @@ def test_an_event_of_unknown_fate_stays_first_of_its_key_over_a_frozen_broker(br
 def test_a_producer_whose_batches_expired_while_the_broker_was_frozen_is_replaced(
     broker, own_log, key, monkeypatch, settings
 ):
-    monkeypatch.setattr("messaging.kafka_clients.REQUEST_MS", 1500)
-    monkeypatch.setattr("messaging.kafka_clients.DELIVERY_MS", 3000)
+    monkeypatch.setattr("messaging.kafka.clients.REQUEST_MS", 1500)
+    monkeypatch.setattr("messaging.kafka.clients.DELIVERY_MS", 3000)
     settings.MESSAGING = {**settings.MESSAGING, "RELAY_STALL_SECONDS": 3600}
     with running(Relay()) as relay:
         publish_notes((key, 0))
@@ -85,7 +85,7 @@ def test_an_abandoned_producer_leaves_no_thread_even_while_the_broker_is_frozen(
 def test_what_is_published_and_what_is_started_while_the_broker_is_down_goes_on_when_it_is_up(
     broker, own_log, key, monkeypatch
 ):
-    monkeypatch.setattr("messaging.kafka_clients.BOOTSTRAP_MS", 700)
+    monkeypatch.setattr("messaging.kafka.clients.BOOTSTRAP_MS", 700)
     with running(Relay()), running(Consumer(key, [django_settings.SAMPLE_TOPIC])):
         publish_notes(*[(key, number) for number in range(5)])
         eventually(lambda: is_applied(key, 5))

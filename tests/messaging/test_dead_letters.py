@@ -7,9 +7,9 @@ import random
 import pytest
 from django.conf import settings as django_settings
 
+from messaging.kafka.records import unpacked
+from messaging.kafka.topics import create_topics
 from messaging.models import DeadLetterRow, OutboxRow
-from messaging.record import unpacked
-from messaging.topics import create_topics
 from tests.messaging.log import Log, header
 from tests.messaging.records import Record
 from tests.messaging.test_batch import applied, note, singly

@@ -13,10 +13,12 @@ from django.db import OperationalError, connection, connections, transaction
 from django.db.models import F
 from django.test.utils import CaptureQueriesContext
 
-from messaging import drain as draining
-from messaging import outbox, parked_keys, positions, queue_of
-from messaging.batch import handle_batch
+from messaging import parked_keys, queue_of
+from messaging.consumer import retry_parked as draining
+from messaging.consumer.batch import handle_batch
+from messaging.inbox import positions
 from messaging.models import DeadLetterRow, InboxRow, ParkedKey
+from messaging.outbox import publish as outbox
 from messaging.registry import handlers_of
 from tests.messaging.parked import SINGLE, drain, gate, is_parked, make_due
 from tests.messaging.records import fetched
@@ -111,8 +113,8 @@ def test_a_hand_back_waits_for_a_batch_that_is_about_to_queue(group, shut):
 
 
 def apply_now(group: str, batch) -> None:
-    from messaging.batch import apply
-    from messaging.reading import read_all
+    from messaging.consumer.batch import apply
+    from messaging.inbox.decoding import read_all
 
     apply(group, read_all(batch.records, group, datetime.now(UTC)))
 
@@ -251,7 +253,8 @@ def test_what_waits_for_a_handler_that_only_newer_code_has_is_left_to_it(group, 
     """Old and new code run side by side in a rolling deployment; later nobody has it, and an operator hears of that."""
     singly(group, note("a", 1, "gated"))
     monkeypatch.setattr(
-        "messaging.reading.handlers_of", lambda *about: [each for each in handlers_of(*about) if each.name != SINGLE]
+        "messaging.inbox.decoding.handlers_of",
+        lambda *about: [each for each in handlers_of(*about) if each.name != SINGLE],
     )
 
     drain()

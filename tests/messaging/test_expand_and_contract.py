@@ -17,7 +17,7 @@ from contextlib import ExitStack, contextmanager
 import pytest
 from django.db import connection
 
-from messaging.kafka_clients import admin
+from messaging.kafka.clients import admin
 from messaging.models import InboxRow
 from tests.messaging.log import Log, header
 from tests.messaging.producing import Writer

@@ -12,9 +12,9 @@ import pytest
 from django.db import connection
 
 from config.celery import app
-from messaging import presence
-from messaging.bootsteps import EXIT_THREAD_DIED
 from messaging.tasks import retry_parked
+from messaging.worker import live_workers as presence
+from messaging.worker.bootsteps import EXIT_THREAD_DIED
 from tests.messaging.parked import gate, make_due
 from tests.messaging.proxy import proxy
 from tests.messaging.rows import publish_notes, waiting

@@ -6,8 +6,8 @@ import pytest
 from django.conf import settings as django_settings
 from django.db import OperationalError
 
-from messaging import marks
-from messaging.drain import drain_due
+from messaging.consumer.retry_parked import drain_due
+from messaging.inbox import crash_marks as marks
 from messaging.models import ConsumerPosition, DeadLetterRow, InboxRow, ParkedKey
 from tests.messaging.conftest import consumer_of
 from tests.messaging.parked import SINGLE, gate, make_due
@@ -79,7 +79,7 @@ def test_a_consumer_that_ends_in_order_leaves_no_name_and_no_mark(write, group, 
 
 def test_the_first_batch_after_an_unclean_end_is_taken_singly(write, group, key, monkeypatch):
     together: list[int] = []
-    monkeypatch.setattr("messaging.consumer.handle_batch", recorded(together))
+    monkeypatch.setattr("messaging.consumer.loop.handle_batch", recorded(together))
     for partition in range(3):
         marks.own(group, [(django_settings.SAMPLE_TOPIC, partition)], "died")
     write.events(*notes(key, 10), partition=PLACE)
@@ -93,7 +93,7 @@ def test_the_first_batch_after_an_unclean_end_is_taken_singly(write, group, key,
 
 
 def recorded(together: list[int]):
-    from messaging.batch import handle_batch
+    from messaging.consumer.batch import handle_batch
 
     def handle(group: str, batch) -> None:
         together.append(sum(len(fetched.records) for fetched in batch))
@@ -146,8 +146,8 @@ def test_who_gives_up_an_event_that_another_died_over_leaves_the_mark(group, pla
 
 def test_a_careful_batch_that_is_cut_off_is_careful_to_its_end(write, group, key, monkeypatch):
     together: list[int] = []
-    monkeypatch.setattr("messaging.consumer.handle_batch", recorded(together))
-    monkeypatch.setattr("messaging.consumer.SINGLY_SECONDS", 0.02)
+    monkeypatch.setattr("messaging.consumer.loop.handle_batch", recorded(together))
+    monkeypatch.setattr("messaging.consumer.loop.SINGLY_SECONDS", 0.02)
     marks.own(group, [(django_settings.SAMPLE_TOPIC, PLACE)], "died")
     write.events(*notes(key, 60), partition=PLACE)
 
@@ -186,7 +186,7 @@ def test_a_drain_that_fails_without_dying_takes_its_mark_back(group, monkeypatch
         seen.append(ParkedKey.objects.get().marked_event)
         raise OperationalError("the server closed the connection unexpectedly")
 
-    monkeypatch.setattr("messaging.attempts.attempt", break_off)
+    monkeypatch.setattr("messaging.consumer.retries.attempt", break_off)
     drain_due()
 
     assert seen and seen[0].endswith(SINGLE)
@@ -199,7 +199,7 @@ def test_attempts_that_fail_in_one_process_after_another_are_no_deaths(group, mo
     gate(monkeypatch)
     singly(group, note("a", 1, "gated"))
     for name in "abcdef":
-        monkeypatch.setattr("messaging.marks.process_name", lambda name=name: name)
+        monkeypatch.setattr("messaging.inbox.crash_marks.process_name", lambda name=name: name)
         make_due()
         drain_due()
 

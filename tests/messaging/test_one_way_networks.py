@@ -10,9 +10,9 @@ import pytest
 from django.conf import settings as django_settings
 from django.db import connection
 
-from messaging.consumer import Consumer
+from messaging.consumer.loop import Consumer
 from messaging.models import InboxRow
-from messaging.relay import Relay
+from messaging.outbox.relay import Relay
 from tests.messaging.broker import Broker
 from tests.messaging.process import process
 from tests.messaging.proxy import Proxy, proxy

@@ -9,13 +9,14 @@ import pytest
 from django.conf import settings as django_settings
 from django.db import DatabaseError, transaction
 
-from messaging import ReasonMissing, Retry, dead_letters, edit_and_retry, operators, queue_of, retry, skip, subscribe
-from messaging.batch import handle_batch
-from messaging.drain import due
+from messaging import ReasonMissing, Retry, dead_letters, edit_and_retry, queue_of, retry, skip, subscribe
+from messaging.consumer.batch import handle_batch
+from messaging.consumer.retry_parked import due
 from messaging.event import _UPCASTERS
 from messaging.models import DeadLetterRow, InboxRow, OperatorAction, ParkedKey
+from messaging.operations import actions as operators
+from messaging.operations.selectors import targets_of
 from messaging.registry import all_handlers, handler_named, remove
-from messaging.selectors import targets_of
 from messaging.testing import published
 from tests.messaging.operating import (
     BATCH,

@@ -10,9 +10,10 @@ import pytest
 from django.conf import settings as django_settings
 from django.db import connection, transaction
 
-from messaging import parking, retry, skip
-from messaging.drain import drain_due
+from messaging import retry, skip
+from messaging.consumer.retry_parked import drain_due
 from messaging.models import DeadLetterRow, InboxRow, OperatorAction
+from messaging.parking import keys as parking
 from tests.messaging.operating import (
     BATCH,
     SINGLE,

@@ -12,7 +12,7 @@ from django.conf import settings as django_settings
 from django.core.management import CommandError, call_command
 from django.db import OperationalError
 
-from messaging.management.operating import Exit
+from messaging.management.base import Exit
 from messaging.models import DeadLetterRow, OperatorAction, Pause
 from tests.messaging.operating import (
     NOBODY,
@@ -224,6 +224,6 @@ def test_a_database_that_does_not_answer_ends_with_a_code_of_its_own(letters, mo
     def gone(*_: Any, **__: Any) -> Any:
         raise OperationalError("the database is gone")
 
-    monkeypatch.setattr("messaging.operators.skip", gone)
+    monkeypatch.setattr("messaging.operations.actions.skip", gone)
 
     assert code_of("skip_dead_letters", "--all", *EXECUTE) == Exit.INCOMPLETE

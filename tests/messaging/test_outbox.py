@@ -20,7 +20,7 @@ from messaging import (
     publish_all,
 )
 from messaging.models import OutboxRow
-from messaging.outbox import gather, shard_of
+from messaging.outbox.publish import gather, shard_of
 from messaging.testing import published, record_of
 from tests.messaging.sample.events import NoteAdded
 

@@ -8,12 +8,12 @@ import pytest
 from django.conf import settings as django_settings
 from django.db import OperationalError, connection, transaction
 
-from messaging import drain as draining
-from messaging import parking
-from messaging.drain import drain_due, due
+from messaging.consumer import retry_parked as draining
+from messaging.consumer.one_by_one import handle_one, split
+from messaging.consumer.retry_parked import drain_due, due
 from messaging.models import DeadLetterRow, InboxRow, ParkedKey
-from messaging.parking import ToPark
-from messaging.single import handle_one, split
+from messaging.parking import keys as parking
+from messaging.parking.keys import ToPark
 from messaging.testing import published
 from tests.messaging.parked import BATCH, SINGLE, drain, gate, is_parked, queue_of
 from tests.messaging.records import fetched
@@ -60,7 +60,7 @@ def test_a_transient_failure_parks_its_key_after_the_immediate_attempts(group, s
 
 
 def test_attempts_that_take_long_park_the_key_sooner(group, shut, monkeypatch):
-    monkeypatch.setattr("messaging.attempts.AT_ONCE_SECONDS", 0.0)
+    monkeypatch.setattr("messaging.consumer.retries.AT_ONCE_SECONDS", 0.0)
 
     singly(group, note("a", 1, "gated", event_id="e"), note("b", 2, "bug", event_id="f"))
 
@@ -263,7 +263,7 @@ def test_the_same_key_in_two_partitions_is_parked_once(group, shut):
 
 
 def test_a_parked_topic_that_is_paused_rests(group, shut):
-    from messaging import pauses
+    from messaging.parking import pauses
 
     singly(group, note("a", 1, "gated"))
     shut.open = True

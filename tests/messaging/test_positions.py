@@ -13,7 +13,8 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import UnknownTopicOrPartitionError
 from kafka.structs import OffsetAndMetadata
 
-from messaging import end_offsets, lost_commits, pause, positions
+from messaging import end_offsets, pause
+from messaging.inbox import lost_commits, positions
 from messaging.models import ConsumerPosition
 from tests.messaging.conftest import consumer_of
 from tests.messaging.sample.events import NoteAdded
@@ -141,7 +142,7 @@ def test_a_database_that_lost_commits_while_the_consumer_runs_stops_the_partitio
 
 
 def test_an_idle_consumer_notices_too(group, write, key, monkeypatch):
-    monkeypatch.setattr("messaging.consumer.COMPARE_SECONDS", 0.2)
+    monkeypatch.setattr("messaging.consumer.loop.COMPARE_SECONDS", 0.2)
     with running(consumer_of(group)):
         write.events(*notes(key, 3), partition=PARTITION)
         eventually(lambda: is_applied(key, 3))

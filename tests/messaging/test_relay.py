@@ -11,9 +11,10 @@ import pytest
 from django.conf import settings as django_settings
 from django.db import connection, transaction
 
-from messaging import publish_all, sender
+from messaging import publish_all
 from messaging.models import OutboxRow
-from messaging.relay import Relay
+from messaging.outbox import sender
+from messaging.outbox.relay import Relay
 from tests.messaging.log import Log, header
 from tests.messaging.process import process
 from tests.messaging.rows import envelope, publish_notes, put, waiting

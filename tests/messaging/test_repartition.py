@@ -17,16 +17,16 @@ from django.db import connection, connections
 from kafka import KafkaConsumer, TopicPartition
 from kafka.structs import OffsetAndMetadata
 
-from messaging.consumer import Consumer
+from messaging.consumer.loop import Consumer
 from messaging.errors import RepartitionRefused
-from messaging.group_lag import group_lag
-from messaging.kafka_clients import admin
+from messaging.kafka.clients import admin
+from messaging.kafka.group_lag import group_lag
+from messaging.kafka.topics import create_topics
 from messaging.models import OperatorAction
-from messaging.relay import Relay
-from messaging.repartition import relays_held_back
-from messaging.replay import alone
-from messaging.shards import SENDING_SPACE, ShardConnection
-from messaging.topics import create_topics
+from messaging.outbox.relay import Relay
+from messaging.outbox.repartition import relays_held_back
+from messaging.outbox.shard_locks import SENDING_SPACE, ShardConnection
+from messaging.replay.run import alone
 from tests.messaging.process import process
 from tests.messaging.rows import envelope, publish_notes, put, waiting
 from tests.messaging.test_consumer import applied
@@ -50,7 +50,7 @@ def topic(own_broker: Any, settings: Any, key: str, monkeypatch: pytest.MonkeyPa
         "GROUPS": {key: [TOPIC]},
         "TOPICS": {TOPIC: {}},
     }
-    monkeypatch.setattr("messaging.kafka_clients.METADATA_MS", 2000)
+    monkeypatch.setattr("messaging.kafka.clients.METADATA_MS", 2000)
     with admin() as client:
         if TOPIC in client.list_topics():
             client.delete_topics([TOPIC])
@@ -193,7 +193,7 @@ def test_the_relays_go_on_when_the_command_is_killed(topic, own_broker, key):
 
 
 def test_a_command_that_stood_still_holds_nobody_back_and_is_told_so(key, reader, monkeypatch):
-    monkeypatch.setattr("messaging.repartition.IDLE_SECONDS", 2)
+    monkeypatch.setattr("messaging.outbox.repartition.IDLE_SECONDS", 2)
     with running(Relay()), relays_held_back(LONG) as hold:
         publish_notes((key, 1))
         eventually(lambda: waiting() == [], LONG)

@@ -11,11 +11,11 @@ from django.conf import settings as django_settings
 from django.core.management import CommandError
 from django.db import connection, connections, transaction
 
-from messaging import positions
-from messaging.kafka_clients import group_consumer
+from messaging.inbox import positions
+from messaging.kafka.clients import group_consumer
 from messaging.models import ConsumerPosition, InboxRow, OutboxRow, ReplayRun
-from messaging.ranges import Exit
-from messaging.replay import LOCK_SPACE
+from messaging.replay.ranges import Exit
+from messaging.replay.run import LOCK_SPACE
 from messaging.states import InboxState
 from tests.messaging.log import answers, cut, ends_of
 from tests.messaging.records import Record, record_of

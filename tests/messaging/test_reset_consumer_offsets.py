@@ -12,10 +12,12 @@ from django.conf import settings as django_settings
 from django.core.management import CommandError, call_command
 from kafka.errors import CoordinatorNotAvailableError
 
-from messaging import lost_commits, pause, reset, resume
-from messaging.management.operating import Exit as OperatorExit
+from messaging import pause, resume
+from messaging.inbox import lost_commits
+from messaging.management.base import Exit as OperatorExit
 from messaging.models import ConsumerPosition, InboxRow, OperatorAction
-from messaging.ranges import Exit
+from messaging.operations import reset_offsets as reset
+from messaging.replay.ranges import Exit
 from tests.messaging.conftest import consumer_of
 from tests.messaging.log import ends_of
 from tests.messaging.sample.events import NoteAdded

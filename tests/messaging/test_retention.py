@@ -8,9 +8,9 @@ from datetime import timedelta
 import pytest
 from django.db import connection, transaction
 
-from messaging import retention
 from messaging.models import ConsumerPosition, InboxRow
-from messaging.retention import INBOX, clean_inbox, delete_expired
+from messaging.retention import cleanup as retention
+from messaging.retention.cleanup import INBOX, clean_inbox, delete_expired
 from messaging.states import InboxState
 from messaging.tasks import BEAT_SCHEDULE, clean_up
 from messaging.testing import deliver, record_of

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from django.db import OperationalError, connection
 
-from messaging import ticker as ticking
+from messaging.consumer import freeze_detector as ticking
+from messaging.consumer.freeze_detector import Ticker
 from messaging.models import InboxRow
-from messaging.ticker import Ticker
 from tests.messaging.parked import SINGLE, drain, is_parked
 from tests.messaging.process import process
 from tests.messaging.sample import handlers
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def quick(settings, monkeypatch):
     """PostgreSQL ends what is idle for long after 0.4 s, and the library knows it."""
     settings.MESSAGING = {**settings.MESSAGING, "RETRY_DELAYED": 3}
-    monkeypatch.setattr("messaging.attempts.longest_idle", lambda: 0.4)
+    monkeypatch.setattr("messaging.consumer.retries.longest_idle", lambda: 0.4)
     monkeypatch.setitem(handlers.behaviours, "slow", idle_for_long)
 
 

@@ -14,9 +14,9 @@ import pytest
 from django.conf import settings as django_settings
 from django.db import connection
 
-from messaging import positions
-from messaging.bootsteps import EXIT_BY_FORCE, JOIN_SECONDS, STOP_SECONDS
-from messaging.kafka_clients import admin
+from messaging.inbox import positions
+from messaging.kafka.clients import admin
+from messaging.worker.bootsteps import EXIT_BY_FORCE, JOIN_SECONDS, STOP_SECONDS
 from stack import control
 from stack.services import WORKER_STOP_SECONDS
 from tests.messaging.producing import Writer

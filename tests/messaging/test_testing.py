@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from messaging import inbox
+from messaging.inbox import rows as inbox
 from messaging.models import InboxRow
 from messaging.testing import (
     CrashPoint,

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from django.db import connection, transaction
 
-from messaging import publish, wake
+from messaging import publish
 from messaging.database import own_connection
+from messaging.outbox import notifier as wake
 from tests.messaging.sample.events import NoteAdded
 from tests.messaging.waiting import eventually
 

@@ -98,9 +98,9 @@ def main(fault: str) -> None:
     from celery.__main__ import main as celery
     from kafka import KafkaConsumer, KafkaProducer
 
-    from messaging import attempts
-    from messaging.consumer import Consumer
-    from messaging.relay import Relay
+    from messaging.consumer import retries as attempts
+    from messaging.consumer.loop import Consumer
+    from messaging.outbox.relay import Relay
 
     faults: dict[str, tuple[Any, str, Any]] = {
         "consumer": (Consumer, "run", _die),

@@ -10,9 +10,9 @@ import pytest
 from django.test import Client
 
 from messaging import retry, skip
-from messaging.admin import acting
+from messaging.admin import actions as acting
+from messaging.kafka.records import unpacked
 from messaging.models import DeadLetterRow, InboxRow, OperatorAction, OutboxRow
-from messaging.record import unpacked
 from tests.messaging.operating import BATCH, WHO, broken, drain, goes_on, note, undecodable
 from tests.messaging.test_batch import applied, singly
 from tests.messaging_admin.pages import ACTIONS, LETTERS, choose, confirm, hidden, page

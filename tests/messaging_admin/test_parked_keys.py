@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from messaging.drain import drain_due
+from messaging.consumer.retry_parked import drain_due
 from messaging.models import InboxRow, ParkedKey
 from tests.messaging.operating import SINGLE, Switch, broken, drain, note, transient, with_patient_retries
 from tests.messaging.sample import handlers

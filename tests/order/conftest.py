@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 import pytest
 from rest_framework.test import APIClient
 
-from messaging import wake
+from messaging.outbox import notifier as wake
 from webapi.authentication import TokenUser
 
 

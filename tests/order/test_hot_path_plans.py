@@ -10,7 +10,8 @@ import pytest
 from django.db import connection, transaction
 from django.utils import timezone
 
-from messaging import Event, positions
+from messaging import Event
+from messaging.inbox import positions
 from messaging.testing import deliver, forget_published
 from order_app import services, tasks
 from order_app.domain import LineRequest, OrderRequest

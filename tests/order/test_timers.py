@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from contracts.order import OrderCanceled
 from messaging import TransientError
-from messaging.drain import drain_due
+from messaging.consumer.retry_parked import drain_due
 from messaging.models import ConsumerPosition, InboxRow, OutboxRow
 from messaging.testing import deliver, forget_published, published
 from order_app import selectors, services, tasks

@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from contracts.order import OrderCanceled, OrderCreated, OrderLine
-from messaging import fuse
+from messaging.parking import circuit_breaker as fuse
 from messaging.registry import handler_named
 from messaging.testing import deliver, forget_published
 from product_app.models import Product

@@ -7,7 +7,7 @@ from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.recorder import MigrationRecorder
 
-from messaging import positions
+from messaging.inbox import positions
 from webapi import health
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -9,10 +9,10 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from messaging import operators
-from messaging.management.operating import Exit, OperatorCommand, actor
+from messaging.kafka.records import unpacked
+from messaging.management.base import Exit, OperatorCommand, actor
 from messaging.models import DeadLetterRow
-from messaging.record import unpacked
+from messaging.operations import actions as operators
 
 
 def pair(text: str) -> tuple[str, str]:

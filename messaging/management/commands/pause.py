@@ -5,9 +5,10 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from typing import Any
 
-from messaging import operators, pauses
-from messaging.management.operating import OperatorCommand, actor
+from messaging.management.base import OperatorCommand, actor
 from messaging.models import Pause
+from messaging.operations import actions as operators
+from messaging.parking import pauses
 
 
 class Command(OperatorCommand):

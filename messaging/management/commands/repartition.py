@@ -9,11 +9,11 @@ import psycopg2
 from django.core.management.base import BaseCommand, CommandError
 from kafka.errors import KafkaError
 
-from messaging import ledger
 from messaging.errors import RepartitionRefused
-from messaging.ledger import Result
-from messaging.management.operating import actor
-from messaging.repartition import others_of_another_size, repartition
+from messaging.management.base import actor
+from messaging.operations import audit_log as ledger
+from messaging.operations.audit_log import Result
+from messaging.outbox.repartition import others_of_another_size, repartition
 
 
 class Command(BaseCommand):

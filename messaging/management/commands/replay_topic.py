@@ -12,14 +12,14 @@ from django.db import DatabaseError
 from kafka.errors import KafkaError
 from tqdm import tqdm
 
-from messaging import replay
 from messaging.errors import PartitionStopped, RangeRefused
-from messaging.kafka_clients import reader
+from messaging.kafka.clients import reader
 from messaging.models import ReplayRun
-from messaging.ranges import Exit, moment, topic_and_partitions
 from messaging.registry import all_handlers
-from messaging.replay import Outcome
-from messaging.replay_plan import Plan, Request, plan_of
+from messaging.replay import run as replay
+from messaging.replay.plan import Plan, Request, plan_of
+from messaging.replay.ranges import Exit, moment, topic_and_partitions
+from messaging.replay.run import Outcome
 
 
 class Command(BaseCommand):

@@ -8,11 +8,11 @@ from typing import Any
 from django.core.management.base import CommandError
 from kafka.errors import KafkaError
 
-from messaging import reset
 from messaging.errors import PartitionStopped, RangeRefused
-from messaging.management.operating import OperatorCommand, actor
-from messaging.ranges import Exit, moment, topic_and_partitions
-from messaging.reset import Move, Request
+from messaging.management.base import OperatorCommand, actor
+from messaging.operations import reset_offsets as reset
+from messaging.operations.reset_offsets import Move, Request
+from messaging.replay.ranges import Exit, moment, topic_and_partitions
 
 
 class Command(OperatorCommand):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from messaging import operators
+from messaging.management.base import actor
 from messaging.management.commands import pause
-from messaging.management.operating import actor
+from messaging.operations import actions as operators
 
 
 class Command(pause.Command):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from messaging import operators
-from messaging.ledger import Result, Target
-from messaging.management.operating import GroupCommand, actor
+from messaging.management.base import GroupCommand, actor
+from messaging.operations import actions as operators
+from messaging.operations.audit_log import Result, Target
 
 
 class Command(GroupCommand):

@@ -1,0 +1,215 @@
+"""Which partitions a consumer has, and where each begins: at our own position, never where Kafka would put it."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from django.db import transaction
+from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
+
+from messaging.conf import conf
+from messaging.inbox import crash_marks as marks
+from messaging.inbox import lost_commits, positions
+from messaging.kafka.clients import ASK_MS, told_offsets
+
+logger = logging.getLogger(__name__)
+
+
+class Listener(ConsumerRebalanceListener):
+    """Notes what the group does. It runs on Kafka's I/O thread, so it only notes."""
+
+    def __init__(self) -> None:
+        self.notes: deque[tuple[bool, frozenset[TopicPartition]]] = deque()
+
+    def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        self.notes.append((False, frozenset(revoked)))
+
+    def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        self.notes.append((True, frozenset(assigned)))
+
+
+@dataclass
+class Stop:
+    """A partition that does not go on: why, and when it is looked at again (monotonic seconds)."""
+
+    reason: str
+    again_at: float
+    pause: float
+
+
+@dataclass
+class Assignment:
+    """The partitions of one consumer, each either in step with our database, to be brought in step, or stopped.
+
+    `cautious` are those that somebody left uncleanly, `held` those that are paused, `given_up` those of which the
+    database has not been told yet that the group took them.
+    """
+
+    consumer: KafkaConsumer
+    group: str
+    worker: str
+    listener: Listener = field(default_factory=Listener)
+    at: dict[TopicPartition, int] = field(default_factory=dict)
+    out_of_step: set[TopicPartition] = field(default_factory=set)
+    stopped: dict[TopicPartition, Stop] = field(default_factory=dict)
+    committed: dict[TopicPartition, int] = field(default_factory=dict)
+    cautious: set[TopicPartition] = field(default_factory=set)
+    held: set[TopicPartition] = field(default_factory=set)
+    given_up: set[TopicPartition] = field(default_factory=set)
+    #: Positions that Kafka was not told, because a worker died before it could: (partition → position).
+    untold: dict[TopicPartition, int] = field(default_factory=dict)
+
+    def take_notes(self) -> None:
+        """Follow what the group did since the last call."""
+        while self.listener.notes:
+            assigned, partitions = self.listener.notes.popleft()
+            for tp in partitions:
+                self.at.pop(tp, None)
+                self.stopped.pop(tp, None)
+                self.committed.pop(tp, None)
+                self.cautious.discard(tp)
+                self.held.discard(tp)
+                (self.given_up.discard if assigned else self.given_up.add)(tp)
+                (self.out_of_step.add if assigned else self.out_of_step.discard)(tp)
+
+    def tell_given_up(self) -> None:
+        """Take our name off the partitions that the group took from us."""
+        if self.given_up:
+            marks.give_up(self.group, {_place_of(tp) for tp in self.given_up}, self.worker)
+            self.given_up.clear()
+
+    def hold(self, topics: set[str]) -> None:
+        """Let the partitions of paused topics rest, and bring those in step again that are paused no more."""
+        assigned = self.consumer.assignment()
+        paused = {tp for tp in assigned if tp.topic in topics}
+        for tp in paused - self.held:
+            self.at.pop(tp, None)
+            self.out_of_step.discard(tp)
+            self.consumer.pause(tp)
+            self.consumer.seek(tp, 0)
+        self.out_of_step |= (self.held - paused) & assigned
+        self.held = paused
+
+    def take_untold(self) -> dict[TopicPartition, int]:
+        """Return the positions that Kafka is to be told, once."""
+        untold, self.untold = self.untold, {}
+        return untold
+
+    def doubt_everything(self) -> None:
+        """Compare everything again: the database may have been another one meanwhile."""
+        self.doubt(list(self.at))
+        self.compare_again()
+
+    def compare_again(self) -> None:
+        """Look once more whether anything was lost before anything is handled."""
+        lost_commits.note(self.worker, None)
+
+    def doubt(self, partitions: Iterable[TopicPartition]) -> None:
+        """Bring these in step with the database again before anything of them is handled."""
+        for tp in partitions:
+            if self.at.pop(tp, None) is not None:
+                self.out_of_step.add(tp)
+
+    def moved(self, ends: dict[TopicPartition, int]) -> None:
+        """Note positions that were committed to the database."""
+        self.at.update(ends)
+        self.committed.update(ends)
+
+    def stop(self, tp: TopicPartition, reason: str) -> None:
+        """Hold the partition, tell the operators, and look again after a pause that grows."""
+        before = self.stopped.get(tp)
+        pause = min(before.pause * 2 if before else conf().stopped_retry_seconds, conf().stopped_retry_cap_seconds)
+        logger.critical("%s %s/%s is stopped: %s", self.group, tp.topic, tp.partition, reason)
+        self.stopped[tp] = Stop(reason, time.monotonic() + pause, pause)
+        self.at.pop(tp, None)
+        self.out_of_step.discard(tp)
+        self.consumer.pause(tp)
+        # Without any place to fetch from, poll() would raise for this partition and give nothing of the others.
+        self.consumer.seek(tp, 0)
+        positions.stop(self.group, _place_of(tp), reason)
+
+    def compare(self) -> None:
+        """Doubt the partitions whose position in the database is not ours (an idle consumer's step 2)."""
+        rows = positions.read(self.group, map(_place_of, self.at))
+        self.doubt([tp for tp, offset in self.at.items() if rows.get(_place_of(tp)) != offset])
+
+    def look_again(self) -> None:
+        """Give stopped partitions whose pause is over another try."""
+        for tp, stop in self.stopped.items():
+            if tp not in self.at and tp not in self.held and time.monotonic() >= stop.again_at:
+                self.out_of_step.add(tp)
+
+    def bring_in_step(self) -> None:
+        """Seek every partition that is out of step to its position in our database. Creates the rows of new ones.
+
+        Nothing goes on when any partition of the group shows that the database lost commits.
+        """
+        wanted = sorted(self.out_of_step & self.consumer.assignment())
+        if not wanted and lost_commits.has_compared(self.worker):
+            return
+        server = lost_commits.server_start()
+        offsets = told_offsets(self.consumer, sorted({*wanted, *self._of_group()}))
+        begin = self.consumer.beginning_offsets(wanted, timeout_ms=ASK_MS)
+        # Between the group's offsets, which are told later, and the end, which may only grow meanwhile.
+        rows = self._rows({tp: begin[tp] for tp in wanted if offsets[tp] is None}, offsets)
+        if lost := self._lost(rows, offsets):
+            for tp in {*wanted, *self.at}:
+                self.stop(tp, lost)
+            return
+        end = self.consumer.end_offsets(wanted, timeout_ms=ASK_MS)
+        for tp in wanted:
+            self._place(tp, rows.get(_place_of(tp)), offsets[tp], begin[tp], end[tp])
+        placed = {_place_of(tp) for tp in wanted if tp in self.at}
+        self.cautious |= {TopicPartition(*place) for place in marks.own(self.group, placed, self.worker)}
+        positions.go_on(self.group, [_place_of(tp) for tp in wanted if self.at.get(tp) == end[tp]])
+        self._take_back_losses()
+        lost_commits.note(self.worker, server)
+
+    def _take_back_losses(self) -> None:
+        """Nothing is lost (any more): what was stopped for that goes on at once."""
+        stopped = {tp for tp, stop in self.stopped.items() if lost_commits.speaks_of_loss(stop.reason)}
+        self.out_of_step |= stopped - self.at.keys()
+        lost_commits.take_back(self.group)
+
+    def _of_group(self) -> Iterator[TopicPartition]:
+        """Yield every partition of the group, whoever has it."""
+        for topic in self.consumer.subscription() or ():
+            for number in self.consumer.partitions_for_topic(topic) or ():
+                yield TopicPartition(topic, number)
+
+    def _rows(self, starts: dict[TopicPartition, int], read: Iterable[TopicPartition]) -> dict[positions.Place, int]:
+        with transaction.atomic():
+            positions.create(self.group, {_place_of(tp): offset for tp, offset in starts.items()})
+        return positions.read(self.group, map(_place_of, read))
+
+    def _lost(self, rows: dict[positions.Place, int], offsets: Mapping[TopicPartition, int | None]) -> str | None:
+        """Say where the database lost commits, or None when it shows nowhere."""
+        for tp, offset in offsets.items():
+            told = max((each for each in (offset, self.committed.get(tp)) if each is not None), default=None)
+            if reason := lost_commits.reason(f"{tp.topic}/{tp.partition}", rows.get(_place_of(tp)), told):
+                return reason
+        if lost_commits.is_flagged(besides=self.group):
+            return lost_commits.ELSEWHERE
+        return None
+
+    def _place(self, tp: TopicPartition, row: int | None, offset: int | None, begin: int, end: int) -> None:
+        if row is None:
+            self.stop(tp, "it has neither a position in the database nor an offset of the group")
+            return
+        if not begin <= row <= end:
+            self.stop(tp, f"the position {row} is outside the log, which has offsets {begin} to {end}")
+            return
+        self.consumer.seek(tp, row)
+        self.consumer.resume(tp)
+        self.at[tp] = row
+        self.out_of_step.discard(tp)
+        if row != offset:
+            self.untold[tp] = row
+
+
+def _place_of(tp: TopicPartition) -> positions.Place:
+    return (tp.topic, tp.partition)

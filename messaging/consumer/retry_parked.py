@@ -1,0 +1,360 @@
+"""The drain: tries the events of parked keys again, in order, and hands a key back when its queue is empty.
+
+One event per transaction. Each locks the key, then reads the head: whatever a second drain, an operator or the
+consumer did meanwhile is seen. What becomes of the event is written in the same transaction. Before it, a mark is
+committed: an event over which process after process dies is a dead letter here too.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import Enum
+from typing import Any
+
+from django.db import DatabaseError, close_old_connections, connection, transaction
+
+from messaging.conf import conf
+from messaging.consumer import retries as attempts
+from messaging.error_kinds import Kind, kind_of
+from messaging.errors import SlowAttempt
+from messaging.inbox import crash_marks as marks
+from messaging.inbox import lost_commits
+from messaging.inbox.decoding import Poison, Work, read
+from messaging.inbox.rows import ORDER_IN_PARTITION, QUEUE_ORDER, Entry, handler_names
+from messaging.kafka.records import type_of, unpacked
+from messaging.outbox import publish as outbox
+from messaging.parking import dead_letters as deadletters
+from messaging.parking import keys as parking
+from messaging.parking import pauses
+from messaging.registry import Handler
+from messaging.states import InboxState
+
+logger = logging.getLogger(__name__)
+
+_running = threading.Lock()
+#: Another object for each event that the run takes up, None while there is no run.
+_progress: object | None = None
+#: Keys at which something other than their handlers failed: (looked at again at, after a pause of), in seconds.
+_failing: dict[tuple[str, str], tuple[float, float]] = {}
+#: Whether this process left marks that it could not take back, since its database was away.
+_left_marks = False
+
+#: Longest time, in seconds, that one run works; the next one goes on.
+RUN_SECONDS = 5.0
+#: Events of one key before another key has its turn.
+EVENTS_IN_A_TURN = 100
+#: How long an event may wait for a handler that this process does not have: in a rolling deployment another one does.
+NEW_CODE_SECONDS = 3600.0
+#: First of the two numbers of the advisory lock that keeps a key to one drain at a time.
+LOCK_SPACE = 0x0B0F
+#: Silence of a session, in milliseconds, after which it has that lock no more.
+SILENT_MS = 10_000
+#: Keys that one look at the table finds.
+PAGE = 100
+#: Pauses of a key at which something other than its handlers failed, in seconds: the first, and the longest.
+FAILING_SECONDS, FAILING_CAP_SECONDS = 5.0, 300.0
+
+#: Parked keys whose head is due, or whose queue is empty, the most overdue first.
+_DUE = f"""
+SELECT parked.topic, parked.key
+  FROM messaging_parked_key AS parked
+  LEFT JOIN LATERAL (
+       SELECT state, next_attempt_at FROM messaging_inbox AS row
+        WHERE row.topic = parked.topic AND row.key = parked.key AND row.raw IS NOT NULL
+        ORDER BY {QUEUE_ORDER} LIMIT 1
+       ) AS head ON true
+ WHERE parked.topic <> ALL(%s) AND (parked.topic, parked.key) NOT IN (SELECT * FROM unnest(%s::text[], %s::text[]))
+   AND (head.state IS NULL OR (head.state = 'waiting' AND head.next_attempt_at <= now()))
+ ORDER BY head.next_attempt_at NULLS FIRST, parked.id
+ LIMIT %s
+"""
+_QUEUED = """
+SELECT event_id, handler, topic, row.partition, "offset", key, state, attempts, received_at,
+       coalesce(next_attempt_at <= now(), true), raw
+  FROM messaging_parked_key AS parked JOIN messaging_inbox AS row USING (topic, key)
+ WHERE topic = %s AND key = %s AND raw IS NOT NULL
+"""
+#: First where the partition in which the key was parked has something: an index leads to it, however long the queue is.
+_HEADS = (
+    f"{_QUEUED} AND row.partition = parked.partition ORDER BY {ORDER_IN_PARTITION} LIMIT 1",
+    f"{_QUEUED} ORDER BY {QUEUE_ORDER} LIMIT 1",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The first event in a key's queue, at the first handler that has not handled it."""
+
+    entry: Entry
+    state: str
+    attempts: int
+    received_at: datetime
+    is_due: bool
+    raw: bytes
+
+
+class Turn(Enum):
+    """What a transaction of the drain found: it went on, the queue is empty, or there is nothing to do for now."""
+
+    WENT_ON = "went on"
+    EMPTY = "empty"
+    RESTS = "rests"
+
+
+def drain_due() -> int:
+    """Try what is due, for at most RUN_SECONDS; return how many events ended. Safe to run twice at once.
+
+    One run per process is enough: a second one returns at once. An outage ends the run; the next finds the same work.
+    """
+    global _progress
+    if not _running.acquire(blocking=False):
+        return 0
+    try:
+        _progress = object()
+        if not lost_commits.parked_keys_may_go_on():
+            return 0
+        _take_back_marks()
+        return _drain_for(RUN_SECONDS)
+    except Exception as error:
+        if kind_of(error) is not Kind.OUTAGE:
+            raise
+        logger.warning("parked keys rest, no attempt is counted: %r", error)
+        return 0
+    finally:
+        _progress = None
+        _running.release()
+
+
+def progress() -> object | None:
+    """Return what changes whenever the run of this process makes progress; None when there is no run."""
+    return _progress
+
+
+def _drain_for(seconds: float) -> int:
+    until = time.monotonic() + seconds
+    ended, progress = 0, True
+    while progress and time.monotonic() < until:
+        progress = False
+        for topic, key in due():
+            handled = _drain_or_log(topic, key)
+            progress = progress or handled > 0
+            ended += handled
+            if time.monotonic() >= until:
+                break
+    return ended
+
+
+def _drain_or_log(topic: str, key: str) -> int:
+    """Give a key its turn; what goes wrong outside a handler, a lock timeout say, keeps no other key waiting."""
+    try:
+        handled = drain_key(topic, key)
+    except Exception as error:
+        _set_aside(topic, key, error)
+        if kind_of(error) is Kind.OUTAGE:
+            raise
+        return 0
+    if handled:
+        _failing.pop((topic, key), None)
+    return handled
+
+
+def _set_aside(topic: str, key: str, why: object) -> None:
+    """Look at the key again after a pause that grows, and at the others meanwhile."""
+    _, before = _failing.get((topic, key), (0.0, FAILING_SECONDS / 2))
+    pause = min(before * 2, FAILING_CAP_SECONDS)
+    _failing[topic, key] = (time.monotonic() + pause, pause)
+    logger.warning("%s: the key %s is looked at again in %.0f s: %r", topic, key, pause, why)
+
+
+def due() -> list[tuple[str, str]]:
+    """Return parked keys (topic, key) with something to do."""
+    now = time.monotonic()
+    for place in [place for place, (until, _) in _failing.items() if until < now - FAILING_CAP_SECONDS]:
+        del _failing[place]
+    resting = [place for place, (until, _) in _failing.items() if until > now]
+    columns = [[topic for topic, _ in resting], [key for _, key in resting]]
+    with connection.cursor() as cursor:
+        cursor.execute(_DUE, [handler_names(), sorted(pauses.paused_topics()), *columns, PAGE])
+        return list(cursor.fetchall())
+
+
+def drain_key(topic: str, key: str) -> int:
+    """Give a key its turn: its events in order until one is not due, or fails; return how many ended.
+
+    One process at a time: so another one's mark is that of a process which is gone.
+    """
+    with _alone(topic, key) as mine:
+        return _drain_locked(topic, key) if mine else 0
+
+
+@contextmanager
+def _alone(topic: str, key: str) -> Iterator[bool]:
+    """Hold the key's advisory lock for a with block; gives False when another drain has it.
+
+    A process that freezes loses it with its session, which PostgreSQL ends when it is silent for too long.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(%s, hashtext(%s))", [LOCK_SPACE, f"{topic} {key}"])
+        if not cursor.fetchone()[0]:
+            yield False
+            return
+    try:
+        _execute("SET idle_session_timeout = %s", SILENT_MS)
+        yield True
+    finally:
+        try:
+            _execute("RESET idle_session_timeout")
+            _execute("SELECT pg_advisory_unlock(%s, hashtext(%s))", LOCK_SPACE, f"{topic} {key}")
+        except DatabaseError as error:
+            logger.info("%s: the lock of the key %s went with its connection: %r", topic, key, error)
+
+
+def _execute(sql: str, *parameters: int | str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, parameters)
+
+
+def _drain_locked(topic: str, key: str) -> int:
+    ended = 0
+    for _ in range(EVENTS_IN_A_TURN):
+        turn = _one_event(topic, key)
+        if turn is Turn.WENT_ON:
+            ended += 1
+            continue
+        if turn is Turn.EMPTY and parking.hand_back(topic, key):
+            logger.info("%s: the key %s goes on", topic, key)
+        break
+    return ended
+
+
+def _one_event(topic: str, key: str) -> Turn:
+    global _progress
+    _progress = object()
+    marked = _mark_head(topic, key)
+    if isinstance(marked, Turn):
+        return marked
+    turn = None
+    try:
+        try:
+            turn = _in_transaction(marked, {})
+        except SlowAttempt as slow:
+            close_old_connections()
+            turn = _in_transaction(marked, {slow.handler: slow})
+    finally:
+        if turn is None:
+            close_old_connections()
+        if turn is None or turn is Turn.RESTS:
+            _take_back_mark(topic, key)
+    return turn
+
+
+def _mark_head(topic: str, key: str) -> Head | Turn:
+    """Write down that this process takes up the key's head; it is a dead letter when too many died over it."""
+    with transaction.atomic(), outbox.gather():
+        head = _head_to_try(topic, key)
+        if isinstance(head, Turn):
+            return head
+        deaths = marks.mark_parked(head.entry)
+        if deaths < conf().deaths_allowed:
+            return head
+        deadletters.keep([attempts.killed(head.entry, type_of(unpacked(head.raw)), head.raw, deaths)])
+        marks.clear_parked(topic, key)
+    return Turn.RESTS
+
+
+def _in_transaction(marked: Head, slow: dict[str, SlowAttempt]) -> Turn:
+    topic, key = marked.entry.topic, marked.entry.key
+    with transaction.atomic(), outbox.gather():
+        head = _head_to_try(topic, key)
+        if isinstance(head, Turn):
+            return head
+        if head.entry != marked.entry:  # somebody else went on meanwhile
+            return Turn.RESTS
+        turn = _try(head, slow)
+        marks.clear_parked(topic, key)
+    return turn
+
+
+def _head_to_try(topic: str, key: str) -> Head | Turn:
+    """Lock the key, then read its head; a Turn when there is nothing to try."""
+    if topic in pauses.paused_topics() or not parking.lock_alone(topic, key, skip_locked=True):
+        return Turn.RESTS
+    head = head_of(topic, key)
+    if head is None:
+        return Turn.EMPTY
+    return head if head.state == InboxState.WAITING and head.is_due else Turn.RESTS
+
+
+def _take_back_mark(topic: str, key: str) -> None:
+    """Say that this process did not die; where its database is away, say so when it is back."""
+    global _left_marks
+    try:
+        marks.clear_parked(topic, key)
+    except DatabaseError:
+        _left_marks = True
+
+
+def _take_back_marks() -> None:
+    global _left_marks
+    if _left_marks:
+        marks.clear_own_parked()
+        _left_marks = False
+
+
+def head_of(topic: str, key: str) -> Head | None:
+    """Return the first event of a key's queue at the first of its handlers, as they subscribed."""
+    with connection.cursor() as cursor:
+        for query in _HEADS:
+            cursor.execute(query, [topic, key, handler_names()])
+            if row := cursor.fetchone():
+                return _head(row)
+    return None
+
+
+def _head(row: tuple[Any, ...]) -> Head:
+    state, made, received_at, is_due, raw = row[6:]
+    return Head(Entry(*row[:6]), state, made, received_at, is_due, bytes(raw))
+
+
+def _try(head: Head, slow: dict[str, SlowAttempt]) -> Turn:
+    """Try the head at its handler and write what becomes of it."""
+    found = _work(head)
+    if found is None:
+        return Turn.RESTS
+    handler, work = found
+    if lost := slow.get(handler.name):
+        # Read again: another drain may have gone on meanwhile, and then the lost attempt is nobody's.
+        outcome = attempts.after_slow(handler, work, lost) if lost.attempts > head.attempts else None
+    else:
+        outcome = attempts.attempt(handler, work, head.attempts)
+    if outcome is None:
+        return Turn.RESTS
+    attempts.write(handler, work, outcome)
+    return Turn.RESTS if outcome.parks else Turn.WENT_ON
+
+
+def _work(head: Head) -> tuple[Handler, Work] | None:
+    """Read the kept record with the code of today. None, and a dead letter, when it can't be read any more."""
+    group, topic = group_of(head.entry.topic), head.entry.topic
+    item = read(unpacked(head.raw), group, head.received_at) if group else None
+    if isinstance(item, Work):
+        handler = next((each for each in item.handlers if each.name == head.entry.handler), None)
+        if handler:
+            return handler, item
+        if head.received_at > datetime.now(UTC) - timedelta(seconds=NEW_CODE_SECONDS):
+            _set_aside(topic, head.entry.key, f"there is no handler {head.entry.handler}: newer code may have one")
+            return None
+    reason = item.error if isinstance(item, Poison) else f"no handler {head.entry.handler!r} reads {topic} here"
+    attempts.unreadable(head.entry, head.raw, reason)
+    return None
+
+
+def group_of(topic: str) -> str:
+    """Return the consumer group of this service that reads a topic; '' when none does."""
+    return next((group for group, topics in conf().groups.items() if topic in topics), "")

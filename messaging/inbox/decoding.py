@@ -1,0 +1,105 @@
+"""Reading a record: work for handlers, poison that nobody can read, or nobody's business here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from messaging.conf import conf
+from messaging.context import Delivery
+from messaging.error_kinds import Failure
+from messaging.errors import InvalidRecord
+from messaging.event import SCHEMA, Event, decode, spec_of
+from messaging.inbox.rows import NO_HANDLER, Entry, entry_of
+from messaging.kafka.records import MAX_EVENT_ID, Received, packed, place_of, readable_key, received, type_of
+from messaging.parking.dead_letters import Letter
+from messaging.registry import Handler, handlers_of, is_unknown_version
+
+#: Groups poison of one kind together, as an exception's place does with other failures.
+FINGERPRINT = "InvalidRecord: {reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A record, its event, and the handlers that want it."""
+
+    record: Received
+    event: Event
+    handlers: list[Handler]
+
+    @property
+    def place(self) -> tuple[str, str]:
+        return (self.record.topic, self.record.key)
+
+    def delivery(self, attempt: int = 1) -> Delivery:
+        """Return what a handler takes."""
+        return Delivery(self.event, self.record.context(attempt))
+
+    def entries(self) -> list[Entry]:
+        return [entry_of(self.record, handler) for handler in self.handlers]
+
+
+@dataclass(frozen=True, slots=True)
+class Poison:
+    """A record that can't be read, and why; without a readable key (then '') it parks nothing."""
+
+    record: Any
+    key: str
+    type: str
+    reason: str
+    error: str
+
+    @property
+    def place(self) -> tuple[str, str]:
+        return (self.record.topic, self.key)
+
+    def entries(self) -> list[Entry]:
+        record = self.record
+        return [Entry(place_of(record), NO_HANDLER, record.topic, record.partition, record.offset, self.key)]
+
+    def letter(self) -> Letter:
+        """Return the dead letter that it becomes."""
+        failure = Failure(FINGERPRINT.format(reason=self.reason), self.error)
+        [entry] = self.entries()
+        return Letter(entry, self.type, self.reason, failure, 0, packed(self.record), parks=bool(self.key))
+
+
+Item = Work | Poison
+
+
+def default_group() -> str:
+    """Return the service's first consumer group."""
+    return next(iter(conf().groups), "")
+
+
+def read_all(records: Iterable[Any], group: str, received_at: datetime) -> list[Item]:
+    """Read records (kafka-python's, or RawRecord), in their order; what is nobody's here is left out."""
+    found = (read(record, group, received_at) for record in records)
+    return [item for item in found if item is not None]
+
+
+def read(record: Any, group: str, received_at: datetime) -> Item | None:
+    """Read one record; None when no handler of the group wants its type."""
+    kind = ""
+    try:
+        kind = type_of(record)
+        handlers = handlers_of(kind, record.topic, group, default_group())
+        if handlers:
+            return work_of(received(record, received_at), handlers)
+        if is_unknown_version(kind, record.topic, group, default_group()):
+            raise InvalidRecord(f"{kind} is a version that this code does not know", reason="unknown_version")
+    except InvalidRecord as error:
+        return Poison(record, readable_key(record), kind, error.reason, str(error))
+    return None
+
+
+def work_of(record: Received, handlers: list[Handler]) -> Work:
+    """Decode the record's event. InvalidRecord when it does not fit its schema, or is about another key."""
+    event = decode(record.type, record.data)
+    key = str(getattr(event, spec_of(type(event)).key))
+    if key.lower() != record.key.lower():
+        message = f"{record.type} is about {key[:MAX_EVENT_ID]}, and its record is keyed by {record.key[:MAX_EVENT_ID]}"
+        raise InvalidRecord(message, reason=SCHEMA)
+    return Work(record, event, handlers)

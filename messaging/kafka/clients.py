@@ -1,0 +1,158 @@
+"""kafka-python's clients, each with the options that this library's rules need. Built after a fork, never before."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.errors import KafkaError
+from kafka.net.compat import KafkaNetClient
+
+from messaging.conf import conf
+from messaging.kafka.patches import lenient_headers, unreadable_batches
+
+lenient_headers.install()
+unreadable_batches.install()
+logger = logging.getLogger(__name__)
+
+CLOSE_MS = 5000
+#: Longest wait for a first answer of the brokers, in milliseconds; the relay's locks live through it.
+BOOTSTRAP_MS = 3000
+#: The same for commands and tasks, which nobody's locks wait for.
+ASK_BOOTSTRAP_MS = 10_000
+#: Members hear of a rebalance with their next heartbeat: until then nobody reads what a member that left had.
+HEARTBEAT_MS = 500
+#: How long the producer tries to bring a record to the log, and waits for one answer, in milliseconds.
+DELIVERY_MS = 30_000
+REQUEST_MS = 10_000
+#: Longest wait for one answer of the broker about offsets, in milliseconds.
+ASK_MS = 5000
+#: How soon a consumer learns of new partitions, in milliseconds.
+METADATA_MS = 10_000
+#: Longest wait for an abandoned producer's thread, in seconds.
+ABANDON_SECONDS = 2.0
+
+
+def group_consumer(group: str) -> KafkaConsumer:
+    """Return a consumer of `group` that commits nothing by itself and never chooses a position by itself.
+
+    KafkaError when no broker answers.
+    """
+    settings = conf()
+    return _built(
+        KafkaConsumer,
+        bootstrap_servers=settings.bootstrap_servers,
+        bootstrap_timeout_ms=BOOTSTRAP_MS,
+        client_id=f"{settings.service}-{group}",
+        group_id=group,
+        enable_auto_commit=False,
+        auto_offset_reset="none",
+        max_poll_records=settings.max_poll_records,
+        max_poll_interval_ms=settings.max_poll_interval_ms,
+        session_timeout_ms=settings.session_timeout_ms,
+        heartbeat_interval_ms=min(HEARTBEAT_MS, settings.session_timeout_ms // 3),
+        fetch_max_wait_ms=500,
+        reconnect_backoff_max_ms=2000,
+        metadata_max_age_ms=METADATA_MS,
+    )
+
+
+def keep_joining(consumer: KafkaConsumer) -> None:
+    """Call before each poll of a group consumer: a join under way must stay wanted until poll() takes its result.
+
+    When metadata asked for it (a topic or a partition is new) and it ends between two polls, kafka-python 3.0.12 takes
+    the member for joined, drops its assignment and never sends a heartbeat again: 7 of 200 starts ended so.
+    """
+    coordinator = consumer._coordinator
+    if coordinator.rejoining and not coordinator.rejoin_needed:
+        coordinator.request_rejoin()
+
+
+def told_offsets(consumer: KafkaConsumer, partitions: list[TopicPartition]) -> dict[TopicPartition, int | None]:
+    """Return what the group's coordinator has been told of each partition, None where nothing was.
+
+    In one request: the client's public committed() makes one for each partition.
+    """
+    told = consumer._coordinator.fetch_committed_offsets(partitions, timeout_ms=ASK_MS)
+    return {tp: told[tp].offset if tp in told else None for tp in partitions}
+
+
+@contextmanager
+def reader() -> Iterator[KafkaConsumer]:
+    """Yield a consumer without a group, for asking and for reading an assignment of one's own.
+
+    KafkaError when no broker answers.
+    """
+    consumer = _built(
+        KafkaConsumer,
+        bootstrap_servers=conf().bootstrap_servers,
+        bootstrap_timeout_ms=ASK_BOOTSTRAP_MS,
+        group_id=None,
+        enable_auto_commit=False,
+        auto_offset_reset="none",
+    )
+    try:
+        yield consumer
+    finally:
+        consumer.close(timeout_ms=CLOSE_MS)
+
+
+def idempotent_producer() -> KafkaProducer:
+    """Return the relay's producer: idempotent, acknowledged by all replicas, partitioned by murmur2.
+
+    KafkaError when no broker answers.
+    """
+    return _built(
+        KafkaProducer,
+        bootstrap_servers=conf().bootstrap_servers,
+        bootstrap_timeout_ms=BOOTSTRAP_MS,
+        client_id=f"{conf().service}-relay",
+        enable_idempotence=True,
+        acks="all",
+        linger_ms=5,
+        batch_size=256 * 1024,
+        max_request_size=2 * conf().largest_record,
+        delivery_timeout_ms=DELIVERY_MS,
+        request_timeout_ms=REQUEST_MS,
+        max_block_ms=1_000,
+        reconnect_backoff_max_ms=1000,
+    )
+
+
+def _built(make: Callable[..., Any], **options: Any) -> Any:
+    """Build a client. When no broker answers, kafka-python leaves a thread and sockets behind: they are closed here."""
+    parts: list[KafkaNetClient] = []
+
+    def remembered(**given: Any) -> KafkaNetClient:
+        parts.append(KafkaNetClient(**given))
+        return parts[-1]
+
+    try:
+        return make(kafka_client=remembered, **options)
+    except KafkaError:
+        for part in parts:
+            part.close()
+        raise
+
+
+def abandon(producer: KafkaProducer) -> None:
+    """Throw a producer away by force: close() may return before its thread has stopped (kafka-python 3.0.12)."""
+    producer._sender.force_close()
+    producer._sender.join(ABANDON_SECONDS)
+    try:
+        producer.close(timeout=0)
+    except KafkaError as error:
+        logger.info("relay: the abandoned producer said %r", error)
+
+
+@contextmanager
+def admin() -> Iterator[Any]:
+    """Yield an admin client. KafkaError when no broker answers."""
+    client = _built(KafkaAdminClient, bootstrap_servers=conf().bootstrap_servers, bootstrap_timeout_ms=ASK_BOOTSTRAP_MS)
+    try:
+        yield client
+    finally:
+        client.close()

@@ -1,0 +1,1 @@
+"""What leans on private parts of kafka-python."""

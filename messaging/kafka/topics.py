@@ -1,0 +1,60 @@
+"""A service creates the topics that it owns; automatic creation is off."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kafka.errors import NoError, TopicAlreadyExistsError, for_code
+
+from messaging.conf import conf
+from messaging.kafka.clients import admin
+from messaging.parking.dead_letters import topic_of_dead_letters
+
+DAY_MS = 24 * 60 * 60 * 1000
+#: What a dead letter may have beyond the largest record of the other topics.
+ROOM_FOR_DEAD_LETTERS = 50_000
+
+
+def create_topics() -> list[str]:
+    """Create the service's topics that do not exist yet, wait until they can be used, and return their names.
+
+    The broker's answer says which are new: its list of topics lags behind. KafkaError when it can't be reached or
+    refuses one.
+    """
+    with admin() as client:
+        answer = client.create_topics(_wanted(), raise_errors=False, wait_for_metadata=False)
+        created = [topic["name"] for topic in answer["topics"] if _is_new(topic)]
+        client.wait_for_topics(list(conf().topics))
+    return created
+
+
+def _is_new(topic: dict[str, Any]) -> bool:
+    if topic["error_code"] not in (NoError.errno, TopicAlreadyExistsError.errno):
+        raise for_code(topic["error_code"])(f"{topic['name']}: {topic['error_message']}")
+    return bool(topic["error_code"] == NoError.errno)
+
+
+def _wanted() -> dict[str, dict[str, Any]]:
+    return {
+        name: {
+            "num_partitions": conf().partitions,
+            "replication_factor": conf().replication_factor,
+            "configs": _configs(name, topic),
+        }
+        for name, topic in conf().topics.items()
+    }
+
+
+def _configs(name: str, topic: dict[str, Any]) -> dict[str, str]:
+    """An acknowledged record stands on all replicas but one; what publish() takes, the broker takes too."""
+    room = ROOM_FOR_DEAD_LETTERS if name == topic_of_dead_letters() else 0
+    configs = {
+        # The broker keeps plainly what a foreign client compressed: at a codec that it lacks, kafka-python hangs.
+        "compression.type": "uncompressed",
+        "min.insync.replicas": str(max(1, conf().replication_factor - 1)),
+        "max.message.bytes": str(conf().largest_record + room),
+    }
+    if topic.get("compacted"):
+        return configs | {"cleanup.policy": "compact", "segment.ms": str(DAY_MS)}
+    times = {"retention.ms": conf().retention_days * DAY_MS, "segment.ms": conf().segment_days * DAY_MS}
+    return configs | {"cleanup.policy": "delete"} | {name: str(milliseconds) for name, milliseconds in times.items()}

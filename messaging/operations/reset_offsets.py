@@ -1,0 +1,228 @@
+"""Moving a consumer group: the position in our database, which is the truth, and the offset that Kafka was told.
+
+Neither alone would do: a position behind what Kafka was told looks like lost commits, and stops the service. Where a
+partition goes back, Kafka is told first; where it goes forward, the database is. So whenever this dies in between, the
+position is not behind, and running it again ends it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+from kafka import TopicPartition
+from kafka.errors import NoError, UnknownMemberIdError
+from kafka.structs import OffsetAndMetadata
+
+from messaging.errors import RangeRefused
+from messaging.inbox import lost_commits, positions
+from messaging.inbox.positions import Place
+from messaging.kafka.clients import admin, reader
+from messaging.operations import audit_log as ledger
+from messaging.replay import plan as replay_plan
+from messaging.replay import run as replay
+from messaging.replay.plan import Plan
+from messaging.replay.ranges import Exit, check_zone, group_of, offsets_at, partitions_of
+from messaging.replay.run import Outcome
+
+VERB = "reset_consumer_offsets"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """Where to move: to an offset, a datetime (with a zone), by so many from the position, or to the log's end.
+
+    One of them; with none it is the log's start. No `partitions` stand for all.
+    """
+
+    topic: str
+    partitions: tuple[int, ...] = ()
+    offset: int | None = None
+    moment: datetime | None = None
+    shift: int | None = None
+    latest: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One partition's move to the offset `to`. `row` is our position, `told` what Kafka was told; None: nothing."""
+
+    place: Place
+    row: int | None
+    told: int | None
+    begin: int
+    end: int
+    to: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.place[0]}/{self.place[1]}"
+
+    @property
+    def skipped(self) -> int:
+        """How many offsets are passed without being handled."""
+        return max(0, self.to - (self.begin if self.row is None else max(self.row, self.begin)))
+
+    @property
+    def loss(self) -> str | None:
+        """Why this looks as if the database had lost commits, or None."""
+        return lost_commits.reason(self.name, self.row, self.told)
+
+    @property
+    def goes_back(self) -> bool:
+        """Whether Kafka has to be told before the database moves."""
+        return self.told is not None and self.to < self.told
+
+    @property
+    def is_needed(self) -> bool:
+        return not self.row == self.told == self.to
+
+
+def plan(request: Request) -> list[Move]:
+    """Return each partition's move. RangeRefused when the request can't be; KafkaError when no broker answers."""
+    check_zone(request.moment)
+    group = group_of(request.topic)
+    with reader() as consumer, admin() as client:
+        partitions = partitions_of(request.topic, request.partitions, consumer)
+        told = client.list_group_offsets({group: partitions})[group]
+        begin, end = consumer.beginning_offsets(partitions), consumer.end_offsets(partitions)
+        rows = positions.read(group, [_place(tp) for tp in partitions])
+        wanted = offsets_at(request.moment, consumer, partitions) if request.moment else {}
+    return [
+        Move(
+            _place(tp),
+            rows.get(_place(tp)),
+            told[tp].offset if tp in told and told[tp].offset >= 0 else None,
+            begin[tp],
+            end[tp],
+            _inside(tp, wanted.get(tp, _target(request, tp, rows, begin, end)), begin[tp], end[tp]),
+        )
+        for tp in partitions
+    ]
+
+
+def _place(tp: TopicPartition) -> Place:
+    return (tp.topic, tp.partition)
+
+
+def _target(request: Request, tp: TopicPartition, rows: dict[Place, int], begin: Any, end: Any) -> int:
+    if request.offset is not None:
+        return request.offset
+    if request.shift is not None:
+        return _row_of(tp, rows) + request.shift
+    return int((end if request.latest else begin)[tp])
+
+
+def _row_of(tp: TopicPartition, rows: dict[Place, int]) -> int:
+    if _place(tp) not in rows:
+        raise RangeRefused(
+            f"{tp.topic}/{tp.partition} has no position to shift; name an offset, or --from-earliest", Exit.OUTSIDE_LOG
+        )
+    return rows[_place(tp)]
+
+
+def _inside(tp: TopicPartition, offset: int, begin: int, end: int) -> int:
+    if not begin <= offset <= end:
+        raise RangeRefused(
+            f"{tp.topic}/{tp.partition} can't go to {offset}: its log has the offsets {begin} to {end}",
+            Exit.OUTSIDE_LOG,
+        )
+    return offset
+
+
+def check(moves: Sequence[Move], *, allow_skip: bool, allow_reorder: bool, accept_lost_commits: bool) -> None:
+    """RangeRefused when a move needs a consent that was not given."""
+    for move in moves:
+        if move.loss and not accept_lost_commits:
+            raise RangeRefused(
+                f"{move.loss}. If the right data can be brought back, do that. --accept-lost-commits takes the position"
+                " as it is: only where you know that nothing was lost, or have mended what was",
+                Exit.NOT_ALLOWED,
+            )
+        if move.skipped and not allow_skip:
+            raise RangeRefused(
+                f"{move.name} would pass {move.skipped} offsets whose events are not handled, ever, by the live"
+                " consumer; --allow-skip lets it",
+                Exit.NOT_ALLOWED,
+            )
+    if not allow_reorder and (count := _reordered(moves)):
+        raise RangeRefused(
+            f"{count} times an event there was never handled, and its handler has handled a later one of its key: the"
+            " live consumer would apply it now, out of order. --allow-reorder lets it; replay_topic leaves them out",
+            Exit.NOT_ALLOWED,
+        )
+
+
+def _reordered(moves: Sequence[Move]) -> int:
+    """Read what the group would read again; return how many (event, handler) would take effect out of order."""
+    ranges = {
+        move.place: (move.to, min(move.row, move.end)) for move in moves if move.row is not None and move.to < move.row
+    }
+    if not ranges:
+        return 0
+    topic, outcome = moves[0].place[0], Outcome()
+    with reader() as consumer, replay.alone(topic):
+        again = Plan(replay_plan.Request(topic=topic), group_of(topic), ranges)
+        replay.run(again, consumer, outcome, execute=False, progress=lambda passed: None)
+    return outcome.refused.total()
+
+
+def run(moves: Sequence[Move], *, actor: str, reason: str) -> None:
+    """Move the group of the moves' topic, and write it into the ledger.
+
+    ReasonMissing without a reason. RangeRefused when the group has members, or is not where it was planned from;
+    KafkaError and DatabaseError may leave it half done: planning and running it again ends it.
+    """
+    ledger.check_reason(reason)
+    group = group_of(moves[0].place[0])
+    with admin() as client:
+        _refuse_active(client, group)
+        _tell(client, group, [move for move in moves if move.goes_back])
+        _write(group, moves, actor, reason)
+        with suppress(RangeRefused):  # a worker that joined meanwhile has seen the new position, and tells Kafka itself
+            _tell(client, group, [move for move in moves if not move.goes_back])
+
+
+def _refuse_active(client: Any, group: str) -> None:
+    if members := client.describe_groups([group])[group]["members"]:
+        raise RangeRefused(
+            f"the group {group} has {len(members)} members: stop its workers first. One that was killed counts as a"
+            " member until its session has timed out",
+            Exit.GROUP_ACTIVE,
+        )
+
+
+def _tell(client: Any, group: str, moves: Sequence[Move]) -> None:
+    """Let Kafka keep the new offsets. The broker itself refuses it while the group has members."""
+    offsets = {TopicPartition(*move.place): OffsetAndMetadata(move.to, "", -1) for move in moves}
+    if not offsets:
+        return
+    for tp, error in client.alter_group_offsets(group, offsets).items():
+        if error is UnknownMemberIdError:
+            raise RangeRefused(f"the group {group} has members again: stop its workers first", Exit.GROUP_ACTIVE)
+        if error is not NoError:
+            raise error(f"the offset of {tp.topic}/{tp.partition}")
+
+
+def _write(group: str, moves: Sequence[Move], actor: str, reason: str) -> None:
+    with transaction.atomic():
+        here = positions.lock(group, [move.place for move in moves])
+        for move in moves:
+            if here.get(move.place) != move.row:
+                raise RangeRefused(
+                    f"{move.name} is at {here.get(move.place)} and was planned from {move.row}: run it again",
+                    Exit.GROUP_ACTIVE,
+                )
+        targets = {move.place: move.to for move in moves}
+        positions.create(group, targets)
+        positions.move(group, targets)
+        results = [ledger.Result("", move.name, "done", f"{move.row} → {move.to}; {_was_told(move)}") for move in moves]
+        ledger.note(VERB, actor, reason, results)
+
+
+def _was_told(move: Move) -> str:
+    return f"Kafka was told {'nothing' if move.told is None else move.told}"

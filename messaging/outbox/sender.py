@@ -1,0 +1,175 @@
+"""What the relay sends with: a producer, thrown away when it stalls or a row fails, and the pauses of what fails.
+
+A row that failed is of unknown fate until it is acknowledged: it may be in the log. So its key stays behind it, and it
+is sent again alone, lest it take others of its batch with it.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from kafka import KafkaProducer
+from kafka.errors import KafkaError
+
+from messaging.conf import conf
+from messaging.kafka.clients import abandon, idempotent_producer
+from messaging.kafka.records import record_out
+from messaging.outbox.publish import Envelope
+
+logger = logging.getLogger(__name__)
+
+#: Longest wait for acknowledgements before the relay's connection is touched, in seconds.
+TOUCH_SECONDS = 1.0
+#: Wait for the pieces of a batch that was split, in seconds.
+SPLIT_SECONDS = 0.02
+#: First and longest pause of a key whose row failed, and of a topic that the broker does not know, in seconds.
+KEY_PAUSES = (0.2, 30.0)
+TOPIC_PAUSES = (0.5, 10.0)
+
+Row = tuple[int, Envelope]
+Key = tuple[str, str]
+T = TypeVar("T", bound=Hashable)
+
+
+@dataclass
+class Pauses(Generic[T]):
+    """What failed, until when it is left alone, and for how long: twice as long each time, up to a cap."""
+
+    first: float
+    longest: float
+    _until: dict[T, tuple[float, float]] = field(default_factory=dict)
+
+    def __contains__(self, name: T) -> bool:
+        return name in self._until
+
+    def pause(self, name: T) -> float:
+        return self._until[name][1]
+
+    def failed(self, name: T) -> None:
+        pause = min(self._until[name][1] * 2, self.longest) if name in self._until else self.first
+        self._until[name] = (time.monotonic() + pause, pause)
+
+    def worked(self, names: Iterable[T]) -> None:
+        for name in names if self._until else ():
+            self._until.pop(name, None)
+
+    def clear(self) -> None:
+        self._until.clear()
+
+    def now(self) -> list[T]:
+        """Return what is not to be tried yet."""
+        return [name for name, (until, _) in self._until.items() if time.monotonic() < until]
+
+
+class Sender:
+    """Sends rows, at most one of a key in one call, and tells which of them were acknowledged."""
+
+    def __init__(self, make_producer: Callable[[], KafkaProducer] = idempotent_producer) -> None:
+        self.keys: Pauses[Key] = Pauses(*KEY_PAUSES)
+        self.topics: Pauses[str] = Pauses(*TOPIC_PAUSES)
+        self._make_producer = make_producer
+        self._producer: KafkaProducer | None = None
+
+    def send(self, rows: Sequence[Row], touch: Callable[[], Any]) -> list[int]:
+        """Produce the rows and wait for their fate; return the ids that were acknowledged.
+
+        `touch` is called every second meanwhile. KafkaError when no producer can be built.
+        """
+        if self._producer is None:
+            self._producer = self._build()
+        rows, unknown = self._of_known_topics(self._producer, rows)
+        suspects = sorted((row for row in rows if place_of(row) in self.keys), key=self._pause_of)
+        acknowledged = self._send_together([row for row in rows if place_of(row) not in self.keys], touch)
+        for row in suspects:
+            acknowledged += self._send_together([row], touch)
+        if unknown:
+            self.drop()
+        return acknowledged
+
+    def drop(self) -> None:
+        """Throw the producer away. What it still sends is sent again by the next one."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            abandon(producer)
+
+    def _pause_of(self, row: Row) -> float:
+        """What failed least often comes first, since the first that fails ends the round."""
+        return self.keys.pause(place_of(row))
+
+    def _build(self) -> KafkaProducer:
+        try:
+            return self._make_producer()
+        except KafkaError:
+            self.topics.clear()
+            raise
+
+    def _of_known_topics(self, producer: KafkaProducer, rows: Sequence[Row]) -> tuple[list[Row], set[str]]:
+        """Leave out rows whose topic the broker does not know: send() would block on each of them."""
+        topics = {envelope.topic for _, envelope in rows}
+        unknown = {topic for topic in topics if not self._is_known(producer, topic)}
+        self.topics.worked(topics - unknown)
+        return [row for row in rows if row[1].topic not in unknown], unknown
+
+    def _is_known(self, producer: KafkaProducer, topic: str) -> bool:
+        try:
+            return bool(producer.partitions_for(topic))
+        except (KafkaError, ValueError) as error:
+            self.topics.failed(topic)
+            logger.error("relay: the topic %s can't be written to; its events wait: %r", topic, error)
+            return False
+
+    def _send_together(self, rows: Sequence[Row], touch: Callable[[], Any]) -> list[int]:
+        """Produce rows of different keys and wait; nothing is sent once a row failed and the producer is gone."""
+        if self._producer is None or not rows:
+            return []
+        futures = {row[0]: future for row in rows if (future := self._hand_over(self._producer, row)) is not None}
+        self._await(self._producer, list(futures.values()), touch)
+        succeeded = {row_id for row_id, future in futures.items() if future.succeeded()}
+        failed = [row for row in rows if row[0] not in succeeded]
+        self.keys.worked(place_of(row) for row in rows if row[0] in succeeded)
+        for row in failed:
+            self.keys.failed(place_of(row))
+        if failed:
+            logger.warning("relay: %s of %s rows were not acknowledged; they are sent again", len(failed), len(rows))
+            self.drop()
+        return list(succeeded)
+
+    def _hand_over(self, producer: KafkaProducer, row: Row) -> Any:
+        """Give a row to the producer and return its future; None when the producer refuses it."""
+        _, envelope = row
+        try:
+            key, value, headers = record_out(envelope)
+            return producer.send(envelope.topic, key=key, value=value, headers=headers)
+        except Exception as error:
+            logger.error("relay: %s %s can't be sent; its key waits: %r", envelope.type, envelope.event_id, error)
+            return None
+
+    def _await(self, producer: KafkaProducer, futures: Sequence[Any], touch: Callable[[], Any]) -> None:
+        """Flush until every future is done, or until none became so for the stall bound.
+
+        A flush that was interrupted tells nothing: when the broker refuses a batch as too large, kafka-python splits it
+        and flush() raises UnknownError, while the pieces are still on their way.
+        """
+        done, since = 0, time.monotonic()
+        while time.monotonic() - since < conf().relay_stall_seconds:
+            try:
+                producer.flush(timeout=TOUCH_SECONDS)
+            except KafkaError as error:
+                logger.info("relay: still waiting for acknowledgements: %r", error)
+            before, done = done, sum(future.is_done for future in futures)
+            if done == len(futures):
+                return
+            if done > before:
+                since = time.monotonic()
+            touch()
+            time.sleep(SPLIT_SECONDS)
+        logger.warning("relay: no acknowledgement for %.0f s", conf().relay_stall_seconds)
+
+
+def place_of(row: Row) -> Key:
+    """Return what orders a row: its topic and key."""
+    return (row[1].topic, row[1].key)

@@ -1,0 +1,1 @@
+"""Parked keys, dead letters, pauses: what waits, and for what."""

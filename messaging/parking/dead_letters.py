@@ -1,0 +1,136 @@
+"""Dead letters: events that can't be handled, kept whole with the reason, and told to `<service>.dead-letters`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import psycopg2
+from django.db import connection
+
+from messaging.conf import conf
+from messaging.error_kinds import Failure
+from messaging.inbox.rows import MAX_ERROR, Entry
+from messaging.kafka.records import RawRecord, packed, place_of, storable, unpacked
+from messaging.outbox import publish as outbox
+
+_KEEP = """
+INSERT INTO messaging_dead_letter AS letter
+       (event_id, handler, topic, partition, "offset", key, type, reason, fingerprint, error, traceback, attempts, raw,
+        at)
+SELECT *, now()
+  FROM unnest(%s::text[], %s::text[], %s::text[], %s::int[], %s::bigint[], %s::text[], %s::text[], %s::text[],
+              %s::text[], %s::text[], %s::text[], %s::int[], %s::bytea[])
+    ON CONFLICT (event_id, handler) DO UPDATE
+       SET reason = excluded.reason, fingerprint = excluded.fingerprint, error = excluded.error,
+           traceback = excluded.traceback, attempts = excluded.attempts, at = excluded.at,
+           resolved_at = NULL, resolution = ''
+"""
+_MARK = """
+UPDATE messaging_inbox AS row
+   SET state = 'dead', attempts = t.attempts, fingerprint = t.fingerprint, error = t.error, raw = t.raw,
+       next_attempt_at = NULL
+  FROM unnest(%s::text[], %s::text[], %s::int[], %s::text[], %s::text[], %s::bytea[])
+       AS t(event_id, handler, attempts, fingerprint, error, raw)
+ WHERE row.event_id = t.event_id AND row.handler = t.handler
+"""
+
+MAX_REASON = 100
+MAX_TYPE = 200
+#: Room for the headers that are added, in bytes; a record that would not fit with them is told without its value.
+ROOM = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """An event to be kept as a dead letter of a handler. `parks` its key: the row stays in the key's queue."""
+
+    entry: Entry
+    type: str
+    reason: str
+    failure: Failure
+    attempts: int
+    raw: bytes
+    parks: bool
+
+
+def keep(letters: Sequence[Letter]) -> None:
+    """Store the letters, mark their inbox rows, and publish them, in the open transaction."""
+    if not letters:
+        return
+    columns = [list(column) for column in zip(*map(_columns, letters), strict=True)]
+    with connection.cursor() as cursor:
+        cursor.execute(_KEEP, columns)
+        cursor.execute(_MARK, [list(column) for column in zip(*map(_mark, letters), strict=True)])
+    topic = topic_of_dead_letters()
+    if topic in conf().topics:
+        outbox.insert([_envelope(letter, topic) for letter in letters])
+
+
+def topic_of_dead_letters() -> str:
+    """Return the topic to which this service tells its dead letters."""
+    return f"{conf().service}.dead-letters"
+
+
+def _columns(letter: Letter) -> tuple[object, ...]:
+    failure = letter.failure
+    return (
+        *letter.entry,
+        storable(letter.type)[:MAX_TYPE],
+        storable(letter.reason)[:MAX_REASON],
+        failure.fingerprint,
+        storable(failure.error),
+        storable(failure.traceback),
+        letter.attempts,
+        psycopg2.Binary(letter.raw),
+    )
+
+
+def _mark(letter: Letter) -> tuple[object, ...]:
+    error = storable(letter.failure.error)[:MAX_ERROR]
+    raw = psycopg2.Binary(letter.raw) if letter.parks else None
+    return (*letter.entry.identity, letter.attempts, letter.failure.fingerprint or None, error, raw)
+
+
+def _envelope(letter: Letter, topic: str) -> outbox.Envelope:
+    entry = letter.entry
+    return outbox.Envelope(
+        event_id=entry.event_id,
+        topic=topic,
+        key=entry.key or place_of(entry),
+        type=storable(letter.type)[:MAX_TYPE],
+        occurred_at=datetime.now(UTC),
+        correlation_id=entry.key,
+        causation_id=None,
+        extra="",
+        data=b"",
+        raw=packed(_told(letter, topic)),
+    )
+
+
+def _told(letter: Letter, topic: str) -> RawRecord:
+    """Return the record as it came, for the topic of dead letters: with what became of it in `dl_…` headers.
+
+    Kafka's clients refuse a record that has neither key nor value; such a one is told under its place.
+    """
+    record, entry, failure = unpacked(letter.raw), letter.entry, letter.failure
+    about = {
+        "dl_service": conf().service,
+        "dl_handler": entry.handler,
+        "dl_topic": entry.topic,
+        "dl_partition": str(entry.partition),
+        "dl_offset": str(entry.offset),
+        "dl_reason": letter.reason[:MAX_REASON],
+        "dl_fingerprint": failure.fingerprint,
+        "dl_error": failure.error[:MAX_ERROR],
+        "dl_attempts": str(letter.attempts),
+    }
+    own = [(name, storable(text).encode()) for name, text in about.items()]
+    headers, value = [*record.headers, *own], record.value
+    if len(letter.raw) > conf().largest_record:
+        value, headers = None, [*headers, ("dl_truncated", b"true")]
+    if len(letter.raw) - len(record.value or b"") > conf().largest_record:
+        headers = [*own, ("dl_truncated", b"true")]
+    key = place_of(entry).encode() if record.key is None and value is None else record.key
+    return RawRecord(topic, 0, 0, record.timestamp, key, headers, value)
