@@ -53,10 +53,10 @@ def pytest_addoption(pluginmanager: pytest.PytestPluginManager) -> None:
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None) -> Iterator[None]:
     """Close the wake's own connection before the test database is dropped."""
-    from messaging.outbox import notifier as wake
+    from messaging.outbox import notifier
 
     yield
-    wake.close()
+    notifier.close()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

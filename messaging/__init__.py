@@ -3,6 +3,7 @@
 The names below are the public interface; everything else is internal.
 """
 
+from messaging.audit_log import ReasonMissing, Result
 from messaging.context import Context, Delivery
 from messaging.errors import (
     DeadLetter,
@@ -19,7 +20,6 @@ from messaging.ids import new_id
 from messaging.inbox.rows import parked_events, unhandled
 from messaging.kafka.offsets import end_offsets, positions_passed
 from messaging.operations.actions import edit_and_retry, pause, resume, retry, skip
-from messaging.operations.audit_log import ReasonMissing, Result
 from messaging.operations.selectors import dead_letters, parked_keys, queue_of
 from messaging.outbox.publish import outbox_pending, publish, publish_all
 from messaging.registry import Retry, subscribe

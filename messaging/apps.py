@@ -13,7 +13,7 @@ class MessagingConfig(AppConfig):
 
     def ready(self) -> None:
         from messaging import checks
-        from messaging.outbox import notifier as wake
+        from messaging.outbox import notifier
 
-        wake.connect()
+        notifier.connect()
         checks.register_all()

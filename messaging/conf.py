@@ -99,6 +99,21 @@ def conf() -> MessagingSettings:
         raise ImproperlyConfigured(f"MESSAGING is not complete: {error}") from error
 
 
+def default_group() -> str:
+    """Return the service's first consumer group."""
+    return next(iter(conf().groups), "")
+
+
+def group_of(topic: str) -> str:
+    """Return the consumer group of this service that reads a topic; '' when none does."""
+    return next((group for group, topics in conf().groups.items() if topic in topics), "")
+
+
+def dead_letter_topic() -> str:
+    """Return the topic to which this service publishes its dead letters."""
+    return f"{conf().service}.dead-letters"
+
+
 def _forget(*, setting: str, **_: object) -> None:
     if setting == "MESSAGING":
         conf.cache_clear()

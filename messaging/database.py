@@ -1,4 +1,4 @@
-"""Connections of our own, outside Django's handling: the relay's locks and the wake live on them."""
+"""Connections that Django does not manage (the relay's locks and the notifier use them), and what PostgreSQL stores."""
 
 from __future__ import annotations
 
@@ -55,3 +55,8 @@ def takes_writes() -> bool:
         return False
     finally:
         opened.close()
+
+
+def storable(text: str) -> str:
+    """Return the text as PostgreSQL can keep it: without zero characters and lone surrogates."""
+    return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()

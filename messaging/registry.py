@@ -40,6 +40,9 @@ class Handler:
     on_exhausted: Callable[[Any, Context], None] | None = None
 
 
+#: Stands for the handler of a record that can't be decoded: nothing tells which handlers would want it.
+NO_HANDLER = "-"
+
 _HANDLERS: dict[str, Handler] = {}
 _BY_TYPE: dict[str, list[Handler]] = {}
 
@@ -101,6 +104,11 @@ def remove(handler: Handler) -> None:
 def all_handlers() -> list[Handler]:
     """Return the handlers of this service, in the order in which they subscribed."""
     return list(_HANDLERS.values())
+
+
+def handler_names() -> list[str]:
+    """Return NO_HANDLER and the names of all handlers, in the order in which they take an event."""
+    return [NO_HANDLER, *_HANDLERS]
 
 
 def handlers_of(type_name: str, topic: str, group: str, default_group: str) -> list[Handler]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from celery import shared_task
 
 from messaging.consumer.retry_parked import drain_due
-from messaging.retention import cleanup as retention
+from messaging.retention import cleanup
 
 #: A tick that nobody took for so long is thrown away. Beat writes the time, the worker's clock reads it: two clocks
 #: may differ by less than this.
@@ -28,4 +28,4 @@ def retry_parked() -> int:
 @shared_task(name="messaging.clean_up")  # type: ignore[untyped-decorator]
 def clean_up() -> int:
     """Let inbox rows leave that are past their retention; return how many did. What is left, the next run takes."""
-    return retention.clean_inbox()
+    return cleanup.clean_inbox()

@@ -18,7 +18,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
 from messaging.admin.read_only import Ledger
-from messaging.operations.audit_log import Result, Target
+from messaging.audit_log import Result, Target
 
 #: Events of one confirmation; what is more takes the command.
 MOST_TARGETS = 5000

@@ -19,10 +19,10 @@ from messaging.admin.edit_form import EditForm
 from messaging.admin.filters import FingerprintFilter, OpenFilter
 from messaging.admin.parked_queue import queue_table
 from messaging.admin.rendering import as_text, block, nothing, pretty, shortened, table
+from messaging.audit_log import Target
 from messaging.kafka.records import RawRecord, unpacked
 from messaging.models import DeadLetterRow, Pause
-from messaging.operations import actions as operators
-from messaging.operations.audit_log import Target
+from messaging.operations import actions
 from messaging.operations.selectors import dead_letters, groups_of
 
 EDIT = "messaging.edit_deadletter"
@@ -32,7 +32,7 @@ RETRY = Verb(
     _("Retry"),
     "messaging.retry_deadletter",
     _("The events are tried again with the code of today, their attempts afresh, in the order of their keys."),
-    operators.retry,
+    actions.retry,
 )
 SKIP = Verb(
     "skip",
@@ -42,7 +42,7 @@ SKIP = Verb(
         "The events are never handled by these handlers, and what waits behind them goes on. This can't be taken back: "
         "make sure that nothing depends on them, or that their publisher sends them again."
     ),
-    operators.skip,
+    actions.skip,
 )
 
 

@@ -8,9 +8,9 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from messaging.admin.rendering import as_text
+from messaging.audit_log import Result, Target
 from messaging.kafka.records import RawRecord
-from messaging.operations import actions as operators
-from messaging.operations.audit_log import Result, Target
+from messaging.operations import actions
 
 
 class EditForm(forms.Form):
@@ -52,7 +52,7 @@ class EditForm(forms.Form):
     def retry(self, target: Target, *, actor: str) -> Result:
         """Let the dead letter be tried again as it was edited."""
         cleaned = self.cleaned_data
-        return operators.edit_and_retry(
+        return actions.edit_and_retry(
             target, value=cleaned["value"], headers=cleaned["headers"], actor=actor, reason=cleaned["reason"]
         )
 

@@ -13,8 +13,8 @@ from messaging.admin.actions import Acting
 from messaging.admin.dead_letters import RETRY, SKIP
 from messaging.admin.parked_queue import next_attempt, queue_table
 from messaging.admin.rendering import nothing, shortened
+from messaging.audit_log import Target
 from messaging.models import InboxRow, ParkedKey
-from messaging.operations.audit_log import Target
 from messaging.operations.selectors import queue_of
 
 

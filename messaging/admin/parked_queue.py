@@ -10,8 +10,8 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from messaging.admin.rendering import nothing, shortened, table
+from messaging.audit_log import Target
 from messaging.models import InboxRow
-from messaging.operations.audit_log import Target
 from messaging.operations.selectors import queue_of
 from messaging.states import InboxState
 

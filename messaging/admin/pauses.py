@@ -14,9 +14,9 @@ from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
 from messaging.admin.actions import Acting, Verb, tell
+from messaging.audit_log import Result, Target
 from messaging.models import Pause
-from messaging.operations import actions as operators
-from messaging.operations.audit_log import Result, Target
+from messaging.operations import actions
 from messaging.parking import pauses
 from messaging.parking.circuit_breaker import ACTOR as FUSE
 
@@ -25,7 +25,7 @@ MAY = "messaging.pause_handler"
 
 def resume_all(targets: Sequence[Target], *, actor: str, reason: str) -> list[Result]:
     """Resume what is named in the second place of each target."""
-    return [operators.resume(name, actor=actor, reason=reason) for _, name in targets]
+    return [actions.resume(name, actor=actor, reason=reason) for _, name in targets]
 
 
 RESUME = Verb(
@@ -91,7 +91,7 @@ class PauseAdmin(Acting):
         """Pause by the operators' function, which locks, checks and notes."""
         if not request.user.has_perm(MAY):
             raise PermissionDenied
-        result = operators.pause(obj.name, actor=request.user.get_username(), reason=obj.reason)
+        result = actions.pause(obj.name, actor=request.user.get_username(), reason=obj.reason)
         tell(request, [result])
 
     def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:

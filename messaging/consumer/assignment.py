@@ -12,8 +12,7 @@ from django.db import transaction
 from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
 
 from messaging.conf import conf
-from messaging.inbox import crash_marks as marks
-from messaging.inbox import lost_commits, positions
+from messaging.inbox import crash_marks, lost_commits, positions
 from messaging.kafka.clients import ASK_MS, told_offsets
 
 logger = logging.getLogger(__name__)
@@ -79,7 +78,7 @@ class Assignment:
     def tell_given_up(self) -> None:
         """Take our name off the partitions that the group took from us."""
         if self.given_up:
-            marks.give_up(self.group, {_place_of(tp) for tp in self.given_up}, self.worker)
+            crash_marks.give_up(self.group, {_place_of(tp) for tp in self.given_up}, self.worker)
             self.given_up.clear()
 
     def hold(self, topics: set[str]) -> None:
@@ -164,7 +163,7 @@ class Assignment:
         for tp in wanted:
             self._place(tp, rows.get(_place_of(tp)), offsets[tp], begin[tp], end[tp])
         placed = {_place_of(tp) for tp in wanted if tp in self.at}
-        self.cautious |= {TopicPartition(*place) for place in marks.own(self.group, placed, self.worker)}
+        self.cautious |= {TopicPartition(*place) for place in crash_marks.own(self.group, placed, self.worker)}
         positions.go_on(self.group, [_place_of(tp) for tp in wanted if self.at.get(tp) == end[tp]])
         self._take_back_losses()
         lost_commits.note(self.worker, server)

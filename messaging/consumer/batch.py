@@ -11,18 +11,15 @@ from django.db import transaction
 from messaging.consumer.waves import waves_of
 from messaging.context import Delivery, in_hand
 from messaging.error_kinds import Failure
-from messaging.inbox import positions
-from messaging.inbox import rows as inbox
+from messaging.inbox import positions, rows
 from messaging.inbox.decoding import Item, Poison, Work, read_all
 from messaging.inbox.positions import Fetched
 from messaging.inbox.rows import Entry, entry_of
 from messaging.kafka.records import packed
-from messaging.outbox import publish as outbox
-from messaging.parking import dead_letters as deadletters
-from messaging.parking import keys as parking
-from messaging.parking import pauses
+from messaging.outbox.publish import gather
+from messaging.parking import dead_letters, pauses
 from messaging.parking.dead_letters import Letter
-from messaging.parking.keys import Parked, ToPark
+from messaging.parking.keys import Parked, ToPark, lock_parked, park
 from messaging.registry import Handler
 
 
@@ -34,7 +31,7 @@ def handle_batch(group: str, batch: Sequence[Fetched]) -> None:
     """
     records = [record for fetched in batch for record in fetched.records]
     items = read_all(records, group, datetime.now(UTC))
-    with transaction.atomic(), outbox.gather():
+    with transaction.atomic(), gather():
         positions.lock_and_compare(group, batch)
         pauses.refuse({fetched.topic for fetched in batch})
         apply(group, items)
@@ -51,7 +48,7 @@ def apply(group: str, items: Sequence[Item]) -> None:
     for wave in waves_of(sorted_out.fresh):
         for handler, deliveries in wave.items():
             letters += run(handler, deliveries, sorted_out.works)
-    deadletters.keep(letters)
+    dead_letters.keep(letters)
 
 
 @dataclass
@@ -67,8 +64,8 @@ def sort_out(group: str, items: Sequence[Item]) -> SortedOut:
     """Insert the inbox rows, then lock the parked keys of the batch, and queue what stands behind one of them."""
     found = SortedOut()
     once = _once(items)
-    new = inbox.insert_new([entry for item in once for entry in item.entries()])
-    parked = parking.lock_parked(item.place for item in once)
+    new = rows.insert_new([entry for item in once for entry in item.entries()])
+    parked = lock_parked(item.place for item in once)
     waiting: list[tuple[Entry, bytes]] = []
     to_park: list[ToPark] = []
     for item in once:
@@ -79,8 +76,8 @@ def sort_out(group: str, items: Sequence[Item]) -> SortedOut:
         else:
             found.works[item.record.event_id] = item
             found.fresh += _fresh(item, new)
-    parking.park(group, to_park)
-    inbox.queue(waiting)
+    park(group, to_park)
+    rows.queue(waiting)
     return found
 
 
@@ -103,7 +100,7 @@ def _sort_poison(
     """Make a dead letter of it, and let the later events of its key wait behind it."""
     if poison.entries()[0].identity not in new:
         return
-    found.letters.append(poison.letter())
+    found.letters.append(dead_letters.letter_of(poison))
     if poison.key:
         parked.add(poison.place)
         to_park.append(ToPark(*poison.place, poison.record.partition))

@@ -24,8 +24,7 @@ from messaging.consumer.one_by_one import handle_one, split
 from messaging.consumer.retries import is_too_slow
 from messaging.error_kinds import Kind, kind_of
 from messaging.errors import PartitionStopped
-from messaging.inbox import crash_marks as marks
-from messaging.inbox import lost_commits
+from messaging.inbox import crash_marks, lost_commits
 from messaging.inbox.positions import Fetched
 from messaging.kafka.clients import ASK_MS, CLOSE_MS, group_consumer, keep_joining
 from messaging.kafka.patches.unreadable_batches import UnreadableBatch
@@ -51,7 +50,7 @@ class Consumer:
     ) -> None:
         self.group = group
         self.topics = topics
-        self.worker = f"{marks.process_name()}:{secrets.token_hex(4)}"
+        self.worker = f"{crash_marks.process_name()}:{secrets.token_hex(4)}"
         self.progress = time.monotonic()
         self._make_client = make_client
         self._stopping = threading.Event()
@@ -234,7 +233,7 @@ class Consumer:
 
     def _deaths(self, one: Fetched) -> int:
         """Mark the event as taken up; return how many processes died over it, where that is more than is allowed."""
-        deaths = marks.mark(self.group, one.place, one.records[0].offset, self.worker)
+        deaths = crash_marks.mark(self.group, one.place, one.records[0].offset, self.worker)
         return deaths if deaths >= conf().deaths_allowed else 0
 
     def _done(self, batch: list[Fetched]) -> None:

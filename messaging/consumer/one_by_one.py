@@ -11,22 +11,18 @@ from datetime import UTC, datetime
 
 from django.db import close_old_connections, transaction
 
-from messaging.consumer import batch
-from messaging.consumer import retries as attempts
+from messaging.consumer import batch, retries
 from messaging.consumer.retries import Outcome
 from messaging.error_kinds import Kind, kind_of
 from messaging.errors import PartitionStopped, SlowAttempt
-from messaging.inbox import positions
-from messaging.inbox import rows as inbox
+from messaging.inbox import positions, rows
 from messaging.inbox.decoding import Item, Poison, Work, read
 from messaging.inbox.positions import Fetched
 from messaging.inbox.rows import entry_of
 from messaging.kafka.records import packed, place_of
-from messaging.outbox import publish as outbox
-from messaging.parking import dead_letters as deadletters
-from messaging.parking import keys as parking
-from messaging.parking import pauses
-from messaging.parking.keys import ToPark
+from messaging.outbox.publish import gather
+from messaging.parking import dead_letters, pauses
+from messaging.parking.keys import ToPark, lock_parked, park
 from messaging.registry import Handler
 from messaging.states import InboxState
 
@@ -62,7 +58,7 @@ def handle_one(group: str, one: Fetched, *, deaths: int = 0) -> None:
 
 def _handle(group: str, one: Fetched, slow: dict[str, SlowAttempt], deaths: int) -> None:
     [record] = one.records
-    with transaction.atomic(), outbox.gather():
+    with transaction.atomic(), gather():
         positions.lock_and_compare(group, [one])
         pauses.refuse({one.topic})
         item = read(record, group, datetime.now(UTC))
@@ -81,40 +77,40 @@ def apply_singly(group: str, item: Item, slow: dict[str, SlowAttempt] | None = N
     if isinstance(item, Poison):
         batch.apply(group, [item])
         return
-    new = inbox.insert_new(item.entries())
+    new = rows.insert_new(item.entries())
     handlers = [handler for handler in item.handlers if (item.record.event_id, handler.name) in new]
-    parked = bool(parking.lock_parked([item.place]))
+    parked = bool(lock_parked([item.place]))
     while handlers and not parked:
         handler = handlers.pop(0)
         outcome = _outcome(handler, item, slow or {})
         if outcome.parks:
-            parking.park(group, [ToPark(*item.place, item.record.partition)])
+            park(group, [ToPark(*item.place, item.record.partition)])
             parked = True
         if outcome != Outcome(InboxState.DONE, 1):  # as which the row was inserted
-            attempts.write(handler, item, outcome)
+            retries.write(handler, item, outcome)
     _queue(item, handlers)
 
 
 def _outcome(handler: Handler, work: Work, slow: dict[str, SlowAttempt]) -> Outcome:
     if handler.name not in slow:
-        return attempts.attempt(handler, work)
-    return attempts.after_slow(handler, work, slow[handler.name])
+        return retries.attempt(handler, work)
+    return retries.after_slow(handler, work, slow[handler.name])
 
 
 def _queue(work: Work, handlers: Sequence[Handler]) -> None:
     raw = packed(work.record.raw)
-    inbox.queue([(entry_of(work.record, handler), raw) for handler in handlers])
+    rows.queue([(entry_of(work.record, handler), raw) for handler in handlers])
 
 
 def bury(group: str, work: Work, deaths: int) -> None:
     """Keep an event as a dead letter without trying it: `deaths` processes died over it, one after another."""
-    new = inbox.insert_new(work.entries())
+    new = rows.insert_new(work.entries())
     record, raw = work.record, packed(work.record.raw)
     letters = [
-        attempts.killed(entry_of(record, handler), record.type, raw, deaths)
+        retries.killed(entry_of(record, handler), record.type, raw, deaths)
         for handler in work.handlers
         if (record.event_id, handler.name) in new
     ]
     if letters:
-        parking.park(group, [ToPark(*work.place, record.partition)])
-    deadletters.keep(letters)
+        park(group, [ToPark(*work.place, record.partition)])
+    dead_letters.keep(letters)

@@ -22,12 +22,11 @@ from messaging.context import in_hand
 from messaging.database import longest_idle, takes_writes
 from messaging.error_kinds import STATEMENT_TIMEOUT, Failure, Kind, failure_of, kind_of, sqlstate
 from messaging.errors import ConnectionLost, DeadLetter, SlowAttempt
-from messaging.inbox import rows as inbox
+from messaging.inbox import rows
 from messaging.inbox.decoding import Work
 from messaging.inbox.rows import Entry, Result, entry_of
 from messaging.kafka.records import packed
-from messaging.parking import circuit_breaker as fuse
-from messaging.parking import dead_letters as deadletters
+from messaging.parking import circuit_breaker, dead_letters
 from messaging.parking.dead_letters import Letter
 from messaging.registry import Handler
 from messaging.states import InboxState
@@ -189,13 +188,13 @@ def _dead(handler: Handler, work: Work, made: int, failure: Failure, reason: str
 def write(handler: Handler, work: Work, outcome: Outcome) -> None:
     """Write the outcome into the inbox row, which this transaction inserted or holds by its key's lock."""
     if outcome.letter:
-        deadletters.keep([outcome.letter])
+        dead_letters.keep([outcome.letter])
     elif outcome.state is InboxState.WAITING:
-        inbox.mark(entry_of(work.record, handler), _result(outcome, packed(work.record.raw), outcome.wait))
+        rows.mark(entry_of(work.record, handler), _result(outcome, packed(work.record.raw), outcome.wait))
     else:
-        inbox.mark(entry_of(work.record, handler), _result(outcome))
+        rows.mark(entry_of(work.record, handler), _result(outcome))
     if outcome.failure.fingerprint and outcome.state in (InboxState.EXHAUSTED, InboxState.DEAD):
-        fuse.look(handler, outcome.failure.fingerprint)
+        circuit_breaker.look(handler, outcome.failure.fingerprint)
 
 
 def _result(outcome: Outcome, raw: bytes | None = None, wait: float | None = None) -> Result:
@@ -212,4 +211,4 @@ def killed(entry: Entry, type_name: str, raw: bytes, deaths: int) -> Letter:
 def unreadable(entry: Entry, raw: bytes, error: str) -> None:
     """Keep a queued event that today's code can't read as a dead letter; its key stays parked."""
     failure = Failure("InvalidRecord: queued", error)
-    deadletters.keep([Letter(entry, "", "unreadable", failure, 0, raw, parks=True)])
+    dead_letters.keep([Letter(entry, "", "unreadable", failure, 0, raw, parks=True)])

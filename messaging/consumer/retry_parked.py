@@ -19,20 +19,18 @@ from typing import Any
 
 from django.db import DatabaseError, close_old_connections, connection, transaction
 
-from messaging.conf import conf
-from messaging.consumer import retries as attempts
+from messaging.conf import conf, group_of
+from messaging.consumer import retries
 from messaging.error_kinds import Kind, kind_of
 from messaging.errors import SlowAttempt
-from messaging.inbox import crash_marks as marks
-from messaging.inbox import lost_commits
+from messaging.inbox import crash_marks, lost_commits
 from messaging.inbox.decoding import Poison, Work, read
-from messaging.inbox.rows import ORDER_IN_PARTITION, QUEUE_ORDER, Entry, handler_names
+from messaging.inbox.rows import ORDER_IN_PARTITION, QUEUE_ORDER, Entry
 from messaging.kafka.records import type_of, unpacked
-from messaging.outbox import publish as outbox
-from messaging.parking import dead_letters as deadletters
-from messaging.parking import keys as parking
-from messaging.parking import pauses
-from messaging.registry import Handler
+from messaging.outbox.publish import gather
+from messaging.parking import dead_letters, pauses
+from messaging.parking.keys import hand_back, lock_alone
+from messaging.registry import Handler, handler_names
 from messaging.states import InboxState
 
 logger = logging.getLogger(__name__)
@@ -227,7 +225,7 @@ def _drain_locked(topic: str, key: str) -> int:
         if turn is Turn.WENT_ON:
             ended += 1
             continue
-        if turn is Turn.EMPTY and parking.hand_back(topic, key):
+        if turn is Turn.EMPTY and hand_back(topic, key):
             logger.info("%s: the key %s goes on", topic, key)
         break
     return ended
@@ -256,34 +254,34 @@ def _one_event(topic: str, key: str) -> Turn:
 
 def _mark_head(topic: str, key: str) -> Head | Turn:
     """Write down that this process takes up the key's head; it is a dead letter when too many died over it."""
-    with transaction.atomic(), outbox.gather():
+    with transaction.atomic(), gather():
         head = _head_to_try(topic, key)
         if isinstance(head, Turn):
             return head
-        deaths = marks.mark_parked(head.entry)
+        deaths = crash_marks.mark_parked(head.entry)
         if deaths < conf().deaths_allowed:
             return head
-        deadletters.keep([attempts.killed(head.entry, type_of(unpacked(head.raw)), head.raw, deaths)])
-        marks.clear_parked(topic, key)
+        dead_letters.keep([retries.killed(head.entry, type_of(unpacked(head.raw)), head.raw, deaths)])
+        crash_marks.clear_parked(topic, key)
     return Turn.RESTS
 
 
 def _in_transaction(marked: Head, slow: dict[str, SlowAttempt]) -> Turn:
     topic, key = marked.entry.topic, marked.entry.key
-    with transaction.atomic(), outbox.gather():
+    with transaction.atomic(), gather():
         head = _head_to_try(topic, key)
         if isinstance(head, Turn):
             return head
         if head.entry != marked.entry:  # somebody else went on meanwhile
             return Turn.RESTS
         turn = _try(head, slow)
-        marks.clear_parked(topic, key)
+        crash_marks.clear_parked(topic, key)
     return turn
 
 
 def _head_to_try(topic: str, key: str) -> Head | Turn:
     """Lock the key, then read its head; a Turn when there is nothing to try."""
-    if topic in pauses.paused_topics() or not parking.lock_alone(topic, key, skip_locked=True):
+    if topic in pauses.paused_topics() or not lock_alone(topic, key, skip_locked=True):
         return Turn.RESTS
     head = head_of(topic, key)
     if head is None:
@@ -295,7 +293,7 @@ def _take_back_mark(topic: str, key: str) -> None:
     """Say that this process did not die; where its database is away, say so when it is back."""
     global _left_marks
     try:
-        marks.clear_parked(topic, key)
+        crash_marks.clear_parked(topic, key)
     except DatabaseError:
         _left_marks = True
 
@@ -303,7 +301,7 @@ def _take_back_mark(topic: str, key: str) -> None:
 def _take_back_marks() -> None:
     global _left_marks
     if _left_marks:
-        marks.clear_own_parked()
+        crash_marks.clear_own_parked()
         _left_marks = False
 
 
@@ -330,12 +328,12 @@ def _try(head: Head, slow: dict[str, SlowAttempt]) -> Turn:
     handler, work = found
     if lost := slow.get(handler.name):
         # Read again: another drain may have gone on meanwhile, and then the lost attempt is nobody's.
-        outcome = attempts.after_slow(handler, work, lost) if lost.attempts > head.attempts else None
+        outcome = retries.after_slow(handler, work, lost) if lost.attempts > head.attempts else None
     else:
-        outcome = attempts.attempt(handler, work, head.attempts)
+        outcome = retries.attempt(handler, work, head.attempts)
     if outcome is None:
         return Turn.RESTS
-    attempts.write(handler, work, outcome)
+    retries.write(handler, work, outcome)
     return Turn.RESTS if outcome.parks else Turn.WENT_ON
 
 
@@ -351,10 +349,5 @@ def _work(head: Head) -> tuple[Handler, Work] | None:
             _set_aside(topic, head.entry.key, f"there is no handler {head.entry.handler}: newer code may have one")
             return None
     reason = item.error if isinstance(item, Poison) else f"no handler {head.entry.handler!r} reads {topic} here"
-    attempts.unreadable(head.entry, head.raw, reason)
+    retries.unreadable(head.entry, head.raw, reason)
     return None
-
-
-def group_of(topic: str) -> str:
-    """Return the consumer group of this service that reads a topic; '' when none does."""
-    return next((group for group, topics in conf().groups.items() if topic in topics), "")

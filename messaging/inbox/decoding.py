@@ -7,18 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from messaging.conf import conf
+from messaging.conf import default_group
 from messaging.context import Delivery
-from messaging.error_kinds import Failure
 from messaging.errors import InvalidRecord
 from messaging.event import SCHEMA, Event, decode, spec_of
-from messaging.inbox.rows import NO_HANDLER, Entry, entry_of
-from messaging.kafka.records import MAX_EVENT_ID, Received, packed, place_of, readable_key, received, type_of
-from messaging.parking.dead_letters import Letter
-from messaging.registry import Handler, handlers_of, is_unknown_version
-
-#: Groups poison of one kind together, as an exception's place does with other failures.
-FINGERPRINT = "InvalidRecord: {reason}"
+from messaging.inbox.rows import Entry, entry_of
+from messaging.kafka.records import MAX_EVENT_ID, Received, place_of, readable_key, received, type_of
+from messaging.registry import NO_HANDLER, Handler, handlers_of, is_unknown_version
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,19 +54,8 @@ class Poison:
         record = self.record
         return [Entry(place_of(record), NO_HANDLER, record.topic, record.partition, record.offset, self.key)]
 
-    def letter(self) -> Letter:
-        """Return the dead letter that it becomes."""
-        failure = Failure(FINGERPRINT.format(reason=self.reason), self.error)
-        [entry] = self.entries()
-        return Letter(entry, self.type, self.reason, failure, 0, packed(self.record), parks=bool(self.key))
-
 
 Item = Work | Poison
-
-
-def default_group() -> str:
-    """Return the service's first consumer group."""
-    return next(iter(conf().groups), "")
 
 
 def read_all(records: Iterable[Any], group: str, received_at: datetime) -> list[Item]:

@@ -9,8 +9,8 @@ from typing import Any
 
 from django.db import connection
 
+from messaging.database import storable
 from messaging.errors import PositionMoved
-from messaging.kafka.records import storable
 
 Place = tuple[str, int]
 

@@ -12,12 +12,10 @@ from typing import NamedTuple
 import psycopg2
 from django.db import connection
 
-from messaging.kafka.records import Received, storable
-from messaging.registry import Handler, all_handlers
+from messaging.database import storable
+from messaging.kafka.records import Received
+from messaging.registry import Handler
 from messaging.states import InboxState
-
-#: Stands for the handler of a record that can't be decoded: nobody knows who would want it.
-NO_HANDLER = "-"
 
 _INSERT = """
 INSERT INTO messaging_inbox (event_id, handler, topic, partition, "offset", key, state, attempts, received_at)
@@ -116,11 +114,6 @@ def queue(waiting: Sequence[tuple[Entry, bytes]]) -> None:
     ]
     with connection.cursor() as cursor:
         cursor.execute(_QUEUE, columns)
-
-
-def handler_names() -> list[str]:
-    """Return the names of all handlers, in the order in which they take an event."""
-    return [NO_HANDLER, *(handler.name for handler in all_handlers())]
 
 
 def unhandled(key: str) -> bool:

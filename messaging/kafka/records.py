@@ -1,19 +1,18 @@
-"""A record as it stands on Kafka: CloudEvents 1.0, binary mode. Headers out, headers in."""
+"""A record as it is read from Kafka: CloudEvents 1.0, binary mode."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
 from typing import Any
 
 import msgspec
 
 from messaging.context import Context
+from messaging.database import storable
 from messaging.errors import InvalidRecord
 from messaging.event import MAX_KEY
-from messaging.outbox.publish import Envelope
 
 REQUIRED_HEADERS = ("ce_id", "ce_source", "ce_type")
 MAX_EVENT_ID = 255
@@ -84,40 +83,6 @@ class Received:
         )
 
 
-def record_out(envelope: Envelope) -> tuple[bytes | None, bytes | None, list[tuple[str, bytes]]]:
-    """Return key, value and headers of an event, as they are to stand on Kafka."""
-    if envelope.raw is None:
-        return envelope.key.encode(), envelope.data, headers_out(envelope)
-    record = unpacked(envelope.raw)
-    return record.key, record.value, [(name, value or b"") for name, value in record.headers]
-
-
-def headers_out(envelope: Envelope) -> list[tuple[str, bytes]]:
-    """Return the Kafka headers of an event."""
-    headers = [
-        *_headers_of_type(envelope.type),
-        ("ce_id", envelope.event_id.encode()),
-        ("ce_subject", envelope.key.encode()),
-        ("ce_time", envelope.occurred_at.astimezone(UTC).isoformat().replace("+00:00", "Z").encode()),
-        ("ce_correlationid", envelope.correlation_id.encode()),
-    ]
-    if envelope.causation_id:
-        headers.append(("ce_causationid", envelope.causation_id.encode()))
-    if envelope.extra:
-        headers += [(name, value.encode()) for name, value in msgspec.json.decode(envelope.extra).items()]
-    return headers
-
-
-@cache
-def _headers_of_type(type_name: str) -> tuple[tuple[str, bytes], ...]:
-    return (
-        ("ce_specversion", b"1.0"),
-        ("ce_type", type_name.encode()),
-        ("ce_source", b"/" + type_name.split(".", 1)[0].encode()),
-        ("content-type", b"application/json"),
-    )
-
-
 def received(record: Any, received_at: datetime) -> Received:
     """Read a Kafka record (an object as kafka-python's ConsumerRecord). InvalidRecord says what is wrong with it."""
     headers = _headers_in(record.headers)
@@ -167,11 +132,6 @@ def readable_key(record: Any) -> str:
         return _key_in(record.key)
     except InvalidRecord:
         return ""
-
-
-def storable(text: str) -> str:
-    """Return the text as PostgreSQL can keep it: without zero characters and lone surrogates."""
-    return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
 
 
 def _headers_in(pairs: Iterable[tuple[str, bytes | None]]) -> dict[str, str]:

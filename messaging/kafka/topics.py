@@ -6,9 +6,8 @@ from typing import Any
 
 from kafka.errors import NoError, TopicAlreadyExistsError, for_code
 
-from messaging.conf import conf
+from messaging.conf import conf, dead_letter_topic
 from messaging.kafka.clients import admin
-from messaging.parking.dead_letters import topic_of_dead_letters
 
 DAY_MS = 24 * 60 * 60 * 1000
 #: What a dead letter may have beyond the largest record of the other topics.
@@ -47,7 +46,7 @@ def _wanted() -> dict[str, dict[str, Any]]:
 
 def _configs(name: str, topic: dict[str, Any]) -> dict[str, str]:
     """An acknowledged record stands on all replicas but one; what publish() takes, the broker takes too."""
-    room = ROOM_FOR_DEAD_LETTERS if name == topic_of_dead_letters() else 0
+    room = ROOM_FOR_DEAD_LETTERS if name == dead_letter_topic() else 0
     configs = {
         # The broker keeps plainly what a foreign client compressed: at a codec that it lacks, kafka-python hangs.
         "compression.type": "uncompressed",

@@ -13,8 +13,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
+from messaging.audit_log import ReasonMissing, Result, Target
 from messaging.errors import UnknownName
-from messaging.operations.audit_log import ReasonMissing, Result, Target
 from messaging.operations.selectors import dead_letters, groups_of, targets_of, waiting_or_dead
 
 #: Results that are no success.

@@ -13,22 +13,21 @@ from typing import Any
 import psycopg2
 from django.db import DatabaseError, connection, transaction
 
-from messaging.consumer.retry_parked import group_of
+from messaging import audit_log
+from messaging.audit_log import Result, Target
+from messaging.conf import group_of
 from messaging.error_kinds import Kind, kind_of
 from messaging.errors import Refused
-from messaging.inbox import positions
-from messaging.inbox import rows as inbox
+from messaging.inbox import positions, rows
 from messaging.inbox.decoding import Poison, Work, read
-from messaging.inbox.rows import NO_HANDLER, entry_of
+from messaging.inbox.rows import entry_of
 from messaging.kafka.records import RawRecord, packed, unpacked
-from messaging.operations import audit_log as ledger
-from messaging.operations import locking as targets
-from messaging.operations.audit_log import Result, Target
+from messaging.operations import locking
 from messaging.operations.edit_record import check_identity, edited
 from messaging.operations.locking import Found
-from messaging.parking import keys as parking
 from messaging.parking import pauses
-from messaging.parking.keys import ToPark
+from messaging.parking.keys import ToPark, lock_alone, park
+from messaging.registry import NO_HANDLER
 from messaging.retention.cleanup import may_be_forgotten
 from messaging.states import InboxState, Resolution
 
@@ -106,7 +105,7 @@ def resume(name: str, *, actor: str, reason: str) -> Result:
 
 def _act(verb: str, events: Sequence[Target], actor: str, reason: str, act: Act, *, parks: bool = True) -> list[Result]:
     """Act on the events, so many in a transaction, each chunk with its row in the ledger."""
-    ledger.check_reason(reason)
+    audit_log.check_reason(reason)
     results: list[Result] = []
     for chunk in _chunks(list(dict.fromkeys(events))):
         try:
@@ -115,7 +114,7 @@ def _act(verb: str, events: Sequence[Target], actor: str, reason: str, act: Act,
             if kind_of(error) is not Kind.TRANSIENT:
                 raise
             failed = [Result(*event, "failed", f"somebody else is at it, try again: {error}") for event in chunk]
-            ledger.note(verb, actor, reason, failed)
+            audit_log.note(verb, actor, reason, failed)
             results += failed
     return results
 
@@ -127,13 +126,13 @@ def _chunks(events: list[Target]) -> Iterator[list[Target]]:
 
 def _together(verb: str, chunk: list[Target], actor: str, reason: str, act: Act, *, parks: bool) -> list[Result]:
     with transaction.atomic():
-        found = targets.lock(chunk)
+        found = locking.lock(chunk)
         if parks:
             _lock_positions(found.values())
         done = {event: _one(each, act) for event, each in found.items()}
         missing = "there is no such event at this handler"
         results = [done.get(event) or Result(*event, "unknown", missing) for event in chunk]
-        ledger.note(verb, actor, reason, results)
+        audit_log.note(verb, actor, reason, results)
     return results
 
 
@@ -204,19 +203,19 @@ def _queue_again(found: Found, allow_reorder: bool) -> None:
     entry = found.entry
     if not allow_reorder and may_be_forgotten(found.received_at):
         raise Refused("it is so old that later events of its key may be forgotten: it could take effect out of order")
-    if not allow_reorder and inbox.has_later_effect(entry):
+    if not allow_reorder and rows.has_later_effect(entry):
         raise Refused("this handler has handled later events of the key: it would take effect out of order")
     if found.parked:
         return
-    parking.park(group_of(entry.topic), [ToPark(entry.topic, entry.key, entry.partition)])
-    parking.lock_alone(entry.topic, entry.key)
+    park(group_of(entry.topic), [ToPark(entry.topic, entry.key, entry.partition)])
+    lock_alone(entry.topic, entry.key)
 
 
 def _take_apart(found: Found, work: Work, raw: bytes) -> None:
     """Give a record that could not be read, and now can be, to its handlers; each of them takes it in its place."""
     entries = [entry_of(work.record, handler) for handler in work.handlers]
-    new = inbox.insert_new(entries)
-    inbox.queue([(entry, raw) for entry in entries if entry.identity in new])
+    new = rows.insert_new(entries)
+    rows.queue([(entry, raw) for entry in entries if entry.identity in new])
     _execute(_LEAVE_QUEUE, [InboxState.DONE.value, *found.entry.identity])
 
 
@@ -232,8 +231,8 @@ def _execute(sql: str, parameters: list[Any]) -> None:
 
 
 def _switch(verb: str, name: str, actor: str, reason: str, work: Callable[[], bool]) -> Result:
-    ledger.check_reason(reason)
+    audit_log.check_reason(reason)
     with transaction.atomic():
         result = Result("", name, "done") if work() else Result("", name, "unchanged", f"{verb}: it was so already")
-        ledger.note(verb, actor, reason, [result])
+        audit_log.note(verb, actor, reason, [result])
     return result

@@ -13,9 +13,9 @@ from typing import Any
 
 from django.db import connection
 
+from messaging.audit_log import Target
 from messaging.inbox.rows import Entry
-from messaging.operations.audit_log import Target
-from messaging.parking import keys as parking
+from messaging.parking.keys import Parked, lock_parked
 from messaging.states import InboxState
 
 _PLACES = """
@@ -65,13 +65,13 @@ class Found:
 def lock(events: Sequence[Target]) -> dict[Target, Found]:
     """Lock the parked keys of these events and their inbox rows, then read them; in the order of their keys."""
     columns = [[event_id for event_id, _ in events], [handler for _, handler in events]]
-    parked = parking.lock_parked(set(_rows(_PLACES, columns)), alone=True)
+    parked = lock_parked(set(_rows(_PLACES, columns)), alone=True)
     _rows(_LOCK, columns)
     found = [_found(row, parked) for row in _rows(_READ, columns)]
     return {each.entry.identity: each for each in found}
 
 
-def _found(row: tuple[Any, ...], parked: set[parking.Parked]) -> Found:
+def _found(row: tuple[Any, ...], parked: set[Parked]) -> Found:
     entry, (raw, original) = Entry(*row[:6]), (None if data is None else bytes(data) for data in row[10:12])
     state, attempts, received_at, time_has_come = row[6:10]
     place_parked = (entry.topic, entry.key) in parked

@@ -11,8 +11,9 @@ from django.db import connection
 from django.db.models import Count, Max, Min, QuerySet
 from django.db.models.expressions import RawSQL
 
-from messaging.inbox.rows import QUEUE_ORDER, handler_names
-from messaging.operations.audit_log import Target
+from messaging.audit_log import Target
+from messaging.inbox.rows import QUEUE_ORDER
+from messaging.registry import handler_names
 from messaging.states import InboxState
 
 if TYPE_CHECKING:

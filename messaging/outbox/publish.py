@@ -18,27 +18,11 @@ from messaging.context import Context, in_hand
 from messaging.errors import EventTooLarge, TransactionRequired
 from messaging.event import MAX_KEY, Event, EventSpec, encode, spec_of
 from messaging.ids import new_id
+from messaging.outbox.envelope import Envelope
 from messaging.signals import event_recorded
 
 #: Longest `traceparent` that is passed on; W3C's version 00 has 55 characters.
 MAX_TRACEPARENT = 255
-
-
-@dataclass(frozen=True, slots=True)
-class Envelope:
-    """An event on its way out: what a row of the outbox holds."""
-
-    event_id: str
-    topic: str
-    key: str
-    type: str
-    occurred_at: datetime
-    correlation_id: str
-    causation_id: str | None
-    extra: str
-    data: bytes
-    #: A packed record that is sent as it is, instead of all this.
-    raw: bytes | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,8 +22,8 @@ from kafka.errors import KafkaError
 
 from messaging.conf import conf
 from messaging.kafka.clients import idempotent_producer
-from messaging.outbox import notifier as wake
-from messaging.outbox.publish import Envelope
+from messaging.outbox import notifier
+from messaging.outbox.envelope import Envelope
 from messaging.outbox.sender import Row, Sender, place_of
 from messaging.outbox.shard_locks import ShardConnection
 
@@ -76,12 +76,12 @@ class Relay:
 
     def run(self) -> None:
         """Relay until stop() is called. An outage of the database or the broker is waited out."""
-        wake.local_relay = self.woken
+        notifier.local_relay = self.woken
         try:
             while not self._stopping.is_set():
                 self._round_or_rest()
         finally:
-            wake.local_relay = None
+            notifier.local_relay = None
             self._let_go()
 
     def _round_or_rest(self) -> None:

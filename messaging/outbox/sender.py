@@ -17,8 +17,7 @@ from kafka.errors import KafkaError
 
 from messaging.conf import conf
 from messaging.kafka.clients import abandon, idempotent_producer
-from messaging.kafka.records import record_out
-from messaging.outbox.publish import Envelope
+from messaging.outbox.envelope import Envelope, record_out
 
 logger = logging.getLogger(__name__)
 

@@ -9,11 +9,14 @@ from datetime import UTC, datetime
 import psycopg2
 from django.db import connection
 
-from messaging.conf import conf
+from messaging.conf import conf, dead_letter_topic
+from messaging.database import storable
 from messaging.error_kinds import Failure
+from messaging.inbox.decoding import Poison
 from messaging.inbox.rows import MAX_ERROR, Entry
-from messaging.kafka.records import RawRecord, packed, place_of, storable, unpacked
-from messaging.outbox import publish as outbox
+from messaging.kafka.records import RawRecord, packed, place_of, unpacked
+from messaging.outbox.envelope import Envelope
+from messaging.outbox.publish import insert
 
 _KEEP = """
 INSERT INTO messaging_dead_letter AS letter
@@ -42,6 +45,10 @@ MAX_TYPE = 200
 ROOM = 20_000
 
 
+#: Groups poison of one kind together, as an exception's place does with other failures.
+POISON_FINGERPRINT = "InvalidRecord: {reason}"
+
+
 @dataclass(frozen=True, slots=True)
 class Letter:
     """An event to be kept as a dead letter of a handler. `parks` its key: the row stays in the key's queue."""
@@ -55,6 +62,13 @@ class Letter:
     parks: bool
 
 
+def letter_of(poison: Poison) -> Letter:
+    """Return the dead letter that an undecodable record becomes; without a readable key it parks nothing."""
+    failure = Failure(POISON_FINGERPRINT.format(reason=poison.reason), poison.error)
+    [entry] = poison.entries()
+    return Letter(entry, poison.type, poison.reason, failure, 0, packed(poison.record), parks=bool(poison.key))
+
+
 def keep(letters: Sequence[Letter]) -> None:
     """Store the letters, mark their inbox rows, and publish them, in the open transaction."""
     if not letters:
@@ -63,14 +77,9 @@ def keep(letters: Sequence[Letter]) -> None:
     with connection.cursor() as cursor:
         cursor.execute(_KEEP, columns)
         cursor.execute(_MARK, [list(column) for column in zip(*map(_mark, letters), strict=True)])
-    topic = topic_of_dead_letters()
+    topic = dead_letter_topic()
     if topic in conf().topics:
-        outbox.insert([_envelope(letter, topic) for letter in letters])
-
-
-def topic_of_dead_letters() -> str:
-    """Return the topic to which this service tells its dead letters."""
-    return f"{conf().service}.dead-letters"
+        insert([_envelope(letter, topic) for letter in letters])
 
 
 def _columns(letter: Letter) -> tuple[object, ...]:
@@ -93,9 +102,9 @@ def _mark(letter: Letter) -> tuple[object, ...]:
     return (*letter.entry.identity, letter.attempts, letter.failure.fingerprint or None, error, raw)
 
 
-def _envelope(letter: Letter, topic: str) -> outbox.Envelope:
+def _envelope(letter: Letter, topic: str) -> Envelope:
     entry = letter.entry
-    return outbox.Envelope(
+    return Envelope(
         event_id=entry.event_id,
         topic=topic,
         key=entry.key or place_of(entry),

@@ -10,11 +10,11 @@ from kafka import KafkaConsumer, TopicPartition
 from messaging.errors import RangeRefused
 from messaging.inbox import positions
 from messaging.inbox.positions import Place
-from messaging.replay.ranges import Exit, check_zone, group_of, offsets_at, partitions_of
+from messaging.replay.ranges import Exit, check_zone, offsets_at, partitions_of, reading_group
 
 
 @dataclass(frozen=True, kw_only=True)
-class Request:
+class ReplayRequest:
     """What is asked for. Offsets are per partition; datetimes must have a zone.
 
     Without a start it is the log's start, without an end the live position.
@@ -34,7 +34,7 @@ class Request:
 class Plan:
     """Per partition the first offset and the one to stop before; empty partitions are left out."""
 
-    request: Request
+    request: ReplayRequest
     group: str
     ranges: dict[Place, tuple[int, int]] = field(default_factory=dict)
 
@@ -44,11 +44,11 @@ class Plan:
         return sum(stop - start for start, stop in self.ranges.values())
 
 
-def plan_of(request: Request, consumer: KafkaConsumer) -> Plan:
+def plan_of(request: ReplayRequest, consumer: KafkaConsumer) -> Plan:
     """Freeze the range of a request. RangeRefused, saying what to do, when it can't be run as asked."""
     for moment in (request.from_datetime, request.until_datetime):
         check_zone(moment)
-    group = group_of(request.topic)
+    group = reading_group(request.topic)
     partitions = partitions_of(request.topic, request.partitions, consumer)
     starts, stops = _starts(request, consumer, partitions), _stops(request, consumer, partitions, group)
     ranges = {(tp.topic, tp.partition): (starts[tp], stops[tp]) for tp in partitions if starts[tp] < stops[tp]}
@@ -59,7 +59,9 @@ def plan_of(request: Request, consumer: KafkaConsumer) -> Plan:
     return Plan(request, group, ranges)
 
 
-def _starts(request: Request, consumer: KafkaConsumer, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
+def _starts(
+    request: ReplayRequest, consumer: KafkaConsumer, partitions: list[TopicPartition]
+) -> dict[TopicPartition, int]:
     begin: dict[TopicPartition, int] = consumer.beginning_offsets(partitions)
     if request.from_datetime is not None:
         return offsets_at(request.from_datetime, consumer, partitions)
@@ -76,7 +78,7 @@ def _starts(request: Request, consumer: KafkaConsumer, partitions: list[TopicPar
 
 
 def _stops(
-    request: Request, consumer: KafkaConsumer, partitions: list[TopicPartition], group: str
+    request: ReplayRequest, consumer: KafkaConsumer, partitions: list[TopicPartition], group: str
 ) -> dict[TopicPartition, int]:
     """The end that is asked for, but never past the live position: what lies there is the live consumer's."""
     live = positions.read(group, [(tp.topic, tp.partition) for tp in partitions])

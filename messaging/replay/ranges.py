@@ -8,7 +8,7 @@ from enum import IntEnum
 
 from kafka import KafkaConsumer, TopicPartition
 
-from messaging.conf import conf
+from messaging.conf import conf, group_of
 from messaging.errors import RangeRefused
 
 
@@ -54,11 +54,10 @@ def topic_and_partitions(text: str) -> tuple[str, tuple[int, ...]]:
         ) from error
 
 
-def group_of(topic: str) -> str:
+def reading_group(topic: str) -> str:
     """Return the group of this service that reads the topic. RangeRefused when there is none."""
-    for group, topics in conf().groups.items():
-        if topic in topics:
-            return group
+    if group := group_of(topic):
+        return group
     readable = sorted({name for topics in conf().groups.values() for name in topics})
     raise RangeRefused(
         f"{conf().service} has no handler for topic {topic!r}; it reads {', '.join(readable)}.", Exit.UNKNOWN_TOPIC

@@ -21,10 +21,9 @@ from messaging.consumer.batch import apply
 from messaging.consumer.one_by_one import apply_singly
 from messaging.error_kinds import Kind, kind_of
 from messaging.errors import RangeRefused, SlowAttempt
-from messaging.inbox import positions
-from messaging.inbox import rows as inbox
+from messaging.inbox import positions, rows
 from messaging.inbox.decoding import Poison, Work, read
-from messaging.outbox import publish as outbox
+from messaging.outbox.publish import gather
 from messaging.registry import Handler
 from messaging.replay.plan import Plan
 from messaging.replay.ranges import Exit
@@ -36,7 +35,7 @@ SILENT_SECONDS = 30
 
 
 @dataclass
-class Outcome:
+class ReplayOutcome:
     """What a replay did, or a dry run would do: counts by event type."""
 
     applied: Counter[str] = field(default_factory=Counter)
@@ -49,8 +48,8 @@ class Outcome:
         return sorted({*self.applied, *self.done, *self.refused, *self.passed_over})
 
 
-def run(
-    plan: Plan, consumer: KafkaConsumer, outcome: Outcome, *, execute: bool, progress: Callable[[int], Any]
+def replay(
+    plan: Plan, consumer: KafkaConsumer, outcome: ReplayOutcome, *, execute: bool, progress: Callable[[int], Any]
 ) -> None:
     """Read the plan's range with `consumer`'s own assignment; apply what was never applied, or only count.
 
@@ -106,7 +105,7 @@ def records_of(plan: Plan, consumer: KafkaConsumer) -> Iterator[tuple[list[Any],
         yield records, passed
 
 
-def _selected(record: Any, plan: Plan, outcome: Outcome) -> Work | None:
+def _selected(record: Any, plan: Plan, outcome: ReplayOutcome) -> Work | None:
     """Read a record and keep the handlers that are wanted; counts what is passed over."""
     if plan.request.key is not None and (record.key or b"").decode(errors="replace") != plan.request.key:
         return None
@@ -118,7 +117,7 @@ def _selected(record: Any, plan: Plan, outcome: Outcome) -> Work | None:
     return replace(item, handlers=wanted) if wanted else None
 
 
-def _take(works: Sequence[Work], plan: Plan, outcome: Outcome, *, execute: bool) -> None:
+def _take(works: Sequence[Work], plan: Plan, outcome: ReplayOutcome, *, execute: bool) -> None:
     """Handle one poll's records in one transaction; event by event when one of them fails."""
     try:
         counts = _take_together(works, plan, execute=execute)
@@ -131,9 +130,9 @@ def _take(works: Sequence[Work], plan: Plan, outcome: Outcome, *, execute: bool)
         _add(outcome, counts)
 
 
-def _take_together(works: Sequence[Work], plan: Plan, *, execute: bool) -> Outcome:
-    counts = Outcome()
-    with transaction.atomic(), outbox.gather():
+def _take_together(works: Sequence[Work], plan: Plan, *, execute: bool) -> ReplayOutcome:
+    counts = ReplayOutcome()
+    with transaction.atomic(), gather():
         positions.lock(plan.group, plan.ranges)
         to_apply = _unhandled(works, counts)
         if execute:
@@ -141,7 +140,7 @@ def _take_together(works: Sequence[Work], plan: Plan, *, execute: bool) -> Outco
     return counts
 
 
-def _take_one(work: Work, plan: Plan) -> Outcome:
+def _take_one(work: Work, plan: Plan) -> ReplayOutcome:
     """Attempts, savepoints, failure answers and parking, as the live consumer has them."""
     try:
         return _try_one(work, plan, {})
@@ -150,16 +149,16 @@ def _take_one(work: Work, plan: Plan) -> Outcome:
         return _try_one(work, plan, {slow.handler: slow})
 
 
-def _try_one(work: Work, plan: Plan, slow: dict[str, SlowAttempt]) -> Outcome:
-    counts = Outcome()
-    with transaction.atomic(), outbox.gather():
+def _try_one(work: Work, plan: Plan, slow: dict[str, SlowAttempt]) -> ReplayOutcome:
+    counts = ReplayOutcome()
+    with transaction.atomic(), gather():
         positions.lock(plan.group, plan.ranges)
         for unhandled in _unhandled([work], counts):
             apply_singly(plan.group, unhandled, slow)
     return counts
 
 
-def _unhandled(works: Sequence[Work], counts: Outcome) -> list[Work]:
+def _unhandled(works: Sequence[Work], counts: ReplayOutcome) -> list[Work]:
     """Sort each (event, handler) into done, refused and to apply; return what is to apply."""
     handlers: dict[Handler, list[Work]] = {}
     for work in works:
@@ -167,8 +166,8 @@ def _unhandled(works: Sequence[Work], counts: Outcome) -> list[Work]:
             handlers.setdefault(handler, []).append(work)
     wanted: dict[str, list[Handler]] = {}
     for handler, mine in handlers.items():
-        known = inbox.known(handler, [work.record.event_id for work in mine])
-        later = inbox.later_keys(handler, [work.record for work in mine])
+        known = rows.known(handler, [work.record.event_id for work in mine])
+        later = rows.later_keys(handler, [work.record for work in mine])
         for work in mine:
             if work.record.event_id in known:
                 counts.done[work.record.type] += 1
@@ -182,6 +181,6 @@ def _unhandled(works: Sequence[Work], counts: Outcome) -> list[Work]:
     return [replace(work, handlers=wanted[work.record.event_id]) for work in taken]
 
 
-def _add(outcome: Outcome, counts: Outcome) -> None:
+def _add(outcome: ReplayOutcome, counts: ReplayOutcome) -> None:
     for name in ("applied", "done", "refused", "passed_over"):
         getattr(outcome, name).update(getattr(counts, name))

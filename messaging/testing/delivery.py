@@ -8,13 +8,14 @@ from datetime import UTC, datetime
 
 from django.db import transaction
 
+from messaging.conf import default_group
 from messaging.consumer.batch import apply
 from messaging.consumer.one_by_one import apply_singly
 from messaging.event import Event, encode, spec_of
 from messaging.ids import new_id
-from messaging.inbox.decoding import default_group, work_of
+from messaging.inbox.decoding import work_of
 from messaging.kafka.records import RawRecord, Received, received
-from messaging.outbox import publish as outbox
+from messaging.outbox.publish import gather
 from messaging.registry import Handler, handlers_of
 from messaging.testing.crashes import Crash, CrashPoint, Dying
 
@@ -53,7 +54,7 @@ def handle(records: Sequence[Received], group: str, *, singly: bool, dying: Dyin
     double = dying.double if dying else lambda handler: handler
     works = [work_of(record, [double(each) for each in _handlers(record, group)]) for record in records]
     for part in [[work] for work in works] if singly else [works]:
-        with transaction.atomic(), outbox.gather():
+        with transaction.atomic(), gather():
             if singly:
                 apply_singly(group, part[0])
             else:

@@ -115,9 +115,9 @@ class DrainStep(bootsteps.StartStopStep):
         threading.Thread(target=self._watch, name="drain-watch", daemon=True).start()
 
     def _watch(self) -> None:
-        from messaging.consumer import retry_parked as drain
+        from messaging.consumer import retry_parked
 
-        for silent in seconds_without_progress(drain.progress):
+        for silent in seconds_without_progress(retry_parked.progress):
             end_if_too_long("drain of parked keys", silent)
 
     def stop(self, parent: Any) -> None:

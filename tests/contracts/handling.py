@@ -13,7 +13,7 @@ from messaging.consumer.one_by_one import apply_singly
 from messaging.inbox.decoding import read
 from messaging.kafka.records import RawRecord
 from messaging.models import DeadLetterRow, InboxRow
-from messaging.outbox import publish as outbox
+from messaging.outbox.publish import gather
 
 #: A refusal of these kinds is a clean one: the record, not a handler, is at fault.
 CLEAN = {"undecodable", "schema_violation", "unknown_version", "tombstone", "unknown_order", "unknown_claim"}
@@ -30,9 +30,9 @@ def handle(record: RawRecord) -> None:
     item = read(record, group, datetime.now(UTC))
     if item is None:
         return
-    with transaction.atomic(), outbox.gather():
+    with transaction.atomic(), gather():
         apply(group, [item])
-    with transaction.atomic(), outbox.gather():
+    with transaction.atomic(), gather():
         apply_singly(group, item)
 
 

@@ -78,15 +78,14 @@ def install() -> None:
 
 
 def _install_in_worker() -> None:
-    from messaging.consumer import loop as consumer
-    from messaging.outbox import sender
-    from messaging.outbox import shard_locks as shards
+    from messaging.consumer import loop
+    from messaging.outbox import sender, shard_locks
 
-    wrap(consumer, "handle_batch", before=lambda *_: reach(BEFORE_HANDLING))
-    wrap(consumer.Consumer, "_tell_kafka", before=_if_anything_is_untold)
+    wrap(loop, "handle_batch", before=lambda *_: reach(BEFORE_HANDLING))
+    wrap(loop.Consumer, "_tell_kafka", before=_if_anything_is_untold)
     wrap(sender.Sender, "_send_together", before=_if_there_are_rows)
     wrap(sender.Sender, "_await", before=lambda *_: reach(AFTER_PRODUCE))
-    wrap(shards.ShardConnection, "execute", before=_if_it_deletes)
+    wrap(shard_locks.ShardConnection, "execute", before=_if_it_deletes)
 
 
 def _in_hand(point: str) -> Callable[..., None]:

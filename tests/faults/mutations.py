@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from types import SimpleNamespace
 from typing import Any
 
 NO_INBOX = "without the inbox and the decision rows"
@@ -17,10 +16,10 @@ KEY_GOES_ON = "with parking that lets the key go on"
 
 def without_inbox_and_decision_rows() -> None:
     """Whatever is delivered counts as new, and so does every order that the product service is asked about."""
-    from messaging.inbox import rows as inbox
+    from messaging.inbox import rows
     from product_app import sql
 
-    insert_row, insert_decisions = inbox.insert_new, sql.insert_decisions
+    insert_row, insert_decisions = rows.insert_new, sql.insert_decisions
 
     def everything_is_new(entries: Sequence[Any]) -> set[tuple[str, str]]:
         insert_row(entries)
@@ -31,7 +30,7 @@ def without_inbox_and_decision_rows() -> None:
             sql._execute(f"DELETE FROM {table} WHERE order_id = ANY(%s)", [list(decisions)])
         return insert_decisions(decisions, now)
 
-    inbox.insert_new = everything_is_new
+    rows.insert_new = everything_is_new
     sql.insert_decisions = forget_and_insert
 
 
@@ -51,10 +50,10 @@ def with_offsets_committed_first() -> None:
     """The position moves in a transaction of its own, before the batch is handled in another one."""
     from django.db import transaction
 
-    from messaging.consumer import loop as consumer
+    from messaging.consumer import loop
     from messaging.inbox import positions
 
-    handle, handle_one = consumer.handle_batch, consumer.handle_one
+    handle, handle_one = loop.handle_batch, loop.handle_one
     move, compare = positions.move, positions.lock_and_compare
 
     def commit_position(group: str, batch: Sequence[positions.Fetched]) -> None:
@@ -70,7 +69,7 @@ def with_offsets_committed_first() -> None:
         commit_position(group, [one])
         handle_one(group, one, **named)
 
-    consumer.handle_batch, consumer.handle_one = move_then_handle, move_then_handle_one
+    loop.handle_batch, loop.handle_one = move_then_handle, move_then_handle_one
     positions.lock_and_compare = lambda group, batch: None
     positions.move = lambda group, ends: None
 
@@ -101,14 +100,10 @@ def with_skip_locked_in_relay() -> None:
 
 def with_parking_that_lets_the_key_go_on() -> None:
     """An event that failed waits, and those behind it don't."""
-    from messaging.consumer import batch
-    from messaging.consumer import one_by_one as single
-    from messaging.parking import keys as parking
+    from messaging.consumer import batch, one_by_one
 
-    blind = SimpleNamespace(**vars(parking))
-    blind.lock_parked = lambda keys: set()
-    batch.parking = blind  # type: ignore[assignment]
-    single.parking = blind  # type: ignore[assignment]
+    batch.lock_parked = lambda keys: set()
+    one_by_one.lock_parked = lambda keys: set()
 
 
 MUTATIONS: dict[str, Callable[[], None]] = {

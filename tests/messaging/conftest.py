@@ -31,10 +31,10 @@ _numbers = itertools.count(1)
 
 @pytest.fixture(autouse=True)
 def _fresh_sample() -> None:
-    from messaging.consumer import retry_parked as drain
+    from messaging.consumer import retry_parked
     from tests.messaging.sample import handlers
 
-    drain._failing.clear()
+    retry_parked._failing.clear()
     handlers.batches.clear()
     handlers.attempts.clear()
 

@@ -97,16 +97,16 @@ def broken() -> None:
 def test_what_the_library_itself_cannot_go_on_with_stops_its_partition_until_the_cause_is_gone(
     write, consumer, key, monkeypatch
 ):
-    from messaging.consumer import one_by_one as single
+    from messaging.consumer import one_by_one
 
-    real = single.apply_singly
+    real = one_by_one.apply_singly
 
     def fails(group: str, item: Any, slow: Any = None) -> None:
         if item.record.key == key:
             raise LookupError("a bug in the library")
         real(group, item, slow)
 
-    monkeypatch.setattr(single, "apply_singly", fails)
+    monkeypatch.setattr(one_by_one, "apply_singly", fails)
     monkeypatch.setattr("messaging.consumer.loop.handle_batch", lambda group, batch: fails_together())
     write.events(NoteAdded(key=key, number=1), partition=0)
     [reason] = eventually(lambda: stop_reasons(consumer.group))
@@ -116,7 +116,7 @@ def test_what_the_library_itself_cannot_go_on_with_stops_its_partition_until_the
     assert "a bug in the library" in reason
     assert applied(key) == []
 
-    monkeypatch.setattr(single, "apply_singly", real)
+    monkeypatch.setattr(one_by_one, "apply_singly", real)
     eventually(lambda: is_applied(key, 1))
     eventually(lambda: stop_reasons(consumer.group) == [])
 

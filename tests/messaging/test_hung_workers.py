@@ -13,7 +13,7 @@ from django.db import connection
 
 from config.celery import app
 from messaging.tasks import retry_parked
-from messaging.worker import live_workers as presence
+from messaging.worker import live_workers
 from messaging.worker.bootsteps import EXIT_THREAD_DIED
 from tests.messaging.parked import gate, make_due
 from tests.messaging.proxy import proxy
@@ -162,8 +162,12 @@ def test_a_liveness_file_that_cannot_be_written_stops_the_start(start, tmp_path)
 
 
 def test_living_relays_and_consumers_are_counted_and_dead_ones_are_not(start, group):
-    assert presence.workers() == {"relays": 0, "consumers": {group: 0}, "stopped_partitions": 0}
+    assert live_workers.workers() == {"relays": 0, "consumers": {group: 0}, "stopped_partitions": 0}
     with start() as running:
-        eventually(lambda: presence.workers() == {"relays": 1, "consumers": {group: 1}, "stopped_partitions": 0}, 30)
+        eventually(
+            lambda: live_workers.workers() == {"relays": 1, "consumers": {group: 1}, "stopped_partitions": 0}, 30
+        )
         running.end(signal.SIGKILL)
-        eventually(lambda: presence.workers() == {"relays": 0, "consumers": {group: 0}, "stopped_partitions": 0}, 30)
+        eventually(
+            lambda: live_workers.workers() == {"relays": 0, "consumers": {group: 0}, "stopped_partitions": 0}, 30
+        )

@@ -7,7 +7,7 @@ from django.conf import settings as django_settings
 from django.db import OperationalError
 
 from messaging.consumer.retry_parked import drain_due
-from messaging.inbox import crash_marks as marks
+from messaging.inbox import crash_marks
 from messaging.models import ConsumerPosition, DeadLetterRow, InboxRow, ParkedKey
 from tests.messaging.conftest import consumer_of
 from tests.messaging.parked import SINGLE, gate, make_due
@@ -39,33 +39,33 @@ def row(group: str) -> ConsumerPosition:
 
 
 def test_a_partition_left_in_order_is_nobodys(group, place):
-    assert marks.own(group, [place], "one") == set()
-    marks.give_up(group, [place], "one")
+    assert crash_marks.own(group, [place], "one") == set()
+    crash_marks.give_up(group, [place], "one")
 
-    assert marks.own(group, [place], "two") == set()
+    assert crash_marks.own(group, [place], "two") == set()
 
 
 def test_a_name_that_was_left_tells_of_an_unclean_end(group, place):
-    marks.own(group, [place], "one")
+    crash_marks.own(group, [place], "one")
 
-    assert marks.own(group, [place], "two") == {place}
-    assert marks.own(group, [place], "two") == set()
+    assert crash_marks.own(group, [place], "two") == {place}
+    assert crash_marks.own(group, [place], "two") == set()
 
 
 def test_who_lost_a_partition_does_not_take_the_new_owners_name_off(group, place):
-    marks.own(group, [place], "one")
-    marks.own(group, [place], "two")
+    crash_marks.own(group, [place], "one")
+    crash_marks.own(group, [place], "two")
 
-    marks.give_up(group, [place], "one")
+    crash_marks.give_up(group, [place], "one")
 
     assert row(group).owner == "two"
 
 
 def test_deaths_are_counted_by_process_and_not_by_try(group, place):
-    assert [marks.mark(group, place, 7, "one") for _ in range(3)] == [0, 0, 0]
-    assert marks.mark(group, place, 7, "two") == 1
-    assert marks.mark(group, place, 7, "three") == 2
-    assert marks.mark(group, place, 8, "four") == 0
+    assert [crash_marks.mark(group, place, 7, "one") for _ in range(3)] == [0, 0, 0]
+    assert crash_marks.mark(group, place, 7, "two") == 1
+    assert crash_marks.mark(group, place, 7, "three") == 2
+    assert crash_marks.mark(group, place, 8, "four") == 0
 
 
 def test_a_consumer_that_ends_in_order_leaves_no_name_and_no_mark(write, group, key):
@@ -81,7 +81,7 @@ def test_the_first_batch_after_an_unclean_end_is_taken_singly(write, group, key,
     together: list[int] = []
     monkeypatch.setattr("messaging.consumer.loop.handle_batch", recorded(together))
     for partition in range(3):
-        marks.own(group, [(django_settings.SAMPLE_TOPIC, partition)], "died")
+        crash_marks.own(group, [(django_settings.SAMPLE_TOPIC, partition)], "died")
     write.events(*notes(key, 10), partition=PLACE)
 
     with running(consumer_of(group)):
@@ -134,21 +134,21 @@ def test_an_event_that_kills_process_after_process_becomes_a_dead_letter(write, 
 
 def test_who_gives_up_an_event_that_another_died_over_leaves_the_mark(group, place):
     """It was not taken up since: whoever comes next has to be as careful, and to count on."""
-    marks.own(group, [place], "one")
-    marks.mark(group, place, 7, "one")
-    marks.own(group, [place], "two")
+    crash_marks.own(group, [place], "one")
+    crash_marks.mark(group, place, 7, "one")
+    crash_marks.own(group, [place], "two")
 
-    marks.give_up(group, [place], "two")
+    crash_marks.give_up(group, [place], "two")
 
-    assert marks.own(group, [place], "three") == {place}
-    assert marks.mark(group, place, 7, "three") == 1
+    assert crash_marks.own(group, [place], "three") == {place}
+    assert crash_marks.mark(group, place, 7, "three") == 1
 
 
 def test_a_careful_batch_that_is_cut_off_is_careful_to_its_end(write, group, key, monkeypatch):
     together: list[int] = []
     monkeypatch.setattr("messaging.consumer.loop.handle_batch", recorded(together))
     monkeypatch.setattr("messaging.consumer.loop.SINGLY_SECONDS", 0.02)
-    marks.own(group, [(django_settings.SAMPLE_TOPIC, PLACE)], "died")
+    crash_marks.own(group, [(django_settings.SAMPLE_TOPIC, PLACE)], "died")
     write.events(*notes(key, 60), partition=PLACE)
 
     with running(consumer_of(group)):

@@ -14,7 +14,7 @@ from messaging.consumer.batch import handle_batch
 from messaging.consumer.retry_parked import due
 from messaging.event import _UPCASTERS
 from messaging.models import DeadLetterRow, InboxRow, OperatorAction, ParkedKey
-from messaging.operations import actions as operators
+from messaging.operations import actions
 from messaging.operations.selectors import targets_of
 from messaging.registry import all_handlers, handler_named, remove
 from messaging.testing import published
@@ -176,7 +176,7 @@ def test_a_group_is_retried_by_its_fingerprint_and_nothing_else_with_it(group, b
 
 
 def test_a_long_list_is_done_in_chunks_each_with_its_row_in_the_ledger(group, monkeypatch):
-    monkeypatch.setattr(operators, "CHUNK", 2)
+    monkeypatch.setattr(actions, "CHUNK", 2)
     singly(group, *(broken(note(key, 1)) for key in "abcde"))
 
     skip(targets_of(dead_letters()), **WHO)

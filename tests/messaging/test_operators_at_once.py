@@ -13,7 +13,7 @@ from django.db import connection, transaction
 from messaging import retry, skip
 from messaging.consumer.retry_parked import drain_due
 from messaging.models import DeadLetterRow, InboxRow, OperatorAction
-from messaging.parking import keys as parking
+from messaging.parking.keys import lock_alone
 from tests.messaging.operating import (
     BATCH,
     SINGLE,
@@ -190,7 +190,7 @@ def test_a_lock_that_is_not_to_be_had_fails_that_action_and_is_noted(group):
         return skip([target], **WHO)
 
     with in_the_background() as begin, transaction.atomic():
-        assert parking.lock_alone(django_settings.SAMPLE_TOPIC, "a")
+        assert lock_alone(django_settings.SAMPLE_TOPIC, "a")
         [result] = begin(impatient).result(SECONDS)
 
     assert result.outcome == "failed"

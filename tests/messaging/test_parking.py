@@ -8,12 +8,11 @@ import pytest
 from django.conf import settings as django_settings
 from django.db import OperationalError, connection, transaction
 
-from messaging.consumer import retry_parked as draining
+from messaging.consumer import retry_parked
 from messaging.consumer.one_by_one import handle_one, split
 from messaging.consumer.retry_parked import drain_due, due
 from messaging.models import DeadLetterRow, InboxRow, ParkedKey
-from messaging.parking import keys as parking
-from messaging.parking.keys import ToPark
+from messaging.parking.keys import ToPark, lock_alone, park
 from messaging.testing import published
 from tests.messaging.parked import BATCH, SINGLE, drain, gate, is_parked, queue_of
 from tests.messaging.records import fetched
@@ -117,7 +116,7 @@ def test_an_event_that_is_not_due_is_left_alone(group, shut):
     calls = len(shut.calls)
 
     assert due() == []
-    assert drain_due() == draining.drain_key(django_settings.SAMPLE_TOPIC, "a") == 0
+    assert drain_due() == retry_parked.drain_key(django_settings.SAMPLE_TOPIC, "a") == 0
     assert len(shut.calls) == calls
 
 
@@ -196,7 +195,7 @@ def test_an_outage_in_the_drain_counts_no_attempt(group, shut):
     row = InboxRow.objects.get(event_id="e", handler=SINGLE)
     assert (row.state, row.attempts) == ("waiting", 3)
     shut.open = True
-    draining._failing.clear()  # for a few seconds it lets the other keys go first
+    retry_parked._failing.clear()  # for a few seconds it lets the other keys go first
     drain()
     assert applied("single", "a") == [1]
 
@@ -221,7 +220,7 @@ def poisoned(record):
 
 def test_the_sweep_hands_back_a_key_whose_queue_is_empty(group):
     with transaction.atomic():
-        parking.park(group, [ToPark(django_settings.SAMPLE_TOPIC, "empty", 0)])
+        park(group, [ToPark(django_settings.SAMPLE_TOPIC, "empty", 0)])
 
     drain_due()
 
@@ -232,7 +231,7 @@ def test_a_drain_passes_over_a_key_that_another_one_has_in_hand(group, shut):
     singly(group, note("a", 1, "gated"))
     shut.open = True
     with transaction.atomic():
-        assert parking.lock_alone(django_settings.SAMPLE_TOPIC, "a")
+        assert lock_alone(django_settings.SAMPLE_TOPIC, "a")
         assert at_once(drain)[0] == 0
     assert drain() == 2
 
@@ -269,7 +268,7 @@ def test_a_parked_topic_that_is_paused_rests(group, shut):
     shut.open = True
     pauses.insert(SINGLE, reason="a test", actor="me")
 
-    assert drain() == draining.drain_key(django_settings.SAMPLE_TOPIC, "a") == 0
+    assert drain() == retry_parked.drain_key(django_settings.SAMPLE_TOPIC, "a") == 0
     pauses.delete(SINGLE)
     assert drain() == 2
 

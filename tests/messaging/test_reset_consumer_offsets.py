@@ -16,7 +16,7 @@ from messaging import pause, resume
 from messaging.inbox import lost_commits
 from messaging.management.base import Exit as OperatorExit
 from messaging.models import ConsumerPosition, InboxRow, OperatorAction
-from messaging.operations import reset_offsets as reset
+from messaging.replay import reset_offsets as implementation
 from messaging.replay.ranges import Exit
 from tests.messaging.conftest import consumer_of
 from tests.messaging.log import ends_of
@@ -149,7 +149,7 @@ def test_a_group_whose_workers_run_is_left_alone(reset_offsets, write, consumer,
 
 def test_a_worker_that_joins_meanwhile_is_noticed_by_the_broker(reset_offsets, write, group, key, monkeypatch):
     start = handled(write, group, key, 2)
-    monkeypatch.setattr(reset, "_refuse_active", lambda client, group: None)
+    monkeypatch.setattr(implementation, "_refuse_active", lambda client, group: None)
     with running(consumer_of(group)) as consumer:
         eventually(lambda: hasattr(consumer, "assignment") and len(consumer.assignment.at) == 6)
 
@@ -162,7 +162,7 @@ def test_a_worker_that_joins_meanwhile_is_noticed_by_the_broker(reset_offsets, w
 
 def test_a_worker_that_joins_before_the_group_goes_forward_follows_it(reset_offsets, write, group, key, monkeypatch):
     start = handled(write, group, key, 1)
-    monkeypatch.setattr(reset, "_refuse_active", lambda client, group: None)
+    monkeypatch.setattr(implementation, "_refuse_active", lambda client, group: None)
     pause(django_settings.SAMPLE_TOPIC, actor="a test", reason="so that it stays behind")
     with running(consumer_of(group)) as consumer:
         write.events(*notes(f"{key}-passed", 2), partition=0)
@@ -179,13 +179,13 @@ def test_a_worker_that_joins_before_the_group_goes_forward_follows_it(reset_offs
 
 def test_a_position_that_moved_after_it_was_planned_is_left_alone(reset_offsets, write, group, key, monkeypatch):
     start = handled(write, group, key, 2)
-    tell = reset._tell
+    tell = implementation._tell
 
     def moved_meanwhile(*arguments) -> None:
         row(group).update(next_offset=start + 1)
         tell(*arguments)
 
-    monkeypatch.setattr(reset, "_tell", moved_meanwhile)
+    monkeypatch.setattr(implementation, "_tell", moved_meanwhile)
     said = refused(reset_offsets, Exit.GROUP_ACTIVE, "--from-offset", str(start), *EXECUTE)
 
     assert f"is at {start + 1} and was planned from {start + 2}" in said
@@ -258,8 +258,8 @@ def test_a_death_in_between_leaves_nothing_that_looks_like_a_loss(
     def dies(*_: object) -> None:
         raise CoordinatorNotAvailableError("a test")
 
-    real = reset._tell if before == "the database" else reset._write
-    monkeypatch.setattr(reset, real.__name__, lambda *given: dies() if given[-1] else real(*given))
+    real = implementation._tell if before == "the database" else implementation._write
+    monkeypatch.setattr(implementation, real.__name__, lambda *given: dies() if given[-1] else real(*given))
     options = ("--shift-by", str(target), "--allow-skip", *EXECUTE)
     assert "Run the same again" in refused(reset_offsets, Exit.INCOMPLETE, *options)
     at, told = position(group), offset_of(group, 0)

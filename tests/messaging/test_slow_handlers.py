@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.db import OperationalError, connection
 
-from messaging.consumer import freeze_detector as ticking
+from messaging.consumer import freeze_detector
 from messaging.consumer.freeze_detector import Ticker
 from messaging.models import InboxRow
 from tests.messaging.parked import SINGLE, drain, is_parked
@@ -82,7 +82,7 @@ def test_a_slow_event_in_a_batch_is_found_and_the_others_go_on(write, consumer, 
 
 
 def test_a_ticker_tells_a_freeze_from_hard_work(monkeypatch):
-    monkeypatch.setattr(ticking, "FROZEN_SECONDS", 0.5)
+    monkeypatch.setattr(freeze_detector, "FROZEN_SECONDS", 0.5)
     watch = Ticker()
     begin = time.monotonic()
     until = begin + 1.5

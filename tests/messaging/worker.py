@@ -98,7 +98,7 @@ def main(fault: str) -> None:
     from celery.__main__ import main as celery
     from kafka import KafkaConsumer, KafkaProducer
 
-    from messaging.consumer import retries as attempts
+    from messaging.consumer import retries
     from messaging.consumer.loop import Consumer
     from messaging.outbox.relay import Relay
 
@@ -108,7 +108,7 @@ def main(fault: str) -> None:
         "hung poll": (KafkaConsumer, "poll", _hang),
         "hung offset commit": (KafkaConsumer, "commit_async", _hang),
         "hung flush": (KafkaProducer, "flush", _hang),
-        "hung drain": (attempts, "attempt", _hang),
+        "hung drain": (retries, "attempt", _hang),
     }
     if fault in faults:
         setattr(*faults[fault])

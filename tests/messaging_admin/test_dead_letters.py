@@ -10,7 +10,7 @@ import pytest
 from django.test import Client
 
 from messaging import retry, skip
-from messaging.admin import actions as acting
+from messaging.admin import actions
 from messaging.kafka.records import unpacked
 from messaging.models import DeadLetterRow, InboxRow, OperatorAction, OutboxRow
 from tests.messaging.operating import BATCH, WHO, broken, drain, goes_on, note, undecodable
@@ -161,7 +161,7 @@ def test_a_refusal_says_why(letters, operator):
 
 
 def test_of_many_results_the_failures_are_told_and_the_ledger_has_all(letters, operator, monkeypatch):
-    monkeypatch.setattr(acting, "TOLD", 2)
+    monkeypatch.setattr(actions, "TOLD", 2)
 
     text = confirm(operator, LETTERS, choose(operator, LETTERS, "retry", *(letter.pk for letter in letters)))
 

@@ -12,7 +12,7 @@ from django.core.management.base import CommandError
 from messaging.kafka.records import unpacked
 from messaging.management.base import Exit, OperatorCommand, actor
 from messaging.models import DeadLetterRow
-from messaging.operations import actions as operators
+from messaging.operations import actions
 
 
 def pair(text: str) -> tuple[str, str]:
@@ -42,7 +42,7 @@ class Command(OperatorCommand):
         if options["show"]:
             self.stdout.write(self.value_of(*event))
             return
-        result = operators.edit_and_retry(
+        result = actions.edit_and_retry(
             event,
             value=_value(options),
             headers=dict(options["header"]),

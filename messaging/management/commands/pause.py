@@ -7,7 +7,7 @@ from typing import Any
 
 from messaging.management.base import OperatorCommand, actor
 from messaging.models import Pause
-from messaging.operations import actions as operators
+from messaging.operations import actions
 from messaging.parking import pauses
 
 
@@ -20,7 +20,7 @@ class Command(OperatorCommand):
 
     def operate(self, options: dict[str, Any]) -> None:
         if options["name"]:
-            self.show_results([operators.pause(options["name"], actor=actor(), reason=options["reason"])])
+            self.show_results([actions.pause(options["name"], actor=actor(), reason=options["reason"])])
         else:
             self.show_pauses()
 

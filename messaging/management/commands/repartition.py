@@ -9,10 +9,10 @@ import psycopg2
 from django.core.management.base import BaseCommand, CommandError
 from kafka.errors import KafkaError
 
+from messaging import audit_log
+from messaging.audit_log import Result
 from messaging.errors import RepartitionRefused
 from messaging.management.base import actor
-from messaging.operations import audit_log as ledger
-from messaging.operations.audit_log import Result
 from messaging.outbox.repartition import others_of_another_size, repartition
 
 
@@ -61,7 +61,7 @@ class Command(BaseCommand):
     def _note(self, options: dict[str, Any], outcome: str, detail: str) -> None:
         """Write the ledger's row; one that was killed before has it when the command is run again."""
         result = Result("", options["topic"], outcome, detail)
-        ledger.note("repartition", actor(), options["reason"], [result])
+        audit_log.note("repartition", actor(), options["reason"], [result])
 
     def _warn(self, topic: str, count: int) -> None:
         """Topics keyed by the same id have the same number of partitions; which are keyed so, a person knows."""

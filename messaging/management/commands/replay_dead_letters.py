@@ -6,9 +6,9 @@ from argparse import ArgumentParser
 from collections.abc import Sequence
 from typing import Any
 
+from messaging.audit_log import Result, Target
 from messaging.management.base import GroupCommand, actor
-from messaging.operations import actions as operators
-from messaging.operations.audit_log import Result, Target
+from messaging.operations import actions
 
 
 class Command(GroupCommand):
@@ -24,4 +24,4 @@ class Command(GroupCommand):
 
     def act(self, events: Sequence[Target], options: dict[str, Any]) -> list[Result]:
         reorder = options["allow_reorder"]
-        return operators.retry(events, actor=actor(), reason=options["reason"], allow_reorder=reorder)
+        return actions.retry(events, actor=actor(), reason=options["reason"], allow_reorder=reorder)

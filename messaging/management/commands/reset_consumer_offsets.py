@@ -10,9 +10,9 @@ from kafka.errors import KafkaError
 
 from messaging.errors import PartitionStopped, RangeRefused
 from messaging.management.base import OperatorCommand, actor
-from messaging.operations import reset_offsets as reset
-from messaging.operations.reset_offsets import Move, Request
+from messaging.replay import reset_offsets
 from messaging.replay.ranges import Exit, moment, topic_and_partitions
+from messaging.replay.reset_offsets import Move, ResetRequest
 
 
 class Command(OperatorCommand):
@@ -56,7 +56,7 @@ class Command(OperatorCommand):
             ) from error
 
     def _reset(self, options: dict[str, Any]) -> None:
-        moves = reset.plan(request_of(options))
+        moves = reset_offsets.plan(request_of(options))
         for move in moves:
             self.stdout.write(line_of(move))
         needed = [move for move in moves if move.is_needed]
@@ -64,9 +64,9 @@ class Command(OperatorCommand):
             self.stdout.write("the group is there already")
             return
         consents = ("allow_skip", "allow_reorder", "accept_lost_commits")
-        reset.check(needed, **{name: options[name] for name in consents})
+        reset_offsets.check(needed, **{name: options[name] for name in consents})
         if options["execute"]:
-            reset.run(needed, actor=actor(), reason=options["reason"])
+            reset_offsets.run(needed, actor=actor(), reason=options["reason"])
             self.stdout.write(f"moved; {len(needed)} partitions. Start the group's workers again.")
         else:
             self.stdout.write("dry run: nothing was changed. Add --execute --reason TEXT.")
@@ -84,10 +84,10 @@ def line_of(move: Move) -> str:
     return "; ".join(words)
 
 
-def request_of(options: dict[str, Any]) -> Request:
+def request_of(options: dict[str, Any]) -> ResetRequest:
     """Read the command's options. RangeRefused for a partition that is no number."""
     topic, partitions = topic_and_partitions(options["topic"])
-    return Request(
+    return ResetRequest(
         topic=topic,
         partitions=partitions,
         offset=options["from_offset"],

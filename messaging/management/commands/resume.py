@@ -6,7 +6,7 @@ from typing import Any
 
 from messaging.management.base import actor
 from messaging.management.commands import pause
-from messaging.operations import actions as operators
+from messaging.operations import actions
 
 
 class Command(pause.Command):
@@ -14,6 +14,6 @@ class Command(pause.Command):
 
     def operate(self, options: dict[str, Any]) -> None:
         if options["name"]:
-            self.show_results([operators.resume(options["name"], actor=actor(), reason=options["reason"])])
+            self.show_results([actions.resume(options["name"], actor=actor(), reason=options["reason"])])
         else:
             self.show_pauses()

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from messaging.audit_log import Result, Target
 from messaging.management.base import GroupCommand, actor
-from messaging.operations import actions as operators
-from messaging.operations.audit_log import Result, Target
+from messaging.operations import actions
 
 
 class Command(GroupCommand):
     help = "Let dead letters, or an event that waits, never be handled; what waits behind them goes on."
 
     def act(self, events: Sequence[Target], options: dict[str, Any]) -> list[Result]:
-        return operators.skip(events, actor=actor(), reason=options["reason"])
+        return actions.skip(events, actor=actor(), reason=options["reason"])

@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 from django.db import connection
 from psycopg2.extras import Json
 
+from messaging.database import storable
 from messaging.errors import MessagingError
-from messaging.kafka.records import storable
 
 #: An event at a handler: (event id, handler name).
 Target = tuple[str, str]

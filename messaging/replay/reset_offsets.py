@@ -18,22 +18,20 @@ from kafka import TopicPartition
 from kafka.errors import NoError, UnknownMemberIdError
 from kafka.structs import OffsetAndMetadata
 
+from messaging import audit_log
 from messaging.errors import RangeRefused
 from messaging.inbox import lost_commits, positions
 from messaging.inbox.positions import Place
 from messaging.kafka.clients import admin, reader
-from messaging.operations import audit_log as ledger
-from messaging.replay import plan as replay_plan
-from messaging.replay import run as replay
-from messaging.replay.plan import Plan
-from messaging.replay.ranges import Exit, check_zone, group_of, offsets_at, partitions_of
-from messaging.replay.run import Outcome
+from messaging.replay.plan import Plan, ReplayRequest
+from messaging.replay.ranges import Exit, check_zone, offsets_at, partitions_of, reading_group
+from messaging.replay.run import ReplayOutcome, alone, replay
 
 VERB = "reset_consumer_offsets"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Request:
+class ResetRequest:
     """Where to move: to an offset, a datetime (with a zone), by so many from the position, or to the log's end.
 
     One of them; with none it is the log's start. No `partitions` stand for all.
@@ -82,10 +80,10 @@ class Move:
         return not self.row == self.told == self.to
 
 
-def plan(request: Request) -> list[Move]:
+def plan(request: ResetRequest) -> list[Move]:
     """Return each partition's move. RangeRefused when the request can't be; KafkaError when no broker answers."""
     check_zone(request.moment)
-    group = group_of(request.topic)
+    group = reading_group(request.topic)
     with reader() as consumer, admin() as client:
         partitions = partitions_of(request.topic, request.partitions, consumer)
         told = client.list_group_offsets({group: partitions})[group]
@@ -109,7 +107,7 @@ def _place(tp: TopicPartition) -> Place:
     return (tp.topic, tp.partition)
 
 
-def _target(request: Request, tp: TopicPartition, rows: dict[Place, int], begin: Any, end: Any) -> int:
+def _target(request: ResetRequest, tp: TopicPartition, rows: dict[Place, int], begin: Any, end: Any) -> int:
     if request.offset is not None:
         return request.offset
     if request.shift is not None:
@@ -164,10 +162,10 @@ def _reordered(moves: Sequence[Move]) -> int:
     }
     if not ranges:
         return 0
-    topic, outcome = moves[0].place[0], Outcome()
-    with reader() as consumer, replay.alone(topic):
-        again = Plan(replay_plan.Request(topic=topic), group_of(topic), ranges)
-        replay.run(again, consumer, outcome, execute=False, progress=lambda passed: None)
+    topic, outcome = moves[0].place[0], ReplayOutcome()
+    with reader() as consumer, alone(topic):
+        again = Plan(ReplayRequest(topic=topic), reading_group(topic), ranges)
+        replay(again, consumer, outcome, execute=False, progress=lambda passed: None)
     return outcome.refused.total()
 
 
@@ -177,8 +175,8 @@ def run(moves: Sequence[Move], *, actor: str, reason: str) -> None:
     ReasonMissing without a reason. RangeRefused when the group has members, or is not where it was planned from;
     KafkaError and DatabaseError may leave it half done: planning and running it again ends it.
     """
-    ledger.check_reason(reason)
-    group = group_of(moves[0].place[0])
+    audit_log.check_reason(reason)
+    group = reading_group(moves[0].place[0])
     with admin() as client:
         _refuse_active(client, group)
         _tell(client, group, [move for move in moves if move.goes_back])
@@ -220,8 +218,10 @@ def _write(group: str, moves: Sequence[Move], actor: str, reason: str) -> None:
         targets = {move.place: move.to for move in moves}
         positions.create(group, targets)
         positions.move(group, targets)
-        results = [ledger.Result("", move.name, "done", f"{move.row} → {move.to}; {_was_told(move)}") for move in moves]
-        ledger.note(VERB, actor, reason, results)
+        results = [
+            audit_log.Result("", move.name, "done", f"{move.row} → {move.to}; {_was_told(move)}") for move in moves
+        ]
+        audit_log.note(VERB, actor, reason, results)
 
 
 def _was_told(move: Move) -> str:
