@@ -3,7 +3,8 @@
 The names below are the public interface; everything else is internal.
 """
 
-from messaging.audit_log import ReasonMissing, Result
+from messaging.audit_log import ActionResult as Result
+from messaging.audit_log import ReasonMissing
 from messaging.context import Context, Delivery
 from messaging.errors import (
     DeadLetter,

@@ -26,7 +26,7 @@ class ReasonMissing(MessagingError):
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class ActionResult:
     """What became of one target of an operator's action; `detail` says why, for people.
 
     `outcome`: done; unchanged, when there was nothing left to do; refused; unknown, when there is no such event;
@@ -45,7 +45,7 @@ def check_reason(reason: str) -> None:
         raise ReasonMissing("Say why: the reason is kept in the ledger.")
 
 
-def note(verb: str, actor: str, reason: str, results: Sequence[Result]) -> None:
+def note(verb: str, actor: str, reason: str, results: Sequence[ActionResult]) -> None:
     """Write an action and its results into the ledger, in the open transaction."""
     told = [{name: storable(text) for name, text in asdict(result).items()} for result in results]
     targets = [[each["event_id"], each["handler"]] for each in told]

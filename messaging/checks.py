@@ -5,9 +5,11 @@ from __future__ import annotations
 import importlib.util
 from typing import Any
 
+import kafka
 from django.core.checks import CheckMessage, Error, Warning, register
 
 from messaging.conf import conf
+from messaging.kafka.patches import TRIED_VERSION
 from messaging.registry import all_handlers
 from messaging.retention.topic_check import MARGIN_DAYS
 
@@ -15,6 +17,7 @@ from messaging.retention.topic_check import MARGIN_DAYS
 def register_all() -> None:
     """Register the checks with Django."""
     register(crc32c_is_installed)
+    register(kafka_python_is_the_tried_version)
     register(handlers_fit_topology)
     register(a_topic_has_one_group)
     register(inbox_outlives_topics)
@@ -29,6 +32,19 @@ def crc32c_is_installed(**_: Any) -> list[CheckMessage]:
             "crc32c is not installed: kafka-python is slow without it",
             hint="pip install 'kafka-python[crc32c]'",
             id="messaging.W001",
+        )
+    ]
+
+
+def kafka_python_is_the_tried_version(**_: Any) -> list[CheckMessage]:
+    """The patches of messaging.kafka.patches lean on private parts, which another version may have changed."""
+    if kafka.__version__ == TRIED_VERSION:
+        return []
+    return [
+        Warning(
+            f"kafka-python {kafka.__version__} is installed; messaging.kafka.patches was tried with {TRIED_VERSION}",
+            hint=f"pip install kafka-python=={TRIED_VERSION}, or run tests/messaging and set TRIED_VERSION.",
+            id="messaging.W002",
         )
     ]
 

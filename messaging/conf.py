@@ -10,6 +10,8 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 
+from messaging.backoff import Backoff
+
 #: Bytes that a record may have beyond its event.
 ROOM_FOR_HEADERS = 100_000
 
@@ -79,6 +81,21 @@ class MessagingSettings:
     #: First and longest pause before an event that can't be handled is looked at again, in seconds; doubles.
     stopped_retry_seconds: float = 5.0
     stopped_retry_cap_seconds: float = 300.0
+
+    @property
+    def outage_backoff(self) -> Backoff:
+        """Delays after an outage, in seconds."""
+        return Backoff(self.outage_pause_seconds, self.outage_pause_cap_seconds)
+
+    @property
+    def retry_backoff(self) -> Backoff:
+        """Delays between the attempts at a parked event, in seconds."""
+        return Backoff(self.retry_pause_seconds, self.retry_pause_cap_seconds)
+
+    @property
+    def stopped_backoff(self) -> Backoff:
+        """Delays before a stopped partition is looked at again, in seconds."""
+        return Backoff(self.stopped_retry_seconds, self.stopped_retry_cap_seconds)
 
     @property
     def largest_record(self) -> int:

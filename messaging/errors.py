@@ -2,6 +2,26 @@
 
 from __future__ import annotations
 
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """Exit codes of the operators' commands; 0 is success, 1 an unforeseen error, 2 a wrong call."""
+
+    UNKNOWN_TOPIC = 3
+    UNKNOWN_PARTITION = 4
+    NOTHING_FOUND = 5
+    NO_ZONE = 6
+    BEFORE_LOG_START = 7
+    NO_REASON = 8
+    UNKNOWN_NAME = 9
+    BUSY = 10
+    INCOMPLETE = 11
+    REFUSED = 12
+    UNREADABLE_FILE = 13
+    OUTSIDE_LOG = 14
+    GROUP_ACTIVE = 15
+
 
 class MessagingError(Exception):
     """Base of all errors of this library."""
@@ -84,7 +104,7 @@ class Refused(MessagingError):
 class RangeRefused(MessagingError):
     """Offsets of a topic can't be replayed, or moved to, as asked; `exit_code` tells a script why, the text people."""
 
-    def __init__(self, message: str, exit_code: int) -> None:
+    def __init__(self, message: str, exit_code: ExitCode) -> None:
         super().__init__(message)
         self.exit_code = exit_code
 

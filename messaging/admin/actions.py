@@ -18,7 +18,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
 from messaging.admin.read_only import Ledger
-from messaging.audit_log import Result, Target
+from messaging.audit_log import ActionResult, Target
 
 #: Events of one confirmation; what is more takes the command.
 MOST_TARGETS = 5000
@@ -36,7 +36,7 @@ class Verb:
     label: Any
     permission: str
     explanation: Any
-    run: Callable[..., list[Result]]
+    run: Callable[..., list[ActionResult]]
 
 
 class Acting(Ledger):
@@ -154,7 +154,7 @@ def posted_targets(request: HttpRequest) -> list[Target]:
         raise PermissionDenied from error
 
 
-def tell(request: HttpRequest, results: Sequence[Result]) -> None:
+def tell(request: HttpRequest, results: Sequence[ActionResult]) -> None:
     """Tell the operator what became of each; of many, the first that were not done."""
     worst_first = sorted(results, key=lambda result: result.outcome in LEVELS)
     for result in worst_first[:TOLD]:

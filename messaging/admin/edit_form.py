@@ -8,7 +8,7 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from messaging.admin.rendering import as_text
-from messaging.audit_log import Result, Target
+from messaging.audit_log import ActionResult, Target
 from messaging.kafka.records import RawRecord
 from messaging.operations import actions
 
@@ -49,7 +49,7 @@ class EditForm(forms.Form):
         text = str(self.cleaned_data["value"]).replace("\r\n", "\n")
         return None if text == self._value else text.encode()
 
-    def retry(self, target: Target, *, actor: str) -> Result:
+    def retry(self, target: Target, *, actor: str) -> ActionResult:
         """Let the dead letter be tried again as it was edited."""
         cleaned = self.cleaned_data
         return actions.edit_and_retry(

@@ -14,7 +14,7 @@ from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
 from messaging.admin.actions import Acting, Verb, tell
-from messaging.audit_log import Result, Target
+from messaging.audit_log import ActionResult, Target
 from messaging.models import Pause
 from messaging.operations import actions
 from messaging.parking import pauses
@@ -23,7 +23,7 @@ from messaging.parking.circuit_breaker import ACTOR as FUSE
 MAY = "messaging.pause_handler"
 
 
-def resume_all(targets: Sequence[Target], *, actor: str, reason: str) -> list[Result]:
+def resume_all(targets: Sequence[Target], *, actor: str, reason: str) -> list[ActionResult]:
     """Resume what is named in the second place of each target."""
     return [actions.resume(name, actor=actor, reason=reason) for _, name in targets]
 

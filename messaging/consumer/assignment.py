@@ -13,7 +13,7 @@ from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
 
 from messaging.conf import conf
 from messaging.inbox import crash_marks, lost_commits, positions
-from messaging.kafka.clients import ASK_MS, told_offsets
+from messaging.kafka.patches.private_calls import ASK_MS, committed_offsets
 
 logger = logging.getLogger(__name__)
 
@@ -37,14 +37,14 @@ class Stop:
 
     reason: str
     again_at: float
-    pause: float
+    delay: float
 
 
 @dataclass
 class Assignment:
     """The partitions of one consumer, each either in step with our database, to be brought in step, or stopped.
 
-    `cautious` are those that somebody left uncleanly, `held` those that are paused, `given_up` those of which the
+    `cautious` are those that somebody left uncleanly, `paused` those that are paused, `revoked` those of which the
     database has not been told yet that the group took them.
     """
 
@@ -53,79 +53,79 @@ class Assignment:
     worker: str
     listener: Listener = field(default_factory=Listener)
     at: dict[TopicPartition, int] = field(default_factory=dict)
-    out_of_step: set[TopicPartition] = field(default_factory=set)
+    unplaced: set[TopicPartition] = field(default_factory=set)
     stopped: dict[TopicPartition, Stop] = field(default_factory=dict)
-    committed: dict[TopicPartition, int] = field(default_factory=dict)
+    stored: dict[TopicPartition, int] = field(default_factory=dict)
     cautious: set[TopicPartition] = field(default_factory=set)
-    held: set[TopicPartition] = field(default_factory=set)
-    given_up: set[TopicPartition] = field(default_factory=set)
+    paused: set[TopicPartition] = field(default_factory=set)
+    revoked: set[TopicPartition] = field(default_factory=set)
     #: Positions that Kafka was not told, because a worker died before it could: (partition → position).
-    untold: dict[TopicPartition, int] = field(default_factory=dict)
+    uncommitted: dict[TopicPartition, int] = field(default_factory=dict)
 
-    def take_notes(self) -> None:
+    def apply_rebalance(self) -> None:
         """Follow what the group did since the last call."""
         while self.listener.notes:
             assigned, partitions = self.listener.notes.popleft()
             for tp in partitions:
                 self.at.pop(tp, None)
                 self.stopped.pop(tp, None)
-                self.committed.pop(tp, None)
+                self.stored.pop(tp, None)
                 self.cautious.discard(tp)
-                self.held.discard(tp)
-                (self.given_up.discard if assigned else self.given_up.add)(tp)
-                (self.out_of_step.add if assigned else self.out_of_step.discard)(tp)
+                self.paused.discard(tp)
+                (self.revoked.discard if assigned else self.revoked.add)(tp)
+                (self.unplaced.add if assigned else self.unplaced.discard)(tp)
 
-    def tell_given_up(self) -> None:
+    def release_revoked(self) -> None:
         """Take our name off the partitions that the group took from us."""
-        if self.given_up:
-            crash_marks.give_up(self.group, {_place_of(tp) for tp in self.given_up}, self.worker)
-            self.given_up.clear()
+        if self.revoked:
+            crash_marks.give_up(self.group, {_place_of(tp) for tp in self.revoked}, self.worker)
+            self.revoked.clear()
 
-    def hold(self, topics: set[str]) -> None:
+    def pause_topics(self, topics: set[str]) -> None:
         """Let the partitions of paused topics rest, and bring those in step again that are paused no more."""
         assigned = self.consumer.assignment()
         paused = {tp for tp in assigned if tp.topic in topics}
-        for tp in paused - self.held:
+        for tp in paused - self.paused:
             self.at.pop(tp, None)
-            self.out_of_step.discard(tp)
+            self.unplaced.discard(tp)
             self.consumer.pause(tp)
             self.consumer.seek(tp, 0)
-        self.out_of_step |= (self.held - paused) & assigned
-        self.held = paused
+        self.unplaced |= (self.paused - paused) & assigned
+        self.paused = paused
 
-    def take_untold(self) -> dict[TopicPartition, int]:
+    def take_uncommitted(self) -> dict[TopicPartition, int]:
         """Return the positions that Kafka is to be told, once."""
-        untold, self.untold = self.untold, {}
-        return untold
+        uncommitted, self.uncommitted = self.uncommitted, {}
+        return uncommitted
 
-    def doubt_everything(self) -> None:
+    def invalidate_all(self) -> None:
         """Compare everything again: the database may have been another one meanwhile."""
-        self.doubt(list(self.at))
+        self.invalidate(list(self.at))
         self.compare_again()
 
     def compare_again(self) -> None:
         """Look once more whether anything was lost before anything is handled."""
         lost_commits.note(self.worker, None)
 
-    def doubt(self, partitions: Iterable[TopicPartition]) -> None:
+    def invalidate(self, partitions: Iterable[TopicPartition]) -> None:
         """Bring these in step with the database again before anything of them is handled."""
         for tp in partitions:
             if self.at.pop(tp, None) is not None:
-                self.out_of_step.add(tp)
+                self.unplaced.add(tp)
 
     def moved(self, ends: dict[TopicPartition, int]) -> None:
         """Note positions that were committed to the database."""
         self.at.update(ends)
-        self.committed.update(ends)
+        self.stored.update(ends)
 
     def stop(self, tp: TopicPartition, reason: str) -> None:
-        """Hold the partition, tell the operators, and look again after a pause that grows."""
+        """Hold the partition, store the reason for the operators, and look again after a delay that grows."""
         before = self.stopped.get(tp)
-        pause = min(before.pause * 2 if before else conf().stopped_retry_seconds, conf().stopped_retry_cap_seconds)
+        delay = conf().stopped_backoff.after(before.delay if before else 0.0)
         logger.critical("%s %s/%s is stopped: %s", self.group, tp.topic, tp.partition, reason)
-        self.stopped[tp] = Stop(reason, time.monotonic() + pause, pause)
+        self.stopped[tp] = Stop(reason, time.monotonic() + delay, delay)
         self.at.pop(tp, None)
-        self.out_of_step.discard(tp)
+        self.unplaced.discard(tp)
         self.consumer.pause(tp)
         # Without any place to fetch from, poll() would raise for this partition and give nothing of the others.
         self.consumer.seek(tp, 0)
@@ -134,24 +134,24 @@ class Assignment:
     def compare(self) -> None:
         """Doubt the partitions whose position in the database is not ours (an idle consumer's step 2)."""
         rows = positions.read(self.group, map(_place_of, self.at))
-        self.doubt([tp for tp, offset in self.at.items() if rows.get(_place_of(tp)) != offset])
+        self.invalidate([tp for tp, offset in self.at.items() if rows.get(_place_of(tp)) != offset])
 
     def look_again(self) -> None:
-        """Give stopped partitions whose pause is over another try."""
+        """Give stopped partitions whose delay is over another try."""
         for tp, stop in self.stopped.items():
-            if tp not in self.at and tp not in self.held and time.monotonic() >= stop.again_at:
-                self.out_of_step.add(tp)
+            if tp not in self.at and tp not in self.paused and time.monotonic() >= stop.again_at:
+                self.unplaced.add(tp)
 
-    def bring_in_step(self) -> None:
+    def seek_to_positions(self) -> None:
         """Seek every partition that is out of step to its position in our database. Creates the rows of new ones.
 
         Nothing goes on when any partition of the group shows that the database lost commits.
         """
-        wanted = sorted(self.out_of_step & self.consumer.assignment())
+        wanted = sorted(self.unplaced & self.consumer.assignment())
         if not wanted and lost_commits.has_compared(self.worker):
             return
         server = lost_commits.server_start()
-        offsets = told_offsets(self.consumer, sorted({*wanted, *self._of_group()}))
+        offsets = committed_offsets(self.consumer, sorted({*wanted, *self._of_group()}))
         begin = self.consumer.beginning_offsets(wanted, timeout_ms=ASK_MS)
         # Between the group's offsets, which are told later, and the end, which may only grow meanwhile.
         rows = self._rows({tp: begin[tp] for tp in wanted if offsets[tp] is None}, offsets)
@@ -171,7 +171,7 @@ class Assignment:
     def _take_back_losses(self) -> None:
         """Nothing is lost (any more): what was stopped for that goes on at once."""
         stopped = {tp for tp, stop in self.stopped.items() if lost_commits.speaks_of_loss(stop.reason)}
-        self.out_of_step |= stopped - self.at.keys()
+        self.unplaced |= stopped - self.at.keys()
         lost_commits.take_back(self.group)
 
     def _of_group(self) -> Iterator[TopicPartition]:
@@ -188,8 +188,8 @@ class Assignment:
     def _lost(self, rows: dict[positions.Place, int], offsets: Mapping[TopicPartition, int | None]) -> str | None:
         """Say where the database lost commits, or None when it shows nowhere."""
         for tp, offset in offsets.items():
-            told = max((each for each in (offset, self.committed.get(tp)) if each is not None), default=None)
-            if reason := lost_commits.reason(f"{tp.topic}/{tp.partition}", rows.get(_place_of(tp)), told):
+            committed = max((each for each in (offset, self.stored.get(tp)) if each is not None), default=None)
+            if reason := lost_commits.reason(f"{tp.topic}/{tp.partition}", rows.get(_place_of(tp)), committed):
                 return reason
         if lost_commits.is_flagged(besides=self.group):
             return lost_commits.ELSEWHERE
@@ -205,9 +205,9 @@ class Assignment:
         self.consumer.seek(tp, row)
         self.consumer.resume(tp)
         self.at[tp] = row
-        self.out_of_step.discard(tp)
+        self.unplaced.discard(tp)
         if row != offset:
-            self.untold[tp] = row
+            self.uncommitted[tp] = row
 
 
 def _place_of(tp: TopicPartition) -> positions.Place:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import random
 import secrets
 import threading
 import time
@@ -16,6 +15,7 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 from kafka.structs import OffsetAndMetadata
 
+from messaging.backoff import jittered
 from messaging.conf import conf
 from messaging.consumer.assignment import Assignment
 from messaging.consumer.batch import handle_batch
@@ -26,7 +26,8 @@ from messaging.error_kinds import Kind, kind_of
 from messaging.errors import PartitionStopped
 from messaging.inbox import crash_marks, lost_commits
 from messaging.inbox.positions import Fetched
-from messaging.kafka.clients import ASK_MS, CLOSE_MS, group_consumer, keep_joining
+from messaging.kafka.clients import CLOSE_MS, group_consumer
+from messaging.kafka.patches.private_calls import ASK_MS, keep_joining
 from messaging.kafka.patches.unreadable_batches import UnreadableBatch
 from messaging.parking import pauses
 
@@ -54,9 +55,9 @@ class Consumer:
         self.progress = time.monotonic()
         self._make_client = make_client
         self._stopping = threading.Event()
-        self._pause = 0.0
-        self._told = time.monotonic()
-        self._untold: dict[TopicPartition, int] = {}
+        self._delay = 0.0
+        self._committed_at = time.monotonic()
+        self._uncommitted: dict[TopicPartition, int] = {}
         self._refused: deque[dict[TopicPartition, OffsetAndMetadata]] = deque()
         self._compared = time.monotonic()
         self._paused: set[str] = set()
@@ -101,27 +102,27 @@ class Consumer:
     def _step_or_rest(self) -> None:
         try:
             self._step()
-            self._pause = 0.0
+            self._delay = 0.0
         except Exception as error:
-            self.assignment.doubt_everything()
-            self._pause = min(max(self._pause * 2, conf().outage_pause_seconds), conf().outage_pause_cap_seconds)
+            self.assignment.invalidate_all()
+            self._delay = conf().outage_backoff.after(self._delay)
             kind = kind_of(error)
             if kind is Kind.MOVED:
-                self._pause = self._asked_for_pauses = 0.0
+                self._delay = self._asked_for_pauses = 0.0
             trace = kind is Kind.BUG
-            logger.warning("%s: nothing is consumed for %.1f s: %r", self.group, self._pause, error, exc_info=trace)
-            self._rest(self._pause * random.uniform(0.5, 1))
+            logger.warning("%s: nothing is consumed for %.1f s: %r", self.group, self._delay, error, exc_info=trace)
+            self._rest(jittered(self._delay))
         self.progress = time.monotonic()
 
     def _step(self) -> None:
         close_old_connections()
         self._notice_new_connection()
-        self.assignment.take_notes()
-        self.assignment.tell_given_up()
-        self.assignment.hold(self._paused_topics())
+        self.assignment.apply_rebalance()
+        self.assignment.release_revoked()
+        self.assignment.pause_topics(self._paused_topics())
         self.assignment.look_again()
-        self.assignment.bring_in_step()
-        self._untold.update(self.assignment.take_untold())
+        self.assignment.seek_to_positions()
+        self._uncommitted.update(self.assignment.take_uncommitted())
         batch = self._poll()
         if batch:
             self._handle(batch)
@@ -129,7 +130,7 @@ class Consumer:
             self._compared = time.monotonic()
             self.assignment.compare()
             self._pass_what_is_no_record()
-        self._tell_kafka()
+        self._commit_offsets()
 
     def _notice_new_connection(self) -> None:
         """Let everything be compared where Django has connected anew, silently: it may be to another database."""
@@ -154,14 +155,14 @@ class Consumer:
         except NoOffsetForPartitionError:
             polled = {}
         except OffsetOutOfRangeError as error:
-            self.assignment.take_notes()
+            self.assignment.apply_rebalance()
             self._out_of_range(error)
             polled = {}
         except UnreadableBatch as error:
-            self.assignment.take_notes()
+            self.assignment.apply_rebalance()
             self._unreadable(error)
             polled = {}
-        self.assignment.take_notes()
+        self.assignment.apply_rebalance()
         batch = []
         for tp, records in polled.items():
             start = self.assignment.at.get(tp)
@@ -221,7 +222,7 @@ class Consumer:
             if tp in stopped:
                 continue
             if time.monotonic() > until or self._stopping.is_set():
-                self.assignment.doubt(map(_partition, batch))
+                self.assignment.invalidate(map(_partition, batch))
                 break
             try:
                 handle_one(self.group, one, deaths=self._deaths(one) if marked else 0)
@@ -241,62 +242,62 @@ class Consumer:
         self.assignment.moved(ends)
         for tp in ends:
             self.assignment.stopped.pop(tp, None)
-        self._untold.update(ends)
+        self._uncommitted.update(ends)
 
-    def _tell_kafka(self, *, now: bool = False) -> None:
+    def _commit_offsets(self, *, now: bool = False) -> None:
         """Commit the offsets to Kafka, after the database; a failure loses nothing, since our position is the truth."""
-        self._tell_again()
-        if not self._untold or not (now or time.monotonic() - self._told > COMMIT_SECONDS):
+        self._retry_refused()
+        if not self._uncommitted or not (now or time.monotonic() - self._committed_at > COMMIT_SECONDS):
             return
         mine = self.client.assignment()
-        offsets = {tp: OffsetAndMetadata(offset, "", -1) for tp, offset in self._untold.items() if tp in mine}
-        self._untold.clear()
-        self._told = time.monotonic()
+        offsets = {tp: OffsetAndMetadata(offset, "", -1) for tp, offset in self._uncommitted.items() if tp in mine}
+        self._uncommitted.clear()
+        self._committed_at = time.monotonic()
         if offsets and now:
             self.client.commit(offsets, timeout_ms=2000)
         elif offsets:
-            self.client.commit_async(offsets, callback=self._on_told)
+            self.client.commit_async(offsets, callback=self._on_commit)
 
-    def _on_told(self, offsets: dict[TopicPartition, OffsetAndMetadata], answer: Any) -> None:
+    def _on_commit(self, offsets: dict[TopicPartition, OffsetAndMetadata], answer: Any) -> None:
         """Note an answer of Kafka, maybe on its I/O thread; what it refused is told again."""
         if isinstance(answer, Exception):
             self._refused.append(offsets)
 
-    def _tell_again(self) -> None:
+    def _retry_refused(self) -> None:
         while self._refused:
             for tp, offset in self._refused.popleft().items():
                 if self.assignment.at.get(tp) == offset.offset:
-                    self._untold.setdefault(tp, offset.offset)
+                    self._uncommitted.setdefault(tp, offset.offset)
 
     def _rest(self, seconds: float) -> None:
         """Consume nothing for a while, yet keep polling: membership of the group lives by it."""
         until = time.monotonic() + seconds
         while not self._stopping.is_set() and time.monotonic() < until:
             try:
-                self.assignment.take_notes()
+                self.assignment.apply_rebalance()
                 self.client.pause(*self.client.assignment())
                 keep_joining(self.client)
                 self.client.poll(timeout_ms=int(max(50, min(500, 1000 * (until - time.monotonic())))))
             except (KafkaError, KeyError, UnreadableBatch) as error:
                 logger.info("%s: while resting: %r", self.group, error)
                 time.sleep(0.2)
-        self.assignment.take_notes()
+        self.assignment.apply_rebalance()
 
     def _close(self) -> None:
         try:
-            self._tell_kafka(now=True)
+            self._commit_offsets(now=True)
         except KafkaError as error:
             logger.warning("%s: the last offsets were not told to Kafka (no loss): %r", self.group, error)
-        self._give_up_everything()
+        self._release_everything()
         self.client.close(timeout_ms=CLOSE_MS)
         connections.close_all()
 
-    def _give_up_everything(self) -> None:
+    def _release_everything(self) -> None:
         """Say that this end is a clean one; where that can't be said, the next worker is careful."""
         try:
-            self.assignment.take_notes()
-            self.assignment.given_up |= self.client.assignment()
-            self.assignment.tell_given_up()
+            self.assignment.apply_rebalance()
+            self.assignment.revoked |= self.client.assignment()
+            self.assignment.release_revoked()
         except DatabaseError as error:
             logger.warning("%s: the partitions could not be given up in the database: %r", self.group, error)
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from django.db import close_old_connections, transaction
 
 from messaging.consumer import batch, retries
-from messaging.consumer.retries import Outcome
+from messaging.consumer.retries import AttemptOutcome
 from messaging.error_kinds import Kind, kind_of
 from messaging.errors import PartitionStopped, SlowAttempt
 from messaging.inbox import positions, rows
@@ -86,12 +86,12 @@ def apply_singly(group: str, item: Item, slow: dict[str, SlowAttempt] | None = N
         if outcome.parks:
             park(group, [ToPark(*item.place, item.record.partition)])
             parked = True
-        if outcome != Outcome(InboxState.DONE, 1):  # as which the row was inserted
+        if outcome != AttemptOutcome(InboxState.DONE, 1):  # as which the row was inserted
             retries.write(handler, item, outcome)
     _queue(item, handlers)
 
 
-def _outcome(handler: Handler, work: Work, slow: dict[str, SlowAttempt]) -> Outcome:
+def _outcome(handler: Handler, work: Work, slow: dict[str, SlowAttempt]) -> AttemptOutcome:
     if handler.name not in slow:
         return retries.attempt(handler, work)
     return retries.after_slow(handler, work, slow[handler.name])

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 import psycopg2
 from django.db import connection, transaction
 
+from messaging.backoff import jittered
 from messaging.conf import conf
 from messaging.consumer.batch import declared_dead, run
 from messaging.consumer.freeze_detector import ticker
@@ -24,7 +25,7 @@ from messaging.error_kinds import STATEMENT_TIMEOUT, Failure, Kind, failure_of, 
 from messaging.errors import ConnectionLost, DeadLetter, SlowAttempt
 from messaging.inbox import rows
 from messaging.inbox.decoding import Work
-from messaging.inbox.rows import Entry, Result, entry_of
+from messaging.inbox.rows import Entry, InboxUpdate, entry_of
 from messaging.kafka.records import packed
 from messaging.parking import circuit_breaker, dead_letters
 from messaging.parking.dead_letters import Letter
@@ -37,16 +38,16 @@ logger = logging.getLogger(__name__)
 KILLED = "killed_the_process"
 #: What a handler's own code may raise beside an Exception; out of the thread it would end the whole worker.
 GIVES_UP = (SystemExit, CancelledError, GeneratorExit)
-#: Longest pause between two immediate attempts, in seconds; the transaction is open meanwhile, so it stays short.
-PAUSE_SECONDS = 0.05
+#: Longest delay between two immediate attempts, in seconds; the transaction is open meanwhile, so it stays short.
+DELAY_SECONDS = 0.05
 #: Time for the attempts at once, in seconds; when it is over a transient failure parks its key without further ones:
 #: three lock timeouts in a row would hold up every other key of the partition meanwhile.
 AT_ONCE_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of an event at a handler. `wait` is the pause, in seconds, before a parked one is tried again."""
+class AttemptOutcome:
+    """What became of an event at a handler. `wait` is the delay, in seconds, before a parked one is tried again."""
 
     state: InboxState
     attempts: int
@@ -60,7 +61,7 @@ class Outcome:
         return self.state is InboxState.WAITING or (self.letter is not None and self.letter.parks)
 
 
-def attempt(handler: Handler, work: Work, made: int = 0) -> Outcome:
+def attempt(handler: Handler, work: Work, made: int = 0) -> AttemptOutcome:
     """Try the handler until the event is handled, or no attempt is left for now. `made` attempts came before.
 
     SlowAttempt when the connection was lost in an attempt that took too long. Outages pass through.
@@ -78,10 +79,10 @@ def attempt(handler: Handler, work: Work, made: int = 0) -> Outcome:
             outcome = _after_failure(handler, work, made, error, in_time=time.monotonic() < until)
         if outcome:
             return outcome
-        time.sleep(random.uniform(0, PAUSE_SECONDS))
+        time.sleep(random.uniform(0, DELAY_SECONDS))
 
 
-def _in_savepoint(handler: Handler, work: Work, made: int) -> Outcome:
+def _in_savepoint(handler: Handler, work: Work, made: int) -> AttemptOutcome:
     """Make one attempt. What it wrote and published is undone when it fails, and when it declares the event dead."""
     try:
         with transaction.atomic():
@@ -89,8 +90,8 @@ def _in_savepoint(handler: Handler, work: Work, made: int) -> Outcome:
     except DeadLetter as dead:
         letters = [declared_dead(work, handler, dead.reason, dead.detail, made)]
     if letters:
-        return Outcome(InboxState.DEAD, made, letter=letters[0])
-    return Outcome(InboxState.DONE, made)
+        return AttemptOutcome(InboxState.DEAD, made, letter=letters[0])
+    return AttemptOutcome(InboxState.DONE, made)
 
 
 def _raise_outage(error: BaseException, handler: Handler, made: int, begin: float) -> None:
@@ -115,14 +116,16 @@ def is_too_slow(begin: float) -> bool:
     return time.monotonic() - begin > longest and not ticker().stood_still_since(begin)
 
 
-def after_slow(handler: Handler, work: Work, slow: SlowAttempt) -> Outcome:
+def after_slow(handler: Handler, work: Work, slow: SlowAttempt) -> AttemptOutcome:
     """Return the outcome of an attempt that was lost with its connection, in a transaction that looked at all anew."""
     if slow.attempts < immediate(handler) + delayed(handler):
         return waiting(handler, slow.attempts, failure_of(slow))
     return _exhausted(handler, work, slow.attempts, slow, transient=True)
 
 
-def _after_failure(handler: Handler, work: Work, made: int, error: BaseException, *, in_time: bool) -> Outcome | None:
+def _after_failure(
+    handler: Handler, work: Work, made: int, error: BaseException, *, in_time: bool
+) -> AttemptOutcome | None:
     """Return the outcome of attempt number `made`, which failed; None when the next one comes at once."""
     transient = kind_of(error, handler.retries.on) is Kind.TRANSIENT
     if made < immediate(handler) and (in_time or not transient or not delayed(handler)):
@@ -142,15 +145,13 @@ def delayed(handler: Handler) -> int:
     return conf().retry_delayed if handler.retries.delayed is None else handler.retries.delayed
 
 
-def waiting(handler: Handler, made: int, failure: Failure) -> Outcome:
+def waiting(handler: Handler, made: int, failure: Failure) -> AttemptOutcome:
     """Return the outcome of an event that is tried again later: capped exponential backoff with jitter."""
-    settings = conf()
-    doublings = max(0, min(made - immediate(handler), 30))
-    pause = min(settings.retry_pause_seconds * 2**doublings, settings.retry_pause_cap_seconds)
-    return Outcome(InboxState.WAITING, made, failure, wait=pause * random.uniform(0.5, 1))
+    delay = conf().retry_backoff.at(made - immediate(handler))
+    return AttemptOutcome(InboxState.WAITING, made, failure, wait=jittered(delay))
 
 
-def _exhausted(handler: Handler, work: Work, made: int, error: BaseException, *, transient: bool) -> Outcome:
+def _exhausted(handler: Handler, work: Work, made: int, error: BaseException, *, transient: bool) -> AttemptOutcome:
     """Let the handler give its failure answer. Without one, or when that fails too, the event is a dead letter."""
     failure = failure_of(error)
     if handler.on_exhausted is None:
@@ -159,13 +160,13 @@ def _exhausted(handler: Handler, work: Work, made: int, error: BaseException, *,
         _answer(handler, work, made)
     except DeadLetter as dead:
         letter = declared_dead(work, handler, dead.reason, dead.detail, made)
-        return Outcome(InboxState.DEAD, made, failure, letter=letter)
+        return AttemptOutcome(InboxState.DEAD, made, failure, letter=letter)
     except Exception as second:
         _raise_outage(second, handler, made, time.monotonic())
         if kind_of(second) is Kind.TRANSIENT:
             return waiting(handler, made, failure_of(second))
         return _dead(handler, work, made, failure_of(second), "failure_answer_failed")
-    return Outcome(InboxState.EXHAUSTED, made, failure)
+    return AttemptOutcome(InboxState.EXHAUSTED, made, failure)
 
 
 def _answer(handler: Handler, work: Work, made: int) -> None:
@@ -179,13 +180,13 @@ def _answer(handler: Handler, work: Work, made: int) -> None:
         in_hand.reset(token)
 
 
-def _dead(handler: Handler, work: Work, made: int, failure: Failure, reason: str) -> Outcome:
+def _dead(handler: Handler, work: Work, made: int, failure: Failure, reason: str) -> AttemptOutcome:
     record = work.record
     letter = Letter(entry_of(record, handler), record.type, reason, failure, made, packed(record.raw), parks=True)
-    return Outcome(InboxState.DEAD, made, failure, letter=letter)
+    return AttemptOutcome(InboxState.DEAD, made, failure, letter=letter)
 
 
-def write(handler: Handler, work: Work, outcome: Outcome) -> None:
+def write(handler: Handler, work: Work, outcome: AttemptOutcome) -> None:
     """Write the outcome into the inbox row, which this transaction inserted or holds by its key's lock."""
     if outcome.letter:
         dead_letters.keep([outcome.letter])
@@ -197,9 +198,9 @@ def write(handler: Handler, work: Work, outcome: Outcome) -> None:
         circuit_breaker.look(handler, outcome.failure.fingerprint)
 
 
-def _result(outcome: Outcome, raw: bytes | None = None, wait: float | None = None) -> Result:
+def _result(outcome: AttemptOutcome, raw: bytes | None = None, wait: float | None = None) -> InboxUpdate:
     failure = outcome.failure
-    return Result(outcome.state, outcome.attempts, failure.fingerprint or None, failure.error, raw, wait)
+    return InboxUpdate(outcome.state, outcome.attempts, failure.fingerprint or None, failure.error, raw, wait)
 
 
 def killed(entry: Entry, type_name: str, raw: bytes, deaths: int) -> Letter:

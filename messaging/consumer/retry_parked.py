@@ -19,6 +19,7 @@ from typing import Any
 
 from django.db import DatabaseError, close_old_connections, connection, transaction
 
+from messaging.backoff import Backoff, Delayed
 from messaging.conf import conf, group_of
 from messaging.consumer import retries
 from messaging.error_kinds import Kind, kind_of
@@ -29,7 +30,7 @@ from messaging.inbox.rows import ORDER_IN_PARTITION, QUEUE_ORDER, Entry
 from messaging.kafka.records import type_of, unpacked
 from messaging.outbox.publish import gather
 from messaging.parking import dead_letters, pauses
-from messaging.parking.keys import hand_back, lock_alone
+from messaging.parking.keys import lock_alone, unpark
 from messaging.registry import Handler, handler_names
 from messaging.states import InboxState
 
@@ -38,8 +39,9 @@ logger = logging.getLogger(__name__)
 _running = threading.Lock()
 #: Another object for each event that the run takes up, None while there is no run.
 _progress: object | None = None
-#: Keys at which something other than their handlers failed: (looked at again at, after a pause of), in seconds.
-_failing: dict[tuple[str, str], tuple[float, float]] = {}
+#: Delays, in seconds, of a key at which something other than its handlers failed, and the keys that wait so.
+FAILING_BACKOFF = Backoff(5.0, 300.0)
+_failing: Delayed[tuple[str, str]] = Delayed(FAILING_BACKOFF, forget_after=FAILING_BACKOFF.cap)
 #: Whether this process left marks that it could not take back, since its database was away.
 _left_marks = False
 
@@ -55,8 +57,6 @@ LOCK_SPACE = 0x0B0F
 SILENT_MS = 10_000
 #: Keys that one look at the table finds.
 PAGE = 100
-#: Pauses of a key at which something other than its handlers failed, in seconds: the first, and the longest.
-FAILING_SECONDS, FAILING_CAP_SECONDS = 5.0, 300.0
 
 #: Parked keys whose head is due, or whose queue is empty, the most overdue first.
 _DUE = f"""
@@ -158,24 +158,19 @@ def _drain_or_log(topic: str, key: str) -> int:
             raise
         return 0
     if handled:
-        _failing.pop((topic, key), None)
+        _failing.worked([(topic, key)])
     return handled
 
 
 def _set_aside(topic: str, key: str, why: object) -> None:
-    """Look at the key again after a pause that grows, and at the others meanwhile."""
-    _, before = _failing.get((topic, key), (0.0, FAILING_SECONDS / 2))
-    pause = min(before * 2, FAILING_CAP_SECONDS)
-    _failing[topic, key] = (time.monotonic() + pause, pause)
-    logger.warning("%s: the key %s is looked at again in %.0f s: %r", topic, key, pause, why)
+    """Try the key again after a delay that grows; other keys continue."""
+    delay = _failing.failed((topic, key))
+    logger.warning("%s: the key %s is tried again in %.0f s: %r", topic, key, delay, why)
 
 
 def due() -> list[tuple[str, str]]:
     """Return parked keys (topic, key) with something to do."""
-    now = time.monotonic()
-    for place in [place for place, (until, _) in _failing.items() if until < now - FAILING_CAP_SECONDS]:
-        del _failing[place]
-    resting = [place for place, (until, _) in _failing.items() if until > now]
+    resting = _failing.now()
     columns = [[topic for topic, _ in resting], [key for _, key in resting]]
     with connection.cursor() as cursor:
         cursor.execute(_DUE, [handler_names(), sorted(pauses.paused_topics()), *columns, PAGE])
@@ -225,7 +220,7 @@ def _drain_locked(topic: str, key: str) -> int:
         if turn is Turn.WENT_ON:
             ended += 1
             continue
-        if turn is Turn.EMPTY and hand_back(topic, key):
+        if turn is Turn.EMPTY and unpark(topic, key):
             logger.info("%s: the key %s goes on", topic, key)
         break
     return ended

@@ -30,14 +30,14 @@ UPDATE messaging_consumer_position SET stopped_reason = NULL, stopped_at = NULL
 _compared: dict[Any, datetime | None] = {}
 
 
-def reason(place: str, row: int | None, told: int | None) -> str | None:
-    """Say that the position `row` of a partition lies behind `told`, which was committed; None when it does not."""
-    if told is None or (row is not None and row >= told):
+def reason(place: str, row: int | None, committed: int | None) -> str | None:
+    """Return why `row` shows lost commits: it lies behind Kafka's offset `committed`. None when it does not."""
+    if committed is None or (row is not None and row >= committed):
         return None
     here = "has no position" if row is None else f"is at {row}"
     return (
         f"{LOST} (a backup restored, a standby that lagged), or the group was moved from outside: {place} {here}, and"
-        f" {told} was committed. Going on could contradict what was already published"
+        f" {committed} was committed. Going on could contradict what was already published"
     )
 
 

@@ -80,7 +80,7 @@ def insert_new(entries: Sequence[Entry]) -> set[tuple[str, str]]:
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class InboxUpdate:
     """What became of an event at a handler. `raw` is the packed record of a row that stays in its key's queue.
 
     `wait`: the seconds until it is tried again, counted by the database's clock, since every worker has its own.
@@ -94,7 +94,7 @@ class Result:
     wait: float | None = None
 
 
-def mark(entry: Entry, result: Result) -> None:
+def mark(entry: Entry, result: InboxUpdate) -> None:
     """Write what became of an event whose row this transaction inserted, or holds by the lock of its parked key."""
     error = storable(result.error)[:MAX_ERROR] or None
     raw = None if result.raw is None else psycopg2.Binary(result.raw)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
 from kafka.errors import KafkaError
 from kafka.net.compat import KafkaNetClient
 
@@ -28,12 +28,8 @@ HEARTBEAT_MS = 500
 #: How long the producer tries to bring a record to the log, and waits for one answer, in milliseconds.
 DELIVERY_MS = 30_000
 REQUEST_MS = 10_000
-#: Longest wait for one answer of the broker about offsets, in milliseconds.
-ASK_MS = 5000
 #: How soon a consumer learns of new partitions, in milliseconds.
 METADATA_MS = 10_000
-#: Longest wait for an abandoned producer's thread, in seconds.
-ABANDON_SECONDS = 2.0
 
 
 def group_consumer(group: str) -> KafkaConsumer:
@@ -58,26 +54,6 @@ def group_consumer(group: str) -> KafkaConsumer:
         reconnect_backoff_max_ms=2000,
         metadata_max_age_ms=METADATA_MS,
     )
-
-
-def keep_joining(consumer: KafkaConsumer) -> None:
-    """Call before each poll of a group consumer: a join under way must stay wanted until poll() takes its result.
-
-    When metadata asked for it (a topic or a partition is new) and it ends between two polls, kafka-python 3.0.12 takes
-    the member for joined, drops its assignment and never sends a heartbeat again: 7 of 200 starts ended so.
-    """
-    coordinator = consumer._coordinator
-    if coordinator.rejoining and not coordinator.rejoin_needed:
-        coordinator.request_rejoin()
-
-
-def told_offsets(consumer: KafkaConsumer, partitions: list[TopicPartition]) -> dict[TopicPartition, int | None]:
-    """Return what the group's coordinator has been told of each partition, None where nothing was.
-
-    In one request: the client's public committed() makes one for each partition.
-    """
-    told = consumer._coordinator.fetch_committed_offsets(partitions, timeout_ms=ASK_MS)
-    return {tp: told[tp].offset if tp in told else None for tp in partitions}
 
 
 @contextmanager
@@ -136,16 +112,6 @@ def _built(make: Callable[..., Any], **options: Any) -> Any:
         for part in parts:
             part.close()
         raise
-
-
-def abandon(producer: KafkaProducer) -> None:
-    """Throw a producer away by force: close() may return before its thread has stopped (kafka-python 3.0.12)."""
-    producer._sender.force_close()
-    producer._sender.join(ABANDON_SECONDS)
-    try:
-        producer.close(timeout=0)
-    except KafkaError as error:
-        logger.info("relay: the abandoned producer said %r", error)
 
 
 @contextmanager

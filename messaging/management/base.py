@@ -7,29 +7,17 @@ import os
 from argparse import ArgumentParser
 from collections import Counter
 from collections.abc import Sequence
-from enum import IntEnum
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
-from messaging.audit_log import ReasonMissing, Result, Target
-from messaging.errors import UnknownName
+from messaging.audit_log import ActionResult, ReasonMissing, Target
+from messaging.errors import ExitCode, UnknownName
 from messaging.operations.selectors import dead_letters, groups_of, targets_of, waiting_or_dead
 
 #: Results that are no success.
 FAILURES = ("refused", "unknown", "failed")
-
-
-class Exit(IntEnum):
-    """Exit codes of the operators' commands; 0 is success, 1 an unforeseen error, 2 a wrong call."""
-
-    NOTHING_FOUND = 5
-    NO_REASON = 8
-    UNKNOWN_NAME = 9
-    INCOMPLETE = 11
-    REFUSED = 12
-    UNREADABLE_FILE = 13
 
 
 class OperatorCommand(BaseCommand):
@@ -40,27 +28,27 @@ class OperatorCommand(BaseCommand):
         try:
             self.operate(options)
         except ReasonMissing as error:
-            raise CommandError(f"--reason TEXT is missing. {error}", returncode=Exit.NO_REASON) from error
+            raise CommandError(f"--reason TEXT is missing. {error}", returncode=ExitCode.NO_REASON) from error
         except UnknownName as error:
-            raise CommandError(str(error), returncode=Exit.UNKNOWN_NAME) from error
+            raise CommandError(str(error), returncode=ExitCode.UNKNOWN_NAME) from error
         except DatabaseError as error:
             raise CommandError(
                 f"The database did not answer: {error}. What was done is in the ledger; run the same again.",
-                returncode=Exit.INCOMPLETE,
+                returncode=ExitCode.INCOMPLETE,
             ) from error
 
     def operate(self, options: dict[str, Any]) -> None:
         """Do the command's work."""
         raise NotImplementedError
 
-    def show_results(self, results: Sequence[Result]) -> None:
+    def show_results(self, results: Sequence[ActionResult]) -> None:
         """Print what became of each event; CommandError when one was not done."""
         for result in results:
             self.stdout.write(f"{result.outcome:<10} {result.event_id} {result.handler}: {result.detail}")
         counts = Counter(result.outcome for result in results)
         summary = ", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items()))
         if any(counts[outcome] for outcome in FAILURES):
-            raise CommandError(f"not all were done: {summary}", returncode=Exit.REFUSED)
+            raise CommandError(f"not all were done: {summary}", returncode=ExitCode.REFUSED)
         self.stdout.write(summary)
 
 
@@ -85,14 +73,14 @@ class GroupCommand(OperatorCommand):
         events = self.choose(options)
         if not events:
             raise CommandError(
-                "No open dead letter is chosen by that; see list_dead_letters.", returncode=Exit.NOTHING_FOUND
+                "No open dead letter is chosen by that; see list_dead_letters.", returncode=ExitCode.NOTHING_FOUND
             )
         if options["execute"]:
             self.show_results(self.act(events, options))
         else:
             self.stdout.write(f"dry run: {len(events)} chosen, nothing was changed. Add --execute --reason TEXT.")
 
-    def act(self, events: Sequence[Target], options: dict[str, Any]) -> list[Result]:
+    def act(self, events: Sequence[Target], options: dict[str, Any]) -> list[ActionResult]:
         """Do it to the events."""
         raise NotImplementedError
 

@@ -14,7 +14,7 @@ import psycopg2
 from django.db import DatabaseError, connection, transaction
 
 from messaging import audit_log
-from messaging.audit_log import Result, Target
+from messaging.audit_log import ActionResult, Target
 from messaging.conf import group_of
 from messaging.error_kinds import Kind, kind_of
 from messaging.errors import Refused
@@ -53,7 +53,7 @@ class Unchanged(Exception):
     """There is nothing left to do to this event; the message says why."""
 
 
-def retry(events: Sequence[Target], *, actor: str, reason: str, allow_reorder: bool = False) -> list[Result]:
+def retry(events: Sequence[Target], *, actor: str, reason: str, allow_reorder: bool = False) -> list[ActionResult]:
     """Let these events be tried again, attempts afresh, in the order of their keys. ReasonMissing without a reason.
 
     `events` are pairs (event id, handler); dead_letters() and parked_keys() find them. A dead letter that parked
@@ -70,7 +70,7 @@ def edit_and_retry(
     actor: str,
     reason: str,
     allow_reorder: bool = False,
-) -> Result:
+) -> ActionResult:
     """Let a dead letter be tried again with another value or other headers; the original is kept beside it.
 
     Refused, in the result, when the new record does not fit its event's schema, is about another key, or has another
@@ -85,35 +85,37 @@ def edit_and_retry(
     return _act("edit and retry", [event], actor, reason, edit)[0]
 
 
-def skip(events: Sequence[Target], *, actor: str, reason: str) -> list[Result]:
+def skip(events: Sequence[Target], *, actor: str, reason: str) -> list[ActionResult]:
     """Let these events never be handled by these handlers; what waits behind them goes on. ReasonMissing."""
     return _act("skip", events, actor, reason, _skip, parks=False)
 
 
-def pause(name: str, *, actor: str, reason: str) -> Result:
+def pause(name: str, *, actor: str, reason: str) -> ActionResult:
     """Pause a handler or a topic of this service, with every partition of its topics. UnknownName, ReasonMissing."""
     pauses.check_name(name)
     return _switch("pause", name, actor, reason, lambda: pauses.insert(name, reason=reason.strip(), actor=actor))
 
 
-def resume(name: str, *, actor: str, reason: str) -> Result:
+def resume(name: str, *, actor: str, reason: str) -> ActionResult:
     """Let a paused handler or topic go on. UnknownName, ReasonMissing."""
     if name not in pauses.names():  # one that the code no longer has may still be paused
         pauses.check_name(name)
     return _switch("resume", name, actor, reason, lambda: pauses.delete(name))
 
 
-def _act(verb: str, events: Sequence[Target], actor: str, reason: str, act: Act, *, parks: bool = True) -> list[Result]:
+def _act(
+    verb: str, events: Sequence[Target], actor: str, reason: str, act: Act, *, parks: bool = True
+) -> list[ActionResult]:
     """Act on the events, so many in a transaction, each chunk with its row in the ledger."""
     audit_log.check_reason(reason)
-    results: list[Result] = []
+    results: list[ActionResult] = []
     for chunk in _chunks(list(dict.fromkeys(events))):
         try:
             results += _together(verb, chunk, actor, reason, act, parks=parks)
         except DatabaseError as error:
             if kind_of(error) is not Kind.TRANSIENT:
                 raise
-            failed = [Result(*event, "failed", f"somebody else is at it, try again: {error}") for event in chunk]
+            failed = [ActionResult(*event, "failed", f"somebody else is at it, try again: {error}") for event in chunk]
             audit_log.note(verb, actor, reason, failed)
             results += failed
     return results
@@ -124,14 +126,14 @@ def _chunks(events: list[Target]) -> Iterator[list[Target]]:
         yield events[start : start + CHUNK]
 
 
-def _together(verb: str, chunk: list[Target], actor: str, reason: str, act: Act, *, parks: bool) -> list[Result]:
+def _together(verb: str, chunk: list[Target], actor: str, reason: str, act: Act, *, parks: bool) -> list[ActionResult]:
     with transaction.atomic():
         found = locking.lock(chunk)
         if parks:
             _lock_positions(found.values())
         done = {event: _one(each, act) for event, each in found.items()}
         missing = "there is no such event at this handler"
-        results = [done.get(event) or Result(*event, "unknown", missing) for event in chunk]
+        results = [done.get(event) or ActionResult(*event, "unknown", missing) for event in chunk]
         audit_log.note(verb, actor, reason, results)
     return results
 
@@ -144,17 +146,17 @@ def _lock_positions(found: Any) -> None:
         positions.lock(group, [(topic, partition) for own, topic, partition in places if own == group])
 
 
-def _one(found: Found, act: Act) -> Result:
+def _one(found: Found, act: Act) -> ActionResult:
     """Act on one event. A refusal comes before anything was written."""
     event = found.entry.identity
     try:
         if found.state not in (InboxState.WAITING, InboxState.DEAD):
-            return Result(*event, "unchanged", f"it is {found.state} already")
-        return Result(*event, "done", act(found))
+            return ActionResult(*event, "unchanged", f"it is {found.state} already")
+        return ActionResult(*event, "done", act(found))
     except Unchanged as why:
-        return Result(*event, "unchanged", str(why))
+        return ActionResult(*event, "unchanged", str(why))
     except Refused as why:
-        return Result(*event, "refused", str(why))
+        return ActionResult(*event, "refused", str(why))
 
 
 def _retry(found: Found, new: RawRecord | None, allow_reorder: bool) -> str:
@@ -230,9 +232,13 @@ def _execute(sql: str, parameters: list[Any]) -> None:
         cursor.execute(sql, parameters)
 
 
-def _switch(verb: str, name: str, actor: str, reason: str, work: Callable[[], bool]) -> Result:
+def _switch(verb: str, name: str, actor: str, reason: str, work: Callable[[], bool]) -> ActionResult:
     audit_log.check_reason(reason)
     with transaction.atomic():
-        result = Result("", name, "done") if work() else Result("", name, "unchanged", f"{verb}: it was so already")
+        result = (
+            ActionResult("", name, "done")
+            if work()
+            else ActionResult("", name, "unchanged", f"{verb}: it was so already")
+        )
         audit_log.note(verb, actor, reason, [result])
     return result

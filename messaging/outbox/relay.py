@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import os
-import random
 import select
 import threading
 import time
@@ -20,11 +19,12 @@ import psycopg2
 from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
+from messaging.backoff import Backoff, jittered
 from messaging.conf import conf
 from messaging.kafka.clients import idempotent_producer
 from messaging.outbox import notifier
 from messaging.outbox.envelope import Envelope
-from messaging.outbox.sender import Row, Sender, place_of
+from messaging.outbox.sender import Row, Sender, ordering_key
 from messaging.outbox.shard_locks import ShardConnection
 
 logger = logging.getLogger(__name__)
@@ -56,21 +56,21 @@ class Relay:
         self._sender = Sender(make_producer)
         self._shards: ShardConnection | None = None
         self._shared = 0.0
-        self._pause = 0.0
+        self._delay = 0.0
         self._not_before = 0.0
         self._stopping = threading.Event()
-        self._ear, self._mouth = os.pipe()
-        os.set_blocking(self._ear, False)
-        os.set_blocking(self._mouth, False)
+        self._wake_read, self._wake_write = os.pipe()
+        os.set_blocking(self._wake_read, False)
+        os.set_blocking(self._wake_write, False)
 
     def stop(self) -> None:
         """Ask run() to end after the round in hand. May be called from any thread."""
         self._stopping.set()
-        self._whistle()
+        self._wake()
 
     def woken(self) -> bool:
         """Wake this relay from its own process; True when it serves every shard, so that nobody else need be told."""
-        self._whistle()
+        self._wake()
         shards = self._shards
         return shards is not None and len(shards.owned) == conf().shards
 
@@ -82,15 +82,15 @@ class Relay:
                 self._round_or_rest()
         finally:
             notifier.local_relay = None
-            self._let_go()
+            self._release()
 
     def _round_or_rest(self) -> None:
         try:
             if not self.round():
                 self._wait()
-            self._pause = 0.0
+            self._delay = 0.0
         except psycopg2.Error as error:
-            self._let_go()
+            self._release()
             self._rest(error)
         except KafkaError as error:
             self._sender.drop()
@@ -100,9 +100,9 @@ class Relay:
     def _rest(self, error: Exception) -> None:
         """Wait after an outage, so briefly that building a producer and the wait together do not cost the locks."""
         cap = min(conf().outage_pause_cap_seconds, conf().relay_idle_seconds / 4)
-        self._pause = min(max(self._pause * 2, conf().outage_pause_seconds), cap)
-        logger.warning("relay: nothing is sent for %.1f s: %r", self._pause, error)
-        self._stopping.wait(self._pause * random.uniform(0.5, 1))
+        self._delay = Backoff(conf().outage_pause_seconds, cap).after(self._delay)
+        logger.warning("relay: nothing is sent for %.1f s: %r", self._delay, error)
+        self._stopping.wait(jittered(self._delay))
 
     def round(self) -> bool:
         """Send each key's earliest row once and delete what was acknowledged. False when nothing was."""
@@ -145,10 +145,10 @@ class Relay:
             page = shards.execute(_PAGE, [shards.owned, last, topics, *without, size])
             for values in page:
                 row = (values[0], _envelope(values))
-                if place_of(row) not in out:
+                if ordering_key(row) not in out:
                     picked.append(row)
                     if row[1].topic not in conf().unordered_topics:
-                        out.add(place_of(row))
+                        out.add(ordering_key(row))
             if len(page) < size or len(picked) >= size // 2:
                 break
             last = page[-1][0]
@@ -161,22 +161,22 @@ class Relay:
             return
         poll = select.poll()
         poll.register(shards.raw, select.POLLIN)
-        poll.register(self._ear, select.POLLIN)
+        poll.register(self._wake_read, select.POLLIN)
         poll.poll(1000 * min(conf().relay_poll_seconds, SHARE_SECONDS))
         shards.raw.poll()
         shards.raw.notifies.clear()
         try:
-            os.read(self._ear, 4096)
+            os.read(self._wake_read, 4096)
         except BlockingIOError:
             return
 
-    def _whistle(self) -> None:
+    def _wake(self) -> None:
         try:
-            os.write(self._mouth, b"!")
+            os.write(self._wake_write, b"!")
         except BlockingIOError:
             return
 
-    def _let_go(self) -> None:
+    def _release(self) -> None:
         """Give up the shards, then the producer: what it still sends, a successor sends too."""
         if self._shards is not None:
             self._shards.close()

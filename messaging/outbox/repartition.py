@@ -14,13 +14,13 @@ from typing import Any
 
 import psycopg2
 from kafka import KafkaConsumer
-from kafka.protocol.metadata import MetadataRequest
 
 from messaging.conf import conf
 from messaging.database import own_connection
 from messaging.errors import RepartitionRefused
 from messaging.kafka.clients import admin, reader
 from messaging.kafka.group_lag import group_lag
+from messaging.kafka.patches.private_calls import partitions_by_broker
 from messaging.outbox.shard_locks import SENDING_SPACE
 
 #: Seconds between two looks at the groups.
@@ -30,10 +30,10 @@ IDLE_SECONDS = 30
 #: Longest wait until every broker knows the new partitions.
 KNOWN_SECONDS = 30.0
 
-Tell = Callable[[str], Any]
+Report = Callable[[str], Any]
 
 
-class Hold:
+class RelayBlock:
     """The relays of this service are held back as long as this connection lives."""
 
     def __init__(self, seconds: float) -> None:
@@ -67,17 +67,17 @@ class Hold:
 
 
 @contextmanager
-def relays_held_back(seconds: float) -> Iterator[Hold]:
-    """Hold back every relay of this service for the with block; their rows wait. RepartitionRefused after `seconds`."""
-    hold = Hold(seconds)
+def relays_blocked(seconds: float) -> Iterator[RelayBlock]:
+    """Stop every relay of this service for the with block; rows wait. RepartitionRefused after `seconds`."""
+    block = RelayBlock(seconds)
     try:
-        hold.take()
-        yield hold
+        block.take()
+        yield block
     finally:
-        hold.close()
+        block.close()
 
 
-def repartition(topic: str, count: int, *, seconds: float, ignored: Collection[str] = (), tell: Tell) -> bool:
+def repartition(topic: str, count: int, *, seconds: float, ignored: Collection[str] = (), report: Report) -> bool:
     """Give `topic` `count` partitions in all; False when it has them already.
 
     `seconds` bound the wait for the relays and then for the consumer groups; `ignored` groups are not waited for.
@@ -85,19 +85,19 @@ def repartition(topic: str, count: int, *, seconds: float, ignored: Collection[s
     """
     if not _wanted(topic, count):
         return False
-    with relays_held_back(seconds) as hold:
-        tell("the relays are held back; events wait in the outbox")
-        _drain(topic, hold, seconds, ignored, tell)
-        hold.check()
+    with relays_blocked(seconds) as block:
+        report("the relays are held back; events wait in the outbox")
+        _wait_for_groups(topic, block, seconds, ignored, report)
+        block.check()
         with admin() as client:
             client.create_partitions({topic: count})
-        _wait_known(topic, count, hold)
-    tell(f"{topic} has {count} partitions; the relays go on")
+        _wait_known(topic, count, block)
+    report(f"{topic} has {count} partitions; the relays go on")
     return True
 
 
 def _wanted(topic: str, count: int) -> bool:
-    """Tell whether partitions are to be added. RepartitionRefused when the topic is not ours, or has more."""
+    """Report whether partitions are to be added. RepartitionRefused when the topic is not ours, or has more."""
     if topic not in conf().topics:
         raise RepartitionRefused(f"{topic} is not a topic of {conf().service}, which owns {', '.join(conf().topics)}")
     with reader() as consumer:
@@ -112,39 +112,29 @@ def partitions_of(consumer: KafkaConsumer, topic: str) -> int:
     return len(consumer.partitions_for_topic(topic) or ())
 
 
-def _drain(topic: str, hold: Hold, seconds: float, ignored: Collection[str], tell: Tell) -> None:
+def _wait_for_groups(topic: str, block: RelayBlock, seconds: float, ignored: Collection[str], report: Report) -> None:
     """Wait until every group has passed the end of the topic, which does not move while the relays are held back."""
     until = time.monotonic() + seconds
-    told: dict[str, int] = {}
+    reported: dict[str, int] = {}
     while behind := {group: lag for group, lag in group_lag(topic).items() if lag and group not in ignored}:
-        hold.check()
+        block.check()
         if time.monotonic() > until:
             raise RepartitionRefused(f"not every group came to the end of {topic}; nothing was changed: {behind}")
-        if behind != told:
-            told = behind
-            tell("waiting for " + ", ".join(f"{group} ({lag} behind)" for group, lag in sorted(behind.items())))
+        if behind != reported:
+            reported = behind
+            report("waiting for " + ", ".join(f"{group} ({lag} behind)" for group, lag in sorted(behind.items())))
         time.sleep(LOOK_SECONDS)
 
 
-def _wait_known(topic: str, count: int, hold: Hold) -> None:
+def _wait_known(topic: str, count: int, block: RelayBlock) -> None:
     """Wait until every broker tells of the new partitions: the relays' new producers may ask any of them."""
     until = time.monotonic() + KNOWN_SECONDS
     with admin() as client:
-        while any(number < count for number in client._manager.run(_partitions_by_broker, client, topic)):
-            hold.check()
+        while any(number < count for number in partitions_by_broker(client, topic)):
+            block.check()
             if time.monotonic() > until:
                 raise RepartitionRefused(f"the partitions of {topic} were added, but not every broker knows them yet")
             time.sleep(LOOK_SECONDS)
-
-
-async def _partitions_by_broker(client: Any, topic: str) -> list[int]:
-    """Ask each broker how many partitions the topic has; kafka-python's public calls ask any one of them."""
-    question = MetadataRequest(
-        topics=[MetadataRequest.MetadataRequestTopic(name=topic)], allow_auto_topic_creation=False
-    )
-    brokers = [broker.node_id for broker in client._manager.cluster.brokers()]
-    answers = [await client._manager.send(question, node_id=broker) for broker in brokers]
-    return [len(answer.topics[0].partitions) for answer in answers]
 
 
 def others_of_another_size(topic: str, count: int) -> dict[str, int]:

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
+from messaging.backoff import Backoff, Delayed
 from messaging.conf import conf
-from messaging.kafka.clients import abandon, idempotent_producer
+from messaging.kafka.clients import idempotent_producer
+from messaging.kafka.patches.private_calls import abandon
 from messaging.outbox.envelope import Envelope, record_out
 
 logger = logging.getLogger(__name__)
@@ -25,51 +26,20 @@ logger = logging.getLogger(__name__)
 TOUCH_SECONDS = 1.0
 #: Wait for the pieces of a batch that was split, in seconds.
 SPLIT_SECONDS = 0.02
-#: First and longest pause of a key whose row failed, and of a topic that the broker does not know, in seconds.
-KEY_PAUSES = (0.2, 30.0)
-TOPIC_PAUSES = (0.5, 10.0)
+#: Delays of a key whose row failed, and of a topic that the broker does not know, in seconds.
+KEY_BACKOFF = Backoff(0.2, 30.0)
+TOPIC_BACKOFF = Backoff(0.5, 10.0)
 
 Row = tuple[int, Envelope]
 Key = tuple[str, str]
-T = TypeVar("T", bound=Hashable)
-
-
-@dataclass
-class Pauses(Generic[T]):
-    """What failed, until when it is left alone, and for how long: twice as long each time, up to a cap."""
-
-    first: float
-    longest: float
-    _until: dict[T, tuple[float, float]] = field(default_factory=dict)
-
-    def __contains__(self, name: T) -> bool:
-        return name in self._until
-
-    def pause(self, name: T) -> float:
-        return self._until[name][1]
-
-    def failed(self, name: T) -> None:
-        pause = min(self._until[name][1] * 2, self.longest) if name in self._until else self.first
-        self._until[name] = (time.monotonic() + pause, pause)
-
-    def worked(self, names: Iterable[T]) -> None:
-        for name in names if self._until else ():
-            self._until.pop(name, None)
-
-    def clear(self) -> None:
-        self._until.clear()
-
-    def now(self) -> list[T]:
-        """Return what is not to be tried yet."""
-        return [name for name, (until, _) in self._until.items() if time.monotonic() < until]
 
 
 class Sender:
     """Sends rows, at most one of a key in one call, and tells which of them were acknowledged."""
 
     def __init__(self, make_producer: Callable[[], KafkaProducer] = idempotent_producer) -> None:
-        self.keys: Pauses[Key] = Pauses(*KEY_PAUSES)
-        self.topics: Pauses[str] = Pauses(*TOPIC_PAUSES)
+        self.keys: Delayed[Key] = Delayed(KEY_BACKOFF)
+        self.topics: Delayed[str] = Delayed(TOPIC_BACKOFF)
         self._make_producer = make_producer
         self._producer: KafkaProducer | None = None
 
@@ -81,8 +51,8 @@ class Sender:
         if self._producer is None:
             self._producer = self._build()
         rows, unknown = self._of_known_topics(self._producer, rows)
-        suspects = sorted((row for row in rows if place_of(row) in self.keys), key=self._pause_of)
-        acknowledged = self._send_together([row for row in rows if place_of(row) not in self.keys], touch)
+        suspects = sorted((row for row in rows if ordering_key(row) in self.keys), key=self._delay_of)
+        acknowledged = self._send_together([row for row in rows if ordering_key(row) not in self.keys], touch)
         for row in suspects:
             acknowledged += self._send_together([row], touch)
         if unknown:
@@ -95,9 +65,9 @@ class Sender:
         if producer is not None:
             abandon(producer)
 
-    def _pause_of(self, row: Row) -> float:
+    def _delay_of(self, row: Row) -> float:
         """What failed least often comes first, since the first that fails ends the round."""
-        return self.keys.pause(place_of(row))
+        return self.keys.delay_of(ordering_key(row))
 
     def _build(self) -> KafkaProducer:
         try:
@@ -129,9 +99,9 @@ class Sender:
         self._await(self._producer, list(futures.values()), touch)
         succeeded = {row_id for row_id, future in futures.items() if future.succeeded()}
         failed = [row for row in rows if row[0] not in succeeded]
-        self.keys.worked(place_of(row) for row in rows if row[0] in succeeded)
+        self.keys.worked(ordering_key(row) for row in rows if row[0] in succeeded)
         for row in failed:
-            self.keys.failed(place_of(row))
+            self.keys.failed(ordering_key(row))
         if failed:
             logger.warning("relay: %s of %s rows were not acknowledged; they are sent again", len(failed), len(rows))
             self.drop()
@@ -169,6 +139,6 @@ class Sender:
         logger.warning("relay: no acknowledgement for %.0f s", conf().relay_stall_seconds)
 
 
-def place_of(row: Row) -> Key:
+def ordering_key(row: Row) -> Key:
     """Return what orders a row: its topic and key."""
     return (row[1].topic, row[1].key)

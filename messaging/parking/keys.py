@@ -89,7 +89,7 @@ def lock_alone(topic: str, key: str, *, skip_locked: bool = False) -> bool:
         return cursor.fetchone() is not None
 
 
-def hand_back(topic: str, key: str) -> bool:
+def unpark(topic: str, key: str) -> bool:
     """Give a key whose queue is empty back to the live path; False when it is not empty. Opens its own transaction."""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SELECT 1 FROM messaging_parked_key WHERE topic = %s AND key = %s FOR UPDATE", [topic, key])

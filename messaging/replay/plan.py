@@ -7,10 +7,10 @@ from datetime import datetime
 
 from kafka import KafkaConsumer, TopicPartition
 
-from messaging.errors import RangeRefused
+from messaging.errors import ExitCode, RangeRefused
 from messaging.inbox import positions
 from messaging.inbox.positions import Place
-from messaging.replay.ranges import Exit, check_zone, offsets_at, partitions_of, reading_group
+from messaging.replay.ranges import check_zone, offsets_at, partitions_of, reading_group
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +54,7 @@ def plan_of(request: ReplayRequest, consumer: KafkaConsumer) -> Plan:
     ranges = {(tp.topic, tp.partition): (starts[tp], stops[tp]) for tp in partitions if starts[tp] < stops[tp]}
     if not ranges:
         raise RangeRefused(
-            "the range is empty: nothing between its start and its end was consumed yet", Exit.EMPTY_RANGE
+            "the range is empty: nothing between its start and its end was consumed yet", ExitCode.NOTHING_FOUND
         )
     return Plan(request, group, ranges)
 
@@ -72,7 +72,7 @@ def _starts(
             raise RangeRefused(
                 f"offset {request.from_offset} is before the start of {tp.topic}/{tp.partition}: the oldest record is"
                 f" {begin[tp]}. Older ones are gone; start there, or with --from-earliest.",
-                Exit.BEFORE_LOG_START,
+                ExitCode.BEFORE_LOG_START,
             )
     return dict.fromkeys(partitions, request.from_offset)
 

@@ -4,29 +4,11 @@ from __future__ import annotations
 
 from argparse import ArgumentTypeError
 from datetime import datetime
-from enum import IntEnum
 
 from kafka import KafkaConsumer, TopicPartition
 
 from messaging.conf import conf, group_of
-from messaging.errors import RangeRefused
-
-
-class Exit(IntEnum):
-    """Exit codes of commands on a topic's offsets; 0 is success, 1 an unforeseen error, 2 a wrong call."""
-
-    UNKNOWN_TOPIC = 3
-    UNKNOWN_PARTITION = 4
-    EMPTY_RANGE = 5
-    NO_ZONE = 6
-    BEFORE_LOG_START = 7
-    NO_REASON = 8
-    UNKNOWN_HANDLER = 9
-    BUSY = 10
-    INCOMPLETE = 11
-    NOT_ALLOWED = 12
-    OUTSIDE_LOG = 14
-    GROUP_ACTIVE = 15
+from messaging.errors import ExitCode, RangeRefused
 
 
 def moment(text: str) -> datetime:
@@ -40,7 +22,9 @@ def moment(text: str) -> datetime:
 def check_zone(moment: datetime | None) -> None:
     """RangeRefused when the datetime has no zone."""
     if moment is not None and moment.tzinfo is None:
-        raise RangeRefused(f"{moment.isoformat()} has no zone; write it with one: {moment.isoformat()}Z", Exit.NO_ZONE)
+        raise RangeRefused(
+            f"{moment.isoformat()} has no zone; write it with one: {moment.isoformat()}Z", ExitCode.NO_ZONE
+        )
 
 
 def topic_and_partitions(text: str) -> tuple[str, tuple[int, ...]]:
@@ -50,7 +34,7 @@ def topic_and_partitions(text: str) -> tuple[str, tuple[int, ...]]:
         return topic, tuple(int(number) for number in numbers.split(",") if number)
     except ValueError as error:
         raise RangeRefused(
-            f"{numbers!r} is not a list of partition numbers such as 0,2", Exit.UNKNOWN_PARTITION
+            f"{numbers!r} is not a list of partition numbers such as 0,2", ExitCode.UNKNOWN_PARTITION
         ) from error
 
 
@@ -60,7 +44,7 @@ def reading_group(topic: str) -> str:
         return group
     readable = sorted({name for topics in conf().groups.values() for name in topics})
     raise RangeRefused(
-        f"{conf().service} has no handler for topic {topic!r}; it reads {', '.join(readable)}.", Exit.UNKNOWN_TOPIC
+        f"{conf().service} has no handler for topic {topic!r}; it reads {', '.join(readable)}.", ExitCode.UNKNOWN_TOPIC
     )
 
 
@@ -68,10 +52,10 @@ def partitions_of(topic: str, wanted: tuple[int, ...], consumer: KafkaConsumer) 
     """Return the wanted partitions, or all. RangeRefused when the broker knows no such topic or partition."""
     known = consumer.partitions_for_topic(topic)
     if not known:
-        raise RangeRefused(f"the topic {topic!r} does not exist on the broker", Exit.UNKNOWN_TOPIC)
+        raise RangeRefused(f"the topic {topic!r} does not exist on the broker", ExitCode.UNKNOWN_TOPIC)
     unknown = sorted(set(wanted) - known)
     if unknown:
-        raise RangeRefused(f"{topic} has partitions {sorted(known)}, not {unknown}", Exit.UNKNOWN_PARTITION)
+        raise RangeRefused(f"{topic} has partitions {sorted(known)}, not {unknown}", ExitCode.UNKNOWN_PARTITION)
     return [TopicPartition(topic, partition) for partition in sorted(wanted or known)]
 
 

@@ -19,12 +19,12 @@ from kafka.errors import NoError, UnknownMemberIdError
 from kafka.structs import OffsetAndMetadata
 
 from messaging import audit_log
-from messaging.errors import RangeRefused
+from messaging.errors import ExitCode, RangeRefused
 from messaging.inbox import lost_commits, positions
 from messaging.inbox.positions import Place
 from messaging.kafka.clients import admin, reader
 from messaging.replay.plan import Plan, ReplayRequest
-from messaging.replay.ranges import Exit, check_zone, offsets_at, partitions_of, reading_group
+from messaging.replay.ranges import check_zone, offsets_at, partitions_of, reading_group
 from messaging.replay.run import ReplayOutcome, alone, replay
 
 VERB = "reset_consumer_offsets"
@@ -51,7 +51,7 @@ class Move:
 
     place: Place
     row: int | None
-    told: int | None
+    committed: int | None
     begin: int
     end: int
     to: int
@@ -68,16 +68,16 @@ class Move:
     @property
     def loss(self) -> str | None:
         """Why this looks as if the database had lost commits, or None."""
-        return lost_commits.reason(self.name, self.row, self.told)
+        return lost_commits.reason(self.name, self.row, self.committed)
 
     @property
     def goes_back(self) -> bool:
         """Whether Kafka has to be told before the database moves."""
-        return self.told is not None and self.to < self.told
+        return self.committed is not None and self.to < self.committed
 
     @property
     def is_needed(self) -> bool:
-        return not self.row == self.told == self.to
+        return not self.row == self.committed == self.to
 
 
 def plan(request: ResetRequest) -> list[Move]:
@@ -86,7 +86,7 @@ def plan(request: ResetRequest) -> list[Move]:
     group = reading_group(request.topic)
     with reader() as consumer, admin() as client:
         partitions = partitions_of(request.topic, request.partitions, consumer)
-        told = client.list_group_offsets({group: partitions})[group]
+        committed = client.list_group_offsets({group: partitions})[group]
         begin, end = consumer.beginning_offsets(partitions), consumer.end_offsets(partitions)
         rows = positions.read(group, [_place(tp) for tp in partitions])
         wanted = offsets_at(request.moment, consumer, partitions) if request.moment else {}
@@ -94,7 +94,7 @@ def plan(request: ResetRequest) -> list[Move]:
         Move(
             _place(tp),
             rows.get(_place(tp)),
-            told[tp].offset if tp in told and told[tp].offset >= 0 else None,
+            committed[tp].offset if tp in committed and committed[tp].offset >= 0 else None,
             begin[tp],
             end[tp],
             _inside(tp, wanted.get(tp, _target(request, tp, rows, begin, end)), begin[tp], end[tp]),
@@ -118,7 +118,8 @@ def _target(request: ResetRequest, tp: TopicPartition, rows: dict[Place, int], b
 def _row_of(tp: TopicPartition, rows: dict[Place, int]) -> int:
     if _place(tp) not in rows:
         raise RangeRefused(
-            f"{tp.topic}/{tp.partition} has no position to shift; name an offset, or --from-earliest", Exit.OUTSIDE_LOG
+            f"{tp.topic}/{tp.partition} has no position to shift; name an offset, or --from-earliest",
+            ExitCode.OUTSIDE_LOG,
         )
     return rows[_place(tp)]
 
@@ -127,7 +128,7 @@ def _inside(tp: TopicPartition, offset: int, begin: int, end: int) -> int:
     if not begin <= offset <= end:
         raise RangeRefused(
             f"{tp.topic}/{tp.partition} can't go to {offset}: its log has the offsets {begin} to {end}",
-            Exit.OUTSIDE_LOG,
+            ExitCode.OUTSIDE_LOG,
         )
     return offset
 
@@ -139,19 +140,19 @@ def check(moves: Sequence[Move], *, allow_skip: bool, allow_reorder: bool, accep
             raise RangeRefused(
                 f"{move.loss}. If the right data can be brought back, do that. --accept-lost-commits takes the position"
                 " as it is: only where you know that nothing was lost, or have mended what was",
-                Exit.NOT_ALLOWED,
+                ExitCode.REFUSED,
             )
         if move.skipped and not allow_skip:
             raise RangeRefused(
                 f"{move.name} would pass {move.skipped} offsets whose events are not handled, ever, by the live"
                 " consumer; --allow-skip lets it",
-                Exit.NOT_ALLOWED,
+                ExitCode.REFUSED,
             )
     if not allow_reorder and (count := _reordered(moves)):
         raise RangeRefused(
             f"{count} times an event there was never handled, and its handler has handled a later one of its key: the"
             " live consumer would apply it now, out of order. --allow-reorder lets it; replay_topic leaves them out",
-            Exit.NOT_ALLOWED,
+            ExitCode.REFUSED,
         )
 
 
@@ -179,10 +180,10 @@ def run(moves: Sequence[Move], *, actor: str, reason: str) -> None:
     group = reading_group(moves[0].place[0])
     with admin() as client:
         _refuse_active(client, group)
-        _tell(client, group, [move for move in moves if move.goes_back])
+        _commit(client, group, [move for move in moves if move.goes_back])
         _write(group, moves, actor, reason)
         with suppress(RangeRefused):  # a worker that joined meanwhile has seen the new position, and tells Kafka itself
-            _tell(client, group, [move for move in moves if not move.goes_back])
+            _commit(client, group, [move for move in moves if not move.goes_back])
 
 
 def _refuse_active(client: Any, group: str) -> None:
@@ -190,18 +191,18 @@ def _refuse_active(client: Any, group: str) -> None:
         raise RangeRefused(
             f"the group {group} has {len(members)} members: stop its workers first. One that was killed counts as a"
             " member until its session has timed out",
-            Exit.GROUP_ACTIVE,
+            ExitCode.GROUP_ACTIVE,
         )
 
 
-def _tell(client: Any, group: str, moves: Sequence[Move]) -> None:
+def _commit(client: Any, group: str, moves: Sequence[Move]) -> None:
     """Let Kafka keep the new offsets. The broker itself refuses it while the group has members."""
     offsets = {TopicPartition(*move.place): OffsetAndMetadata(move.to, "", -1) for move in moves}
     if not offsets:
         return
     for tp, error in client.alter_group_offsets(group, offsets).items():
         if error is UnknownMemberIdError:
-            raise RangeRefused(f"the group {group} has members again: stop its workers first", Exit.GROUP_ACTIVE)
+            raise RangeRefused(f"the group {group} has members again: stop its workers first", ExitCode.GROUP_ACTIVE)
         if error is not NoError:
             raise error(f"the offset of {tp.topic}/{tp.partition}")
 
@@ -213,16 +214,17 @@ def _write(group: str, moves: Sequence[Move], actor: str, reason: str) -> None:
             if here.get(move.place) != move.row:
                 raise RangeRefused(
                     f"{move.name} is at {here.get(move.place)} and was planned from {move.row}: run it again",
-                    Exit.GROUP_ACTIVE,
+                    ExitCode.GROUP_ACTIVE,
                 )
         targets = {move.place: move.to for move in moves}
         positions.create(group, targets)
         positions.move(group, targets)
         results = [
-            audit_log.Result("", move.name, "done", f"{move.row} → {move.to}; {_was_told(move)}") for move in moves
+            audit_log.ActionResult("", move.name, "done", f"{move.row} → {move.to}; {_committed_text(move)}")
+            for move in moves
         ]
         audit_log.note(VERB, actor, reason, results)
 
 
-def _was_told(move: Move) -> str:
-    return f"Kafka was told {'nothing' if move.told is None else move.told}"
+def _committed_text(move: Move) -> str:
+    return f"Kafka was told {'nothing' if move.committed is None else move.committed}"

@@ -20,13 +20,12 @@ from kafka import KafkaConsumer, TopicPartition
 from messaging.consumer.batch import apply
 from messaging.consumer.one_by_one import apply_singly
 from messaging.error_kinds import Kind, kind_of
-from messaging.errors import RangeRefused, SlowAttempt
+from messaging.errors import ExitCode, RangeRefused, SlowAttempt
 from messaging.inbox import positions, rows
 from messaging.inbox.decoding import Poison, Work, read
 from messaging.outbox.publish import gather
 from messaging.registry import Handler
 from messaging.replay.plan import Plan
-from messaging.replay.ranges import Exit
 
 #: First of the two numbers of the advisory lock that keeps a topic to one replay at a time.
 LOCK_SPACE = 0x0B0E
@@ -68,7 +67,7 @@ def replay(
 def alone(topic: str) -> Iterator[None]:
     """Hold the topic's replay lock for a with block. RangeRefused when the topic is being replayed already."""
     if not _call("SELECT pg_try_advisory_lock(%s, hashtext(%s))", topic):
-        raise RangeRefused(f"{topic} is being replayed already; wait until that replay has ended", Exit.BUSY)
+        raise RangeRefused(f"{topic} is being replayed already; wait until that replay has ended", ExitCode.BUSY)
     try:
         yield
     finally:
@@ -101,7 +100,7 @@ def records_of(plan: Plan, consumer: KafkaConsumer) -> Iterator[tuple[list[Any],
         passed = sum(at.values()) - before
         moved_at = time.monotonic() if passed else moved_at
         if time.monotonic() - moved_at > SILENT_SECONDS:
-            raise RangeRefused(f"Kafka gave nothing for {SILENT_SECONDS} s; run the same again", Exit.INCOMPLETE)
+            raise RangeRefused(f"Kafka gave nothing for {SILENT_SECONDS} s; run the same again", ExitCode.INCOMPLETE)
         yield records, passed
 
 

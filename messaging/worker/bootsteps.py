@@ -65,10 +65,10 @@ class DeadlineStep(bootsteps.StartStopStep):
         self.told = False
 
     def start(self, parent: Any) -> None:
-        worker_shutting_down.connect(self._on_told, weak=False)
+        worker_shutting_down.connect(self._on_commit, weak=False)
         threading.Thread(target=self._watch, name="stop-watch", daemon=True).start()
 
-    def _on_told(self, **_: Any) -> None:
+    def _on_commit(self, **_: Any) -> None:
         self.told = True
 
     def _watch(self) -> None:
@@ -150,9 +150,9 @@ class ThreadStep(bootsteps.StartStopStep):
         self.thread = threading.Thread(target=self._run, name=self.title, daemon=True)
         self.thread.start()
         threading.Thread(target=self._watch, name=f"{self.title}-watch", daemon=True).start()
-        worker_shutting_down.connect(self._on_told, weak=False)
+        worker_shutting_down.connect(self._on_commit, weak=False)
 
-    def _on_told(self, **_: Any) -> None:
+    def _on_commit(self, **_: Any) -> None:
         """Begin to end with the signal: Celery may first wait for its own broker. Runs in the signal handler."""
         if self.told_at is None:  # a second signal may interrupt the first one's handler
             self.told_at = time.monotonic()
@@ -180,7 +180,7 @@ class ThreadStep(bootsteps.StartStopStep):
 
     def stop(self, parent: Any) -> None:
         if self.thread is not None:
-            self._on_told()
+            self._on_commit()
             self.thread.join(max(0.0, (self.told_at or 0.0) + JOIN_SECONDS - time.monotonic()))
             if self.thread.is_alive():
                 logger.error("the %s did not end within %.0f s and is left behind", self.title, JOIN_SECONDS)

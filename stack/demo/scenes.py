@@ -88,15 +88,15 @@ def product_service_down(shop: Shop) -> None:
     control.stop("product-worker")
     show("  product-worker is stopped")
     waiting = [shop.place("product service down", buyer, {book: 1}) for _ in range(3)]
-    given_up = shop.place("cancelled while pending", buyer, {book: 1}, ends="CANCELED")
-    buyer.cancel(given_up.id)
+    revoked = shop.place("cancelled while pending", buyer, {book: 1}, ends="CANCELED")
+    buyer.cancel(revoked.id)
     time.sleep(1.0)
-    for placed in (*waiting, given_up):
+    for placed in (*waiting, revoked):
         saga = buyer.saga(placed.id)
         show(f"   {placed.id}: {saga['status']}, waiting for {'; '.join(saga['waiting_for'])}")
     control.start("product-worker", wait=False)
     show("  product-worker is started")
-    shop.follow(buyer, *waiting, given_up)
+    shop.follow(buyer, *waiting, revoked)
 
 
 def lock_conflict(shop: Shop) -> None:

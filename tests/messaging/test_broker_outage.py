@@ -9,7 +9,8 @@ import pytest
 from django.conf import settings as django_settings
 
 from messaging.consumer.loop import Consumer
-from messaging.kafka.clients import abandon, idempotent_producer
+from messaging.kafka.clients import idempotent_producer
+from messaging.kafka.patches.private_calls import abandon
 from messaging.outbox.relay import Relay
 from tests.messaging.rows import publish_notes, waiting
 from tests.messaging.test_consumer import applied, is_applied

@@ -11,7 +11,8 @@ from kafka import KafkaConsumer
 from kafka.coordinator.base import MemberState
 from kafka.errors import KafkaError
 
-from messaging.kafka.clients import admin, group_consumer, idempotent_producer, keep_joining, reader
+from messaging.kafka.clients import admin, group_consumer, idempotent_producer, reader
+from messaging.kafka.patches.private_calls import keep_joining
 from tests.messaging.waiting import eventually
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -24,7 +24,7 @@ from messaging.kafka.group_lag import group_lag
 from messaging.kafka.topics import create_topics
 from messaging.models import OperatorAction
 from messaging.outbox.relay import Relay
-from messaging.outbox.repartition import relays_held_back
+from messaging.outbox.repartition import relays_blocked
 from messaging.outbox.shard_locks import SENDING_SPACE, ShardConnection
 from messaging.replay.run import alone
 from tests.messaging.process import process
@@ -194,7 +194,7 @@ def test_the_relays_go_on_when_the_command_is_killed(topic, own_broker, key):
 
 def test_a_command_that_stood_still_holds_nobody_back_and_is_told_so(key, reader, monkeypatch):
     monkeypatch.setattr("messaging.outbox.repartition.IDLE_SECONDS", 2)
-    with running(Relay()), relays_held_back(LONG) as hold:
+    with running(Relay()), relays_blocked(LONG) as hold:
         publish_notes((key, 1))
         eventually(lambda: waiting() == [], LONG)
 
@@ -206,9 +206,9 @@ def test_a_relay_in_the_middle_of_a_round_is_waited_for_until_it_has_lost_its_lo
     with process("relay", "freeze before send", RELAY_IDLE_SECONDS=5) as frozen:
         publish_notes((key, 1))
         eventually(frozen.is_frozen)
-        with pytest.raises(RepartitionRefused, match="did not end its round"), relays_held_back(0.5):
+        with pytest.raises(RepartitionRefused, match="did not end its round"), relays_blocked(0.5):
             raise AssertionError("the relays count as held back, though one has read rows and is about to send them")
-        with relays_held_back(LONG):
+        with relays_blocked(LONG):
             assert relay_connections() == 0
             frozen.wake()
             eventually(lambda: log.numbers(key) == [1])

@@ -12,12 +12,12 @@ from django.db import DatabaseError
 from kafka.errors import KafkaError
 from tqdm import tqdm
 
-from messaging.errors import PartitionStopped, RangeRefused
+from messaging.errors import ExitCode, PartitionStopped, RangeRefused
 from messaging.kafka.clients import reader
 from messaging.models import ReplayRun
 from messaging.registry import all_handlers
 from messaging.replay.plan import Plan, ReplayRequest, plan_of
-from messaging.replay.ranges import Exit, moment, topic_and_partitions
+from messaging.replay.ranges import moment, topic_and_partitions
 from messaging.replay.run import ReplayOutcome, alone, replay
 
 
@@ -50,18 +50,18 @@ class Command(BaseCommand):
         except PartitionStopped as error:
             raise CommandError(
                 f"{error}. What came before was applied. Run the same again when the cause is gone.",
-                returncode=Exit.INCOMPLETE,
+                returncode=ExitCode.INCOMPLETE,
             ) from error
         except (KafkaError, DatabaseError) as error:
             raise CommandError(
                 f"Kafka or the database did not answer: {error!r}. The table shows what was applied; run it again.",
-                returncode=Exit.INCOMPLETE,
+                returncode=ExitCode.INCOMPLETE,
             ) from error
 
     def replay(self, request: ReplayRequest, *, execute: bool, reason: str) -> None:
         """Plan, run, and print the table. RangeRefused when the request can't be run as asked."""
         if execute and not reason:
-            raise RangeRefused("--execute needs --reason TEXT: it is kept with what was done", Exit.NO_REASON)
+            raise RangeRefused("--execute needs --reason TEXT: it is kept with what was done", ExitCode.NO_REASON)
         with reader() as consumer, alone(request.topic):
             plan = plan_of(request, consumer)
             self.show_plan(plan)
@@ -108,7 +108,7 @@ def request_of(options: dict[str, Any]) -> ReplayRequest:
     topic, partitions = topic_and_partitions(options["topic"])
     names = [handler.name for handler in all_handlers()]
     if options["handler"] not in (None, *names):
-        raise RangeRefused(f"no handler {options['handler']!r}; there are {', '.join(names)}", Exit.UNKNOWN_HANDLER)
+        raise RangeRefused(f"no handler {options['handler']!r}; there are {', '.join(names)}", ExitCode.UNKNOWN_NAME)
     return ReplayRequest(
         topic=topic,
         partitions=partitions,

@@ -8,10 +8,10 @@ from typing import Any
 from django.core.management.base import CommandError
 from kafka.errors import KafkaError
 
-from messaging.errors import PartitionStopped, RangeRefused
+from messaging.errors import ExitCode, PartitionStopped, RangeRefused
 from messaging.management.base import OperatorCommand, actor
 from messaging.replay import reset_offsets
-from messaging.replay.ranges import Exit, moment, topic_and_partitions
+from messaging.replay.ranges import moment, topic_and_partitions
 from messaging.replay.reset_offsets import Move, ResetRequest
 
 
@@ -49,10 +49,10 @@ class Command(OperatorCommand):
         except RangeRefused as refusal:
             raise CommandError(str(refusal), returncode=refusal.exit_code) from refusal
         except PartitionStopped as error:
-            raise CommandError(f"{error}. Nothing was changed.", returncode=Exit.INCOMPLETE) from error
+            raise CommandError(f"{error}. Nothing was changed.", returncode=ExitCode.INCOMPLETE) from error
         except KafkaError as error:
             raise CommandError(
-                f"Kafka did not answer: {error!r}. Run the same again.", returncode=Exit.INCOMPLETE
+                f"Kafka did not answer: {error!r}. Run the same again.", returncode=ExitCode.INCOMPLETE
             ) from error
 
     def _reset(self, options: dict[str, Any]) -> None:
@@ -75,8 +75,8 @@ class Command(OperatorCommand):
 def line_of(move: Move) -> str:
     """Say where a partition is, and where it would go."""
     words = [f"{move.name}: {'no position' if move.row is None else move.row} → {move.to}"]
-    if move.told != move.row:
-        words.append(f"Kafka was told {'nothing' if move.told is None else move.told}")
+    if move.committed != move.row:
+        words.append(f"Kafka was told {'nothing' if move.committed is None else move.committed}")
     if move.skipped:
         words.append(f"passes {move.skipped} offsets unhandled")
     if move.row is not None and move.to < move.row:
