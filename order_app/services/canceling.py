@@ -7,8 +7,8 @@ from uuid import UUID
 
 from django.utils import timezone
 
-from order_app.changes import Changes
-from order_app.saga_rows import lock_sagas
+from order_app.saga_changes import Changes
+from order_app.sql import lock_sagas
 
 BY_CUSTOMER = "canceled_by_customer"
 

@@ -8,7 +8,7 @@ from typing import Any
 from django.db import connection
 
 from messaging import Delivery
-from order_app.saga_rows import execute_columns, storable
+from order_app.sql import execute_columns, storable
 
 _COPY_PRODUCTS = """
 INSERT INTO order_app_productcopy AS c (product_id, version, name, price, currency, active)

@@ -12,9 +12,9 @@ from django.utils import timezone
 
 from messaging import outbox_pending, positions_passed, unhandled
 from order_app import selectors
-from order_app.changes import Changes, undo_policy
 from order_app.domain import UNDO_IS_ASKED, Guard, SagaStatus, answer_topics
-from order_app.saga_rows import SagaRow, execute_columns, lock_sagas
+from order_app.saga_changes import Changes, undo_policy
+from order_app.sql import SagaRow, execute_columns, lock_sagas
 
 Offsets = Mapping[tuple[str, int], int]
 

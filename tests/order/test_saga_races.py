@@ -21,7 +21,7 @@ from contracts.order import OrderCanceled, OrderConfirmed
 from messaging.testing import deliver, forget_published, published
 from order_app import services
 from order_app.models import OperatorAction, Saga, SagaHistory
-from order_app.saga_rows import lock_sagas
+from order_app.sql import lock_sagas
 from tests.order.given import a_confirmed_order, an_order, coupon_restored, reduced, shape, stock_restored, used
 from tests.order.test_concurrency import at_once
 from tests.order.test_timers import END, LATE, we_are_at

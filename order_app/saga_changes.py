@@ -14,7 +14,7 @@ from django.db import connection
 from contracts.order import OrderCanceled, OrderConfirmed, OrderCreated, OrderLine
 from messaging import Context, Event, publish_all
 from order_app.domain import Entry, Line, Outcome, SagaStatus, UndoPolicy, steps
-from order_app.saga_rows import SagaRow, execute_columns, insert_rows, read_lines, storable, update_rows
+from order_app.sql import SagaRow, execute_columns, insert_rows, read_lines, storable, update_rows
 
 _INSERT_HISTORY = """
 INSERT INTO order_app_sagahistory (order_id, at, step, from_status, to_status, event, event_id, headers, data, actor,
