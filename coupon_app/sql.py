@@ -10,9 +10,10 @@ from uuid import UUID
 from django.db import connection
 
 from coupon_app.campaigns import ClaimStatus, Supply, Terms
-from coupon_app.domain import Coupon, Decision, OrderDecision, Reason
+from coupon_app.domain import Coupon, OrderDecision, Reason
 from coupon_app.money import rounded
 from messaging import TransactionRequired
+from saga.participant import Decision
 
 
 def _run(statement: str, *columns: Any) -> None:

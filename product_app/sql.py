@@ -9,7 +9,8 @@ from uuid import UUID
 
 from django.db import connection
 
-from product_app.domain import Decision, OrderDecision, Reason, Refusal, Stock
+from product_app.domain import OrderDecision, Reason, Refusal, Stock
+from saga.participant import Decision
 
 # Sorted, because two transactions that insert the same keys in different orders deadlock.
 _INSERT_DECISIONS = """

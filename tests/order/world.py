@@ -26,6 +26,7 @@ from order_app.domain import (
     steps,
 )
 from product_app import domain as product
+from saga.participant import Incoming
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 POLICY = UndoPolicy(timedelta(seconds=1), timedelta(seconds=1), timedelta(seconds=10))
@@ -33,8 +34,7 @@ HOLDS = Guard(deadline_passed=True, end_offsets_passed=True, outbox_empty=True, 
 TEA, COUPON, USER = uuid4(), uuid4(), uuid4()
 STEPS = {step.name: step for step in steps.STEPS}
 KINDS = {
-    "REDUCED": Kind.SUCCESS,
-    "USED": Kind.SUCCESS,
+    "TAKEN": Kind.SUCCESS,
     "REFUSED": Kind.FAILURE,
     "CANCELED": Kind.FAILURE,
     "RESTORED": Kind.RESTORED,
@@ -105,13 +105,13 @@ class World:
 
     def _ask_product(self, number: int, incoming: str, pieces: int) -> Answer:
         order = self.holds[number]
-        request = product.Request(product.Incoming[incoming], self.sagas[number].order_id, ((TEA, pieces),))
+        request = product.Request(Incoming[incoming], self.sagas[number].order_id, ((TEA, pieces),))
         said = product.answer(request, order, self.shelf).name
         return self._answer("stock", said, order.refusal.reason if order.refusal else "")
 
     def _ask_coupon(self, number: int, incoming: str) -> Answer:
         order, use = self.uses[number], coupon.Use(USER, Decimal(5), "USD", NOW)
-        request = coupon.Request(coupon.Incoming[incoming], self.sagas[number].order_id, COUPON, use)
+        request = coupon.Request(Incoming[incoming], self.sagas[number].order_id, COUPON, use)
         said = coupon.answer(request, order, {COUPON: self.coupon}).name
         return self._answer("coupon", said, order.reason or "")
 
