@@ -195,5 +195,4 @@ def _outcomes(claims: Sequence[sql.ClaimRow], supplies: dict[UUID, Supply]) -> l
 
 def keep_users(*, events: Iterable[UserChanged]) -> None:
     """Keep the newest version of each user; an older one never overwrites a newer one."""
-    newest = {event.user_id: (event.version, event.active) for event in sorted(events, key=lambda event: event.version)}
-    sql.keep_users(newest)
+    sql.keep_users((event.user_id, event.version, event.active) for event in events)

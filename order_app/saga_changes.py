@@ -9,22 +9,31 @@ from uuid import UUID
 
 import msgspec
 from django.conf import settings
-from django.db import connection
 
+from batchsql import IN_ORDER_GIVEN, execute, insert_rows
 from contracts.order import OrderCanceled, OrderConfirmed, OrderCreated, OrderLine
 from messaging import Context, Event, publish_all
 from order_app.domain import Entry, Line, Outcome, SagaStatus, UndoPolicy, steps
-from order_app.sql import SagaRow, execute_columns, insert_rows, read_lines, storable, update_rows
+from order_app.sql import SagaRow, insert_sagas, read_lines, storable, update_sagas
 
-_INSERT_HISTORY = """
-INSERT INTO order_app_sagahistory (order_id, at, step, from_status, to_status, event, event_id, headers, data, actor,
-                                   flagged, note)
-SELECT order_id, at, step, from_status, to_status, event, event_id, headers::jsonb, data, actor, flagged, note
-  FROM unnest(%s::uuid[], %s::timestamptz[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[],
-              %s::text[], %s::text[], %s::bool[], %s::text[]) WITH ORDINALITY
-       AS t(order_id, at, step, from_status, to_status, event, event_id, headers, data, actor, flagged, note, n)
- ORDER BY n
-"""
+_INSERT_HISTORY = insert_rows(
+    "order_app_sagahistory",
+    {
+        "order_id": "uuid",
+        "at": "timestamptz",
+        "step": "text",
+        "from_status": "text",
+        "to_status": "text",
+        "event": "text",
+        "event_id": "text",
+        "headers": "jsonb",
+        "data": "text",
+        "actor": "text",
+        "flagged": "bool",
+        "note": "text",
+    },
+    order_by=IN_ORDER_GIVEN,
+)
 
 
 @dataclass
@@ -67,13 +76,13 @@ class Changes:
     def insert(self) -> None:
         """Write new orders, and publish and record what was decided of them."""
         ids = self._publish()
-        insert_rows(list(self.touched.values()))
+        insert_sagas(list(self.touched.values()))
         self._insert_history(ids)
 
     def update(self) -> None:
         """Write what changed in locked sagas, and publish and record it."""
         ids = self._publish()
-        update_rows(self.touched.values())
+        update_sagas(self.touched.values())
         self._insert_history(ids)
 
     def _publish(self) -> list[str]:
@@ -90,8 +99,7 @@ class Changes:
         return ids
 
     def _insert_history(self, ids: list[str]) -> None:
-        with connection.cursor() as cursor:
-            execute_columns(cursor, _INSERT_HISTORY, [self._history_row(noted, ids) for noted in self.noted])
+        execute(_INSERT_HISTORY, [self._history_row(noted, ids) for noted in self.noted])
 
     def _history_row(self, noted: Noted, ids: list[str]) -> tuple[object, ...]:
         entry, context = noted.entry, noted.context
