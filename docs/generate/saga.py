@@ -7,7 +7,7 @@ from typing import Any
 
 from docs.generate.markdown import code, first_paragraph, mermaid, page, section, table
 from docs.generate.saga_states import Transition, transitions
-from order_app.domain import ANSWERS, COMMANDS, Cell, Command, Kind, SagaStatus, Step, StepStatus, steps
+from order_app.domain import ANSWERS, COMMANDS, Cell, Command, Kind, Publication, SagaStatus, Step, StepStatus, steps
 from saga.participant import CANNOT, DECISIONS, Effect, Incoming
 from saga.participant import Answer as ParticipantAnswer
 from saga.participant import Cell as ParticipantCell
@@ -69,7 +69,7 @@ def _steps_table() -> str:
         (step.name, step.service, code(step.topic), *(code(each) for each in _types(step)), _skipped(step))
         for step in steps.STEPS
     ]
-    asked = f"`{steps.CREATED}` asks for every step, `{steps.CANCELED}` asks to undo it."
+    asked = f"`{Publication.CREATED}` asks for every step, `{Publication.CANCELED}` asks to undo it."
     return f"{asked}\n\n{table(heads, rows)}"
 
 

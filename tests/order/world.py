@@ -18,6 +18,7 @@ from order_app.domain import (
     Line,
     OrderStatus,
     Outcome,
+    Publication,
     SagaState,
     SagaStatus,
     StepStatus,
@@ -51,7 +52,7 @@ class World:
     stock: int
     coupons: tuple[bool, bool]
     sagas: list[SagaState] = field(default_factory=list)
-    requests: dict[Place, list[str]] = field(default_factory=lambda: defaultdict(list))
+    requests: dict[Place, list[Publication]] = field(default_factory=lambda: defaultdict(list))
     answers: dict[Place, list[Answer]] = field(default_factory=lambda: defaultdict(list))
     handled: dict[Place, set[str]] = field(default_factory=lambda: defaultdict(set))
     heard: dict[Place, list[Answer]] = field(default_factory=lambda: defaultdict(list))
@@ -84,19 +85,19 @@ class World:
         self.published_by_coordinator += len(outcome.publish)
         for name, step in saga.steps.items():
             if step.status is not StepStatus.SKIPPED:
-                wanted = [event for event in outcome.publish if event != steps.CONFIRMED]
+                wanted = [event for event in outcome.publish if event != Publication.CONFIRMED]
                 self.requests[number, name] += wanted
         if any(not entry.step for entry in outcome.entries):
             saga.schedule_undo(now=NOW, policy=POLICY)
 
-    def participate(self, place: Place, event: str, *, exhausted: bool = False, pieces: int = 1) -> None:
+    def participate(self, place: Place, event: Publication, *, exhausted: bool = False, pieces: int = 1) -> None:
         """Let the participant at `place` handle a request, and answer it; an operator may have edited its `pieces`."""
         number, step = place
         held = self.decision(number, step) == "HELD"
-        incoming = "CANCELED" if event == steps.CANCELED else "EXHAUSTED" if exhausted else "CREATED"
+        incoming = "CANCELED" if event == Publication.CANCELED else "EXHAUSTED" if exhausted else "CREATED"
         stock = step == "stock"
         answer = self._ask_product(number, incoming, pieces) if stock else self._ask_coupon(number, incoming)
-        assert event != steps.CANCELED or answer.kind is Kind.RESTORED, "5: every OrderCanceled is answered"
+        assert event != Publication.CANCELED or answer.kind is Kind.RESTORED, "5: every OrderCanceled is answered"
         self.taken[place] += not held and self.decision(number, step) == "HELD"
         self.given_back[place] += held and self.decision(number, step) != "HELD"
         self.handled[place].add(event)
@@ -207,5 +208,5 @@ class World:
                 held = self.decision(number, name) == "HELD"
                 confirmed = saga.order_status is OrderStatus.CONFIRMED and saga.steps[name].status is StepStatus.DONE
                 assert held == confirmed, "3: at rest, held exactly for confirmed orders"
-                if steps.CANCELED in self.handled[number, name]:
+                if Publication.CANCELED in self.handled[number, name]:
                     assert any(text.startswith("restored") for text in self.said[number, name]), "5: answered"
