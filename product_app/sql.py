@@ -64,7 +64,7 @@ def update_decisions(decisions: Decisions) -> None:
 
 
 def insert_holds(decisions: Decisions, now: datetime) -> None:
-    """Insert what these orders hold, or held: in one batch an order can be made and cancelled."""
+    """Insert what these orders hold, or held: in one batch an order can be made and canceled."""
     rows = [
         (order_id, product_id, quantity, now if order.decision is Decision.RESTORED else None)
         for order_id, order in decisions.items()

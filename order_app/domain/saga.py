@@ -127,7 +127,7 @@ class SagaState:
         return outcome
 
     def on_cancel(self, *, reason: str, actor: str) -> Outcome:
-        """Cancel for a customer or an operator; accepted without effect when the order is cancelled already."""
+        """Cancel for a customer or an operator; accepted without effect when the order is canceled already."""
         outcome = Outcome()
         if self._action(Command.CANCEL) is Action.CANCEL:
             self._cancel(reason, actor, outcome)

@@ -83,12 +83,12 @@ def bad_coupon(shop: Shop) -> None:
 
 
 def product_service_down(shop: Shop) -> None:
-    """Orders while product's worker is stopped: accepted, waiting, one of them cancelled, then caught up."""
+    """Orders while product's worker is stopped: accepted, waiting, one of them canceled, then caught up."""
     buyer, book = shop.customer("seojun"), shop.product("Book", "20000", 10)
     control.stop("product-worker")
     show("  product-worker is stopped")
     waiting = [shop.place("product service down", buyer, {book: 1}) for _ in range(3)]
-    given_up = shop.place("cancelled while pending", buyer, {book: 1}, ends="CANCELED")
+    given_up = shop.place("canceled while pending", buyer, {book: 1}, ends="CANCELED")
     buyer.cancel(given_up.id)
     time.sleep(1.0)
     for placed in (*waiting, given_up):

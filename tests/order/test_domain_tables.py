@@ -242,7 +242,7 @@ def test_a_cancel_with_nothing_to_undo_is_compensated_at_once() -> None:
 
 
 @pytest.mark.parametrize("saga", ["COMPENSATING", "STUCK", "BY_HAND", "COMPENSATED"])
-def test_a_cancel_of_a_cancelled_order_changes_nothing(saga: str) -> None:
+def test_a_cancel_of_a_canceled_order_changes_nothing(saga: str) -> None:
     state = typical(SagaStatus[saga])
     outcome = state.on_cancel(reason="again", actor="me")
     assert not outcome.changed

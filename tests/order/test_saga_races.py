@@ -114,7 +114,7 @@ def compensate(order_id: UUID) -> Call:
 
 
 def sweep(*order_ids: UUID) -> Call:
-    """Return the deadline's sweep; it returns how many it cancelled."""
+    """Return the deadline's sweep; it returns how many it canceled."""
 
     def run() -> int:
         with transaction.atomic():
@@ -151,7 +151,7 @@ def ends_compensated(order_id: UUID) -> bool:
 
 
 def kinds() -> list[type]:
-    """Return what was published of confirming and cancelling."""
+    """Return what was published of confirming and canceling."""
     return [type(event) for event in published() if isinstance(event, OrderConfirmed | OrderCanceled)]
 
 
@@ -234,7 +234,7 @@ def test_a_cancel_while_every_step_is_pending_ends_whatever_the_participants_had
     assert ends_compensated(order_id)
 
 
-def test_a_confirmed_order_that_is_cancelled_is_unfinished_until_all_is_undone() -> None:
+def test_a_confirmed_order_that_is_canceled_is_unfinished_until_all_is_undone() -> None:
     order_id = a_confirmed_order()
     finished = [Saga.objects.get().finished_at]
     cancel(order_id)()
