@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from typing import Any
 from uuid import UUID
 
@@ -17,7 +17,7 @@ def execute(statement: str, rows: Collection[Row], *before: Any) -> None:
     """Run a statement over the rows, or nothing without rows; `before` are the parameters that come before them."""
     if rows:
         with connection.cursor() as cursor:
-            cursor.execute(statement, [*before, *_columns(rows)])
+            cursor.execute(statement, [*before, *map(_ids_as_text, zip(*rows, strict=True))])
 
 
 def execute_newest(statement: str, rows: Iterable[Row]) -> None:
@@ -49,15 +49,11 @@ def lock(statement: str, *parameters: Any) -> list[Row]:
 
 def insert_new(statement: str, rows: Collection[Row], *before: Any) -> list[Row]:
     """Run an INSERT … RETURNING over the rows and return what it returns; see lock(), for it locks what it inserts."""
-    return lock(statement, *before, *_columns(rows)) if rows else []
-
-
-def _columns(rows: Collection[Row]) -> list[list[Any]]:
-    return [_ids_as_text(column) for column in zip(*rows, strict=True)]
+    return lock(statement, *before, *zip(*rows, strict=True)) if rows else []
 
 
 def _ids_as_text(parameter: Any) -> Any:
     # psycopg2 writes a list of text fastest: a UUID is adapted by Python code, one at a time.
-    if isinstance(parameter, str) or not isinstance(parameter, Sequence | set | frozenset):
+    if isinstance(parameter, str | bytes) or not isinstance(parameter, Collection):
         return parameter
     return [str(each) if isinstance(each, UUID) else each for each in parameter]
