@@ -64,7 +64,7 @@ class OrderConfirmed(Event, frozen=True, kw_only=True):
 class OrderCanceled(Event, frozen=True, kw_only=True):
     """The order ended; whoever took something for it gives it back.
 
-    `actor` is who cancelled: an id, or a part of the system.
+    `actor` is who canceled: an id, or a part of the system.
     """
 
     order_id: UUID

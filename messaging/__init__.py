@@ -18,6 +18,7 @@ from messaging.errors import (
 )
 from messaging.event import Event, event, upcaster
 from messaging.ids import new_id
+from messaging.inbox.positions import positions_of
 from messaging.inbox.rows import parked_events, unhandled
 from messaging.kafka.offsets import end_offsets, positions_passed
 from messaging.operations.actions import edit_and_retry, pause, resume, retry, skip
@@ -46,6 +47,7 @@ __all__ = [
     # Progress
     "end_offsets",
     "positions_passed",
+    "positions_of",
     "unhandled",
     "parked_events",
     # Cleaning up

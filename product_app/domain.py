@@ -1,4 +1,4 @@
-"""What an order is answered, by the table of the saga's participants; and the rules of stock and money."""
+"""How the stock answers an order, by the table of `saga/participant.py`; and the rules of stock and money."""
 
 from __future__ import annotations
 
@@ -9,40 +9,7 @@ from enum import StrEnum
 from typing import NamedTuple
 from uuid import UUID
 
-
-class Decision(StrEnum):
-    """What was decided for an order; there is one for each, and all but HELD are final."""
-
-    HELD = "HELD"
-    REFUSED = "REFUSED"
-    CANCELED_FIRST = "CANCELED_FIRST"
-    RESTORED = "RESTORED"
-
-
-class Incoming(StrEnum):
-    """What asks for an answer; the first time, again, replayed or late makes no difference."""
-
-    CREATED = "OrderCreated"
-    EXHAUSTED = "retries exhausted on OrderCreated"
-    CANCELED = "OrderCanceled"
-
-
-class Effect(StrEnum):
-    """What happens to the stock."""
-
-    NOTHING = "nothing"
-    TAKE = "take every line"
-    GIVE_BACK = "give back exactly what the hold rows say"
-
-
-class Answer(StrEnum):
-    """The event that goes back to the order service."""
-
-    REDUCED = "StockReduced, from the hold rows"
-    REFUSED = "StockReduceFailed(stored reason)"
-    CANCELED = "StockReduceFailed(order_canceled)"
-    RESTORED = "StockRestored(true)"
-    NOT_RESTORED = "StockRestored(false)"
+from saga.participant import CANNOT, DECISIONS, Answer, Cell, Decision, Effect, Incoming
 
 
 class Reason(StrEnum):
@@ -52,48 +19,6 @@ class Reason(StrEnum):
     UNKNOWN_PRODUCT = "unknown_product"
     RETRIES_EXHAUSTED = "retries_exhausted"
     ORDER_CANCELED = "order_canceled"
-
-
-class Cell(NamedTuple):
-    """A cell of the table: the decision after the event, its effect, its answer."""
-
-    decision: Decision
-    effect: Effect
-    answer: Answer
-
-
-_NOTHING = Effect.NOTHING
-
-#: decision so far → incoming → what follows
-DECISIONS: Mapping[Decision | None, Mapping[Incoming, Cell]] = {
-    None: {
-        Incoming.CREATED: Cell(Decision.HELD, Effect.TAKE, Answer.REDUCED),
-        Incoming.EXHAUSTED: Cell(Decision.REFUSED, _NOTHING, Answer.REFUSED),
-        Incoming.CANCELED: Cell(Decision.CANCELED_FIRST, _NOTHING, Answer.NOT_RESTORED),
-    },
-    Decision.HELD: {
-        Incoming.CREATED: Cell(Decision.HELD, _NOTHING, Answer.REDUCED),
-        Incoming.EXHAUSTED: Cell(Decision.HELD, _NOTHING, Answer.REDUCED),
-        Incoming.CANCELED: Cell(Decision.RESTORED, Effect.GIVE_BACK, Answer.RESTORED),
-    },
-    Decision.REFUSED: {
-        Incoming.CREATED: Cell(Decision.REFUSED, _NOTHING, Answer.REFUSED),
-        Incoming.EXHAUSTED: Cell(Decision.REFUSED, _NOTHING, Answer.REFUSED),
-        Incoming.CANCELED: Cell(Decision.REFUSED, _NOTHING, Answer.NOT_RESTORED),
-    },
-    Decision.CANCELED_FIRST: {
-        Incoming.CREATED: Cell(Decision.CANCELED_FIRST, _NOTHING, Answer.CANCELED),
-        Incoming.EXHAUSTED: Cell(Decision.CANCELED_FIRST, _NOTHING, Answer.CANCELED),
-        Incoming.CANCELED: Cell(Decision.CANCELED_FIRST, _NOTHING, Answer.NOT_RESTORED),
-    },
-    Decision.RESTORED: {
-        Incoming.CREATED: Cell(Decision.RESTORED, _NOTHING, Answer.CANCELED),
-        Incoming.EXHAUSTED: Cell(Decision.RESTORED, _NOTHING, Answer.CANCELED),
-        Incoming.CANCELED: Cell(Decision.RESTORED, _NOTHING, Answer.RESTORED),
-    },
-}
-#: In place of the cell that takes, when one of the lines can't be had.
-CANNOT = Cell(Decision.REFUSED, _NOTHING, Answer.REFUSED)
 
 
 class InvalidLines(ValueError):

@@ -13,7 +13,8 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from messaging import new_id
-from product_app.domain import MINOR_UNITS, Decision, InvalidPrice, check_price
+from product_app.domain import MINOR_UNITS, InvalidPrice, check_price
+from saga.participant import Decision
 
 #: Bounds of one adjustment, so that no sum of them leaves the column.
 MOST_PIECES = 1_000_000_000

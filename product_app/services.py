@@ -12,9 +12,6 @@ from contracts.product import ProductChanged, StockLine, StockReduced, StockRedu
 from messaging import Context, Event, publish, publish_all
 from product_app import selectors, sql
 from product_app.domain import (
-    Answer,
-    Decision,
-    Incoming,
     OrderDecision,
     Reason,
     Request,
@@ -25,6 +22,7 @@ from product_app.domain import (
     to_minor_unit,
 )
 from product_app.models import Product, StockAdjustment
+from saga.participant import Answer, Decision, Incoming
 
 
 class StockBelowZero(Exception):
@@ -85,7 +83,7 @@ def _products_touched(
 def _answer(request: Request, order: OrderDecision, shelf: dict[UUID, Stock]) -> Event:
     order_id = request.order_id
     match answer(request, order, shelf):
-        case Answer.REDUCED:
+        case Answer.TAKEN:
             lines = tuple(StockLine(product_id=id_, quantity=quantity) for id_, quantity in order.holds.items())
             return StockReduced(order_id=order_id, lines=lines)
         case Answer.REFUSED if order.refusal:

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class PurchaseState(StrEnum):
-    """An order in the purchase history: counted, or cancelled for good."""
+    """An order in the purchase history: counted, or canceled for good."""
 
     COUNTED = "COUNTED"
     CANCELED = "CANCELED"

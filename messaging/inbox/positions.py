@@ -30,6 +30,15 @@ class Fetched:
         return (self.topic, self.partition)
 
 
+@dataclass(frozen=True, slots=True)
+class Position:
+    """How far a consumer group is in a partition; `stopped_reason` is None while it is not stopped there."""
+
+    partition: int
+    next_offset: int
+    stopped_reason: str | None
+
+
 #: In a row of a partition that has no position: it is there to tell the operators why the partition is stopped.
 NO_POSITION = -1
 
@@ -39,6 +48,17 @@ _WHERE = """
  WHERE consumer_group = %s AND next_offset >= 0
  ORDER BY topic, partition
 """
+
+
+def positions_of(group: str, topic: str) -> list[Position]:
+    """Return the group's positions in a topic, by partition; a partition that was never read has none."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT partition, next_offset, stopped_reason FROM messaging_consumer_position"
+            " WHERE consumer_group = %s AND topic = %s ORDER BY partition",
+            [group, topic],
+        )
+        return [Position(*row) for row in cursor.fetchall()]
 
 
 def read(group: str, places: Iterable[Place]) -> dict[Place, int]:

@@ -14,7 +14,7 @@ import psycopg2
 from django.db import connection, transaction
 
 from messaging.conf import conf
-from messaging.context import Context, in_hand
+from messaging.context import Cause, Context, in_hand
 from messaging.errors import EventTooLarge, TransactionRequired
 from messaging.event import MAX_KEY, Event, EventSpec, encode, spec_of
 from messaging.ids import new_id
@@ -50,11 +50,11 @@ SELECT event_id, topic, key, type, occurred_at, correlation_id, causation_id, ex
 """
 
 
-def publish(event: Event, *, cause: Context | None = None) -> str:
+def publish(event: Event, *, cause: Cause | None = None) -> str:
     """Record `event` in the outbox, in the open transaction; the relay brings it to Kafka after the commit.
 
-    Returns the event's id. `cause` is the context of the event that led to this one; inside a single-form handler it
-    is known already.
+    Returns the event's id. `cause` is the context of the event that led to this one, or any object with its `event_id`
+    and `correlation_id`; inside a single-form handler it is known already.
 
     TransactionRequired outside a transaction. EventTooLarge; TypeError for a field that can't be written; ValueError
     for a key that can't stand on Kafka.
@@ -62,7 +62,7 @@ def publish(event: Event, *, cause: Context | None = None) -> str:
     return publish_all([(event, cause)])[0]
 
 
-def publish_all(items: Iterable[tuple[Event, Context | None]]) -> list[str]:
+def publish_all(items: Iterable[tuple[Event, Cause | None]]) -> list[str]:
     """Record several events in one statement, in the order of the list; return their ids. Errors as publish()."""
     if not connection.in_atomic_block:
         raise TransactionRequired("publish() needs the transaction of the state change: with transaction.atomic(): …")
@@ -77,7 +77,7 @@ def publish_all(items: Iterable[tuple[Event, Context | None]]) -> list[str]:
     return [envelope.event_id for envelope in envelopes]
 
 
-def envelope_of(event: Event, cause: Context | None) -> Envelope:
+def envelope_of(event: Event, cause: Cause | None) -> Envelope:
     """Wrap an event for its way out. Errors as publish()."""
     spec = spec_of(type(event))
     key = _key_of(event, spec)
@@ -92,7 +92,7 @@ def envelope_of(event: Event, cause: Context | None) -> Envelope:
         occurred_at=datetime.now(UTC),
         correlation_id=cause.correlation_id if cause else key,
         causation_id=cause.event_id if cause else None,
-        extra=_extra(cause) if cause else "",
+        extra=_extra(cause) if isinstance(cause, Context) else "",
         data=data,
     )
 

@@ -1,7 +1,7 @@
 """The clock of the scheduled tasks: Celery's, but it goes on when the time of day is set back.
 
 Celery counts an interval from the time of day at which a task ran last, and keeps that time in its file. After a jump
-of an hour back, nothing would run for an hour, nor after a restart: no parked key would be tried, no saga cancelled.
+of an hour back, nothing would run for an hour, nor after a restart: no parked key would be tried, no saga canceled.
 """
 
 from __future__ import annotations

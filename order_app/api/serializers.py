@@ -44,7 +44,7 @@ class LineSerializer(serializers.Serializer[Any]):
 
 
 class OrderSerializer(serializers.Serializer[Any]):
-    """An order. `total` is of the lines, before `discount`; `reason` says why it was cancelled."""
+    """An order. `total` is of the lines, before `discount`; `reason` says why it was canceled."""
 
     id = serializers.UUIDField()
     user_id = serializers.UUIDField()

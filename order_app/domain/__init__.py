@@ -27,7 +27,7 @@ from order_app.domain.saga import (
     UndoPolicy,
     start_saga,
 )
-from order_app.domain.states import Command, Kind, OrderStatus, SagaStatus, StepStatus
+from order_app.domain.states import Command, Kind, OrderStatus, Publication, SagaStatus, StepStatus
 from order_app.domain.steps import Step, answer_topics, answers_by_type
 from order_app.domain.tables import ANSWERS, COMMANDS, Action, Cell, Then
 
@@ -65,6 +65,7 @@ __all__ = [
     "UndoPolicy",
     "UNDO_IS_ASKED",
     "Outcome",
+    "Publication",
     "Entry",
     "start_saga",
 ]

@@ -16,7 +16,6 @@ from django.utils import timezone
 
 from messaging import new_id
 from order_app import selectors
-from order_app.changes import Changes
 from order_app.domain import (
     Draft,
     Line,
@@ -28,7 +27,8 @@ from order_app.domain import (
     start_saga,
 )
 from order_app.models import IdempotencyKey
-from order_app.saga_rows import SagaRow
+from order_app.saga_changes import Changes
+from order_app.sql import SagaRow
 
 
 @dataclass(frozen=True)

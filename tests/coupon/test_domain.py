@@ -10,10 +10,7 @@ import pytest
 
 from coupon_app.campaigns import Terms
 from coupon_app.domain import (
-    Answer,
     Coupon,
-    Decision,
-    Incoming,
     OrderDecision,
     Reason,
     Request,
@@ -21,6 +18,7 @@ from coupon_app.domain import (
     answer,
     find_obstacle,
 )
+from saga.participant import Answer, Decision, Incoming
 from tests.coupon.given import NOW, USER, terms
 
 ORDER, COUPON = uuid4(), uuid4()
@@ -46,11 +44,11 @@ def ask(row: OrderDecision, incoming: Incoming, coupon: Coupon | None) -> Answer
 @pytest.mark.parametrize(
     ("before", "incoming", "after", "said"),
     [
-        (None, Incoming.CREATED, Decision.HELD, Answer.USED),
+        (None, Incoming.CREATED, Decision.HELD, Answer.TAKEN),
         (None, Incoming.EXHAUSTED, Decision.REFUSED, Answer.REFUSED),
         (None, Incoming.CANCELED, Decision.CANCELED_FIRST, Answer.NOT_RESTORED),
-        (Decision.HELD, Incoming.CREATED, Decision.HELD, Answer.USED),
-        (Decision.HELD, Incoming.EXHAUSTED, Decision.HELD, Answer.USED),
+        (Decision.HELD, Incoming.CREATED, Decision.HELD, Answer.TAKEN),
+        (Decision.HELD, Incoming.EXHAUSTED, Decision.HELD, Answer.TAKEN),
         (Decision.HELD, Incoming.CANCELED, Decision.RESTORED, Answer.RESTORED),
         (Decision.REFUSED, Incoming.CREATED, Decision.REFUSED, Answer.REFUSED),
         (Decision.REFUSED, Incoming.EXHAUSTED, Decision.REFUSED, Answer.REFUSED),

@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from contracts.order import OrderCreated
-from coupon_app.domain import Decision
 from coupon_app.models import Coupon, CouponDecision
+from saga.participant import Decision
 from tests.coupon.given import a_campaign, a_coupon, canceled, created, exhaust, handle, words
 
 pytestmark = pytest.mark.django_db

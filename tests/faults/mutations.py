@@ -16,6 +16,7 @@ KEY_GOES_ON = "with parking that lets the key go on"
 
 def without_inbox_and_decision_rows() -> None:
     """Whatever is delivered counts as new, and so does every order that the product service is asked about."""
+    from batchsql import fetch
     from messaging.inbox import rows
     from product_app import sql
 
@@ -27,7 +28,7 @@ def without_inbox_and_decision_rows() -> None:
 
     def forget_and_insert(decisions: Mapping[Any, Any], now: Any) -> set[Any]:
         for table in ("product_app_stockhold", "product_app_stockdecision"):
-            sql._execute(f"DELETE FROM {table} WHERE order_id = ANY(%s)", [list(decisions)])
+            fetch(f"DELETE FROM {table} WHERE order_id = ANY(%s::uuid[]) RETURNING order_id", list(decisions))
         return insert_decisions(decisions, now)
 
     rows.insert_new = everything_is_new

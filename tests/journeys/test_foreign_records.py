@@ -63,7 +63,7 @@ def test_a_foreign_refusal_while_product_is_down_cancels_the_order(
         refusal = {"order_id": order, "reason": "out_of_stock", "detail": "says a stranger"}
         log.publish_event("product.events", "product.StockReduceFailed.v1", order, refusal)
 
-        eventually(lambda: customer.order(order)["status"] == "CANCELED", "the order to be cancelled")
+        eventually(lambda: customer.order(order)["status"] == "CANCELED", "the order to be canceled")
         assert customer.order(order)["reason"] == "out_of_stock"
         assert customer.saga(order)["status"] == "COMPENSATING"
 

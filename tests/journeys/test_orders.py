@@ -1,4 +1,4 @@
-"""One order through all four services: confirmed, refused for every reason, and cancelled."""
+"""One order through all four services: confirmed, refused for every reason, and canceled."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ def replay(service: str, topic: str, *options: str) -> dict[str, tuple[int, int,
 
 @pytest.fixture
 def orders_of_every_kind(shop: Shop, shelves: Shelves, checker: Checker) -> None:
-    """A confirmed order, a refused one, and one that was confirmed and then cancelled; all with coupons."""
+    """A confirmed order, a refused one, and one that was confirmed and then canceled; all with coupons."""
     customer, plenty, scarce = shop.visitor(), shelves.product(10), shelves.product(1)
     customer.wait_ended(customer.place({plenty: 2}, shelves.coupon(customer)), "CONFIRMED")
     customer.wait_ended(customer.place({scarce: 2}, shelves.coupon(customer)), "CANCELED")

@@ -109,7 +109,7 @@ def assert_the_undo_was_sent_again(log: ForeignClient, order: str) -> None:
     assert {record.data["restored"] for record in answers} == {True}
 
 
-def test_a_saga_is_cancelled_by_its_deadline_and_the_late_success_is_undone(
+def test_a_saga_is_canceled_by_its_deadline_and_the_late_success_is_undone(
     quick_deadline: None, customer: Person, shelves: Shelves
 ):
     product, coupon = shelves.product(10), shelves.coupon(customer)

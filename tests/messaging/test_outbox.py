@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -101,6 +102,16 @@ def test_an_effect_names_its_cause_and_belongs_to_the_same_correlation():
     assert (row.causation_id, row.correlation_id) == (cause.event_id, "saga-7")
     assert '"traceparent":"00-trace"' in row.extra
     assert '"ce_causeattempts":"1"' in row.extra
+
+
+def test_a_cause_that_was_not_received_here_needs_its_id_and_correlation_alone():
+    cause = SimpleNamespace(event_id="the-first-request", correlation_id="saga-7")
+
+    with transaction.atomic():
+        publish(note(1), cause=cause)
+
+    row = OutboxRow.objects.get()
+    assert (row.causation_id, row.correlation_id, row.extra) == ("the-first-request", "saga-7", "")
 
 
 def test_a_traceparent_of_absurd_length_is_not_passed_on():

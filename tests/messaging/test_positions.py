@@ -13,7 +13,7 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import UnknownTopicOrPartitionError
 from kafka.structs import OffsetAndMetadata
 
-from messaging import end_offsets, pause
+from messaging import end_offsets, pause, positions_of
 from messaging.inbox import lost_commits, positions
 from messaging.models import ConsumerPosition
 from tests.messaging.conftest import consumer_of
@@ -330,3 +330,16 @@ def test_parked_keys_wait_until_the_consumer_of_their_process_has_looked_at_the_
 def test_the_end_of_a_topic_that_the_broker_does_not_know_is_an_error_not_an_empty_answer():
     with pytest.raises(UnknownTopicOrPartitionError, match="no.such.topic"):
         end_offsets(["no.such.topic"])
+
+
+def test_the_positions_of_a_topic_come_by_partition_with_the_reason_of_one_that_is_stopped():
+    rows = {"consumer_group": "mine", "topic": "t"}
+    ConsumerPosition.objects.create(**rows, partition=1, next_offset=-1, stopped_reason="unreadable")
+    ConsumerPosition.objects.create(**rows, partition=0, next_offset=7)
+    ConsumerPosition.objects.create(consumer_group="another", topic="t", partition=0, next_offset=9)
+    ConsumerPosition.objects.create(consumer_group="mine", topic="u", partition=0, next_offset=9)
+
+    assert positions_of("mine", "t") == [
+        positions.Position(partition=0, next_offset=7, stopped_reason=None),
+        positions.Position(partition=1, next_offset=-1, stopped_reason="unreadable"),
+    ]

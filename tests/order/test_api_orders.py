@@ -1,4 +1,4 @@
-"""Looking at orders, cancelling them, and the saga's timeline: who sees what, who may do what."""
+"""Looking at orders, canceling them, and the saga's timeline: who sees what, who may do what."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ def timers() -> None:
 
 
 def hot_path() -> None:
-    """Everything that is run for orders: placing, answers of every kind, one by one too, cancelling, timers."""
+    """Everything that is run for orders: placing, answers of every kind, one by one too, canceling, timers."""
     product_id, user_id = a_product(), uuid4()
     by_http(product_id, user_id)
     order_ids = placed(20, product_id, user_id)

@@ -59,7 +59,7 @@ def late_order() -> Iterator[UUID]:
     return order_id
 
 
-def test_a_late_saga_is_cancelled_when_the_guard_holds(late_order: UUID) -> None:
+def test_a_late_saga_is_canceled_when_the_guard_holds(late_order: UUID) -> None:
     assert sweep(late_order) == 1
     assert shape(late_order) == ("CANCELED", "COMPENSATING", {"stock": "UNDOING", "coupon": "UNDOING"})
     (event,) = published(OrderCanceled)
@@ -180,7 +180,7 @@ def ask_again(order_id: UUID, now: datetime) -> int:
 
 @pytest.fixture
 def canceled_order() -> UUID:
-    """An order that was cancelled, and its OrderCanceled sent."""
+    """An order that was canceled, and its OrderCanceled sent."""
     order_id = an_order()
     with transaction.atomic():
         services.cancel_order(order_id=order_id, user_id=uuid4())

@@ -14,9 +14,10 @@ from django.db import connection, transaction
 
 from messaging.models import OutboxRow
 from product_app import services
-from product_app.domain import Incoming, Request
+from product_app.domain import Request
 from product_app.models import Product, StockDecision
 from product_app.selectors import list_unbalanced_products
+from saga.participant import Incoming
 
 pytestmark = pytest.mark.django_db(transaction=True)
 ROUNDS = 40

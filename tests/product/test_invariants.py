@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 
 from messaging.models import OutboxRow
 from product_app import services
-from product_app.domain import Incoming, Request
+from product_app.domain import Request
 from product_app.models import Product, StockAdjustment, StockDecision, StockHold
 from product_app.selectors import list_unbalanced_products
+from saga.participant import Incoming
 
 pytestmark = pytest.mark.django_db
 

@@ -62,11 +62,11 @@ def test_a_confirmed_order_counts_once_however_often_it_is_told():
     assert state_of(order_id) == "COUNTED"
 
 
-def test_a_cancelled_order_counts_no_more_and_keeps_its_amounts():
+def test_a_canceled_order_counts_no_more_and_keeps_its_amounts():
     # Given a counted order
     order_id = new_id()
     deliver(confirmed(order_id, total="12000", discount="2000"))
-    # When it is cancelled
+    # When it is canceled
     deliver(canceled(order_id))
     # Then it does not count, and what it was about is still known
     purchase = Purchase.objects.get(pk=order_id)
@@ -79,7 +79,7 @@ def states():
 
 
 def test_purchases_end_the_same_however_their_events_are_delivered():
-    # Given two orders, one of them cancelled later
+    # Given two orders, one of them canceled later
     first, second = sorted((new_id(), new_id()), key=str)
     # When their events come once, twice, one by one, or again after a crash
     assert_same_however_delivered(confirmed(first), confirmed(second), canceled(first), snapshot=states)
@@ -87,10 +87,10 @@ def test_purchases_end_the_same_however_their_events_are_delivered():
     assert [state for _, state, *_ in states()] == ["CANCELED", "COUNTED"]
 
 
-def test_a_cancelled_order_does_not_count_in_whichever_order_its_events_come():
+def test_a_canceled_order_does_not_count_in_whichever_order_its_events_come():
     # Given an order
     order_id = new_id()
-    # When it is confirmed, cancelled, and the confirmation is sent again, in every order
+    # When it is confirmed, canceled, and the confirmation is sent again, in every order
     told = [confirmed(order_id), canceled(order_id), confirmed(order_id)]
     ends = states_in_every_order(*told, snapshot=lambda: state_of(order_id))
     # Then it never counts
@@ -152,7 +152,7 @@ def test_an_empty_batch_does_nothing():
 
 
 def test_the_history_tells_orders_and_spent_by_currency(alice, as_alice):
-    # Given purchases in two currencies, one cancelled, and somebody else's
+    # Given purchases in two currencies, one canceled, and somebody else's
     gone = new_id()
     deliver(
         confirmed(new_id(), total="12000", discount="2000", user_id=alice.pk),

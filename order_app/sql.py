@@ -9,73 +9,77 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db import connection
-from django.db.backends.utils import CursorWrapper
-
+from batchsql import IN_ORDER_GIVEN, execute, fetch, insert_rows, lock, update_rows
 from order_app.domain import Draft, Line, OrderStatus, SagaState, SagaStatus, StepState, StepStatus, money
 
 _LOCK_ORDERS = """
 SELECT id, status, reason, user_id, coupon_id, total, discount, currency, created_at
-  FROM order_app_order WHERE id = ANY(%s) ORDER BY id FOR UPDATE
+  FROM order_app_order WHERE id = ANY(%s::uuid[]) ORDER BY id FOR UPDATE
 """
 _SAGAS = """
 SELECT s.order_id, s.status, s.flagged, s.canceled_by, s.undo_asked_at, s.undo_next_at, s.undo_count, s.deadline,
        s.guard_offsets, s.created_event_id, s.canceled_event_id, s.finished_at,
        t.name, t.status, t.succeeded, t.attempts
   FROM order_app_saga s JOIN order_app_sagastep t ON t.saga_id = s.order_id
- WHERE s.order_id = ANY(%s) ORDER BY t.id
+ WHERE s.order_id = ANY(%s::uuid[]) ORDER BY t.id
 """
 _LINES = """
-SELECT order_id, product_id, quantity, unit_price FROM order_app_orderline WHERE order_id = ANY(%s) ORDER BY id
+SELECT order_id, product_id, quantity, unit_price FROM order_app_orderline WHERE order_id = ANY(%s::uuid[]) ORDER BY id
 """
 
-_UPDATE_ORDERS = """
-UPDATE order_app_order o SET status = t.status, reason = t.reason, discount = t.discount
-  FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::numeric[]) AS t(id, status, reason, discount)
- WHERE o.id = t.id
-"""
-_UPDATE_SAGAS = """
-UPDATE order_app_saga s
-   SET status = t.status, flagged = t.flagged, canceled_by = t.canceled_by, undo_asked_at = t.undo_asked_at,
-       undo_next_at = t.undo_next_at, undo_count = t.undo_count, finished_at = t.finished_at,
-       created_event_id = t.created_event_id, canceled_event_id = t.canceled_event_id
-  FROM unnest(%s::uuid[], %s::text[], %s::bool[], %s::text[], %s::timestamptz[], %s::timestamptz[], %s::int[],
-              %s::timestamptz[], %s::text[], %s::text[])
-       AS t(order_id, status, flagged, canceled_by, undo_asked_at, undo_next_at, undo_count, finished_at,
-            created_event_id, canceled_event_id)
- WHERE s.order_id = t.order_id
-"""
-_UPDATE_STEPS = """
-UPDATE order_app_sagastep s SET status = t.status, succeeded = t.succeeded, attempts = t.attempts
-  FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::bool[], %s::int[])
-       AS t(saga_id, name, status, succeeded, attempts)
- WHERE s.saga_id = t.saga_id AND s.name = t.name
-"""
-_INSERT_ORDERS = """
-INSERT INTO order_app_order (id, user_id, status, reason, total, discount, currency, coupon_id, created_at)
-SELECT id, user_id, status, '', total, 0, currency, coupon_id, created_at
-  FROM unnest(%s::uuid[], %s::uuid[], %s::text[], %s::numeric[], %s::text[], %s::uuid[], %s::timestamptz[])
-       AS t(id, user_id, status, total, currency, coupon_id, created_at)
-"""
-_INSERT_LINES = """
-INSERT INTO order_app_orderline (order_id, product_id, quantity, unit_price)
-SELECT order_id, product_id, quantity, unit_price
-  FROM unnest(%s::uuid[], %s::uuid[], %s::int[], %s::numeric[]) WITH ORDINALITY
-       AS t(order_id, product_id, quantity, unit_price, n) ORDER BY n
-"""
-_INSERT_SAGAS = """
-INSERT INTO order_app_saga (order_id, status, deadline, canceled_by, created_event_id, canceled_event_id, undo_count,
-                            flagged, created_at)
-SELECT order_id, status, deadline, '', created_event_id, '', 0, false, created_at
-  FROM unnest(%s::uuid[], %s::text[], %s::timestamptz[], %s::text[], %s::timestamptz[])
-       AS t(order_id, status, deadline, created_event_id, created_at)
-"""
-_INSERT_STEPS = """
-INSERT INTO order_app_sagastep (saga_id, name, status, succeeded, attempts)
-SELECT saga_id, name, status, succeeded, attempts
-  FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::bool[], %s::int[]) WITH ORDINALITY
-       AS t(saga_id, name, status, succeeded, attempts, n) ORDER BY n
-"""
+_STEP = {"saga_id": "uuid", "name": "text", "status": "text", "succeeded": "bool", "attempts": "int"}
+
+_UPDATE_ORDERS = update_rows(
+    "order_app_order", {"id": "uuid", "status": "text", "reason": "text", "discount": "numeric"}, key=["id"]
+)
+_UPDATE_SAGAS = update_rows(
+    "order_app_saga",
+    {
+        "order_id": "uuid",
+        "status": "text",
+        "flagged": "bool",
+        "canceled_by": "text",
+        "undo_asked_at": "timestamptz",
+        "undo_next_at": "timestamptz",
+        "undo_count": "int",
+        "finished_at": "timestamptz",
+        "created_event_id": "text",
+        "canceled_event_id": "text",
+    },
+    key=["order_id"],
+)
+_UPDATE_STEPS = update_rows("order_app_sagastep", _STEP, key=["saga_id", "name"])
+_UPDATE_OFFSETS = update_rows("order_app_saga", {"order_id": "uuid", "guard_offsets": "jsonb"}, key=["order_id"])
+_INSERT_ORDERS = insert_rows(
+    "order_app_order",
+    {
+        "id": "uuid",
+        "user_id": "uuid",
+        "status": "text",
+        "total": "numeric",
+        "currency": "text",
+        "coupon_id": "uuid",
+        "created_at": "timestamptz",
+    },
+    fixed={"reason": "''", "discount": "0"},
+)
+_INSERT_LINES = insert_rows(
+    "order_app_orderline",
+    {"order_id": "uuid", "product_id": "uuid", "quantity": "int", "unit_price": "numeric"},
+    order_by=IN_ORDER_GIVEN,
+)
+_INSERT_SAGAS = insert_rows(
+    "order_app_saga",
+    {
+        "order_id": "uuid",
+        "status": "text",
+        "deadline": "timestamptz",
+        "created_event_id": "text",
+        "created_at": "timestamptz",
+    },
+    fixed={"canceled_by": "''", "canceled_event_id": "''", "undo_count": "0", "flagged": "false"},
+)
+_INSERT_STEPS = insert_rows("order_app_sagastep", _STEP, order_by=IN_ORDER_GIVEN)
 
 Row = tuple[Any, ...]
 
@@ -122,14 +126,11 @@ def lock_sagas(order_ids: Iterable[UUID], *, skip_locked: bool = False) -> dict[
     With `skip_locked`, an order that somebody else has in hand is left out too. The lines are not read.
     """
     ids = sorted(set(order_ids))
-    with connection.cursor() as cursor:
-        cursor.execute(_LOCK_ORDERS + (" SKIP LOCKED" if skip_locked else ""), [ids])
-        orders = {order[0]: order for order in cursor.fetchall()}
-        # A statement of its own: it must see what was committed while we waited for the lock.
-        cursor.execute(_SAGAS, [list(orders)])
-        sagas: dict[UUID, list[Row]] = {order_id: [] for order_id in orders}
-        for saga in cursor.fetchall():
-            sagas[saga[0]].append(saga)
+    orders = {order[0]: order for order in lock(_LOCK_ORDERS + (" SKIP LOCKED" if skip_locked else ""), ids)}
+    sagas: dict[UUID, list[Row]] = {order_id: [] for order_id in orders}
+    # A statement of its own: it must see what was committed while we waited for the lock.
+    for saga in fetch(_SAGAS, list(orders)):
+        sagas[saga[0]].append(saga)
     return {order_id: _saga_row(orders[order_id], rows) for order_id, rows in sagas.items() if rows}
 
 
@@ -161,15 +162,12 @@ def read_lines(rows: Iterable[SagaRow]) -> dict[UUID, tuple[Line, ...]]:
     lines: dict[UUID, list[Line]] = {row.id: list(row.order.lines) for row in rows}
     currencies = {row.id: row.order.currency for row in rows}
     missing = [order_id for order_id, known in lines.items() if not known]
-    if missing:
-        with connection.cursor() as cursor:
-            cursor.execute(_LINES, [missing])
-            for order_id, product_id, quantity, price in cursor.fetchall():
-                lines[order_id].append(Line(product_id, quantity, money(price, currencies[order_id])))
+    for order_id, product_id, quantity, price in fetch(_LINES, missing) if missing else ():
+        lines[order_id].append(Line(product_id, quantity, money(price, currencies[order_id])))
     return {order_id: tuple(found) for order_id, found in lines.items()}
 
 
-def insert_rows(rows: Sequence[SagaRow]) -> None:
+def insert_sagas(rows: Sequence[SagaRow]) -> None:
     """Write new orders with their lines, sagas and steps."""
     orders = [
         (r.id, r.order.user_id, r.state.order_status, r.order.total, r.order.currency, r.order.coupon_id, r.created_at)
@@ -178,34 +176,28 @@ def insert_rows(rows: Sequence[SagaRow]) -> None:
     lines = [(r.id, line.product_id, line.quantity, line.unit_price) for r in rows for line in r.order.lines]
     sagas = [(r.id, r.state.saga_status, r.deadline, r.created_event_id, r.created_at) for r in rows]
     steps = [(r.id, *step) for r in rows for step in step_columns(r.state)]
-    with connection.cursor() as cursor:
-        for statement, columns in (
-            (_INSERT_ORDERS, orders),
-            (_INSERT_LINES, lines),
-            (_INSERT_SAGAS, sagas),
-            (_INSERT_STEPS, steps),
-        ):
-            execute_columns(cursor, statement, columns)
+    execute(_INSERT_ORDERS, orders)
+    execute(_INSERT_LINES, lines)
+    execute(_INSERT_SAGAS, sagas)
+    execute(_INSERT_STEPS, steps)
 
 
-def update_rows(rows: Iterable[SagaRow]) -> None:
+def update_sagas(rows: Iterable[SagaRow]) -> None:
     """Write what changed since the sagas were read; the caller holds their locks."""
     changed: dict[str, list[Row]] = {_UPDATE_ORDERS: [], _UPDATE_SAGAS: [], _UPDATE_STEPS: []}
     for row in rows:
         for statement, columns in row.columns().items():
             before = row.read[statement]
             changed[statement] += [new for new, old in zip(columns, before, strict=True) if new != old]
-    with connection.cursor() as cursor:
-        for statement, columns in changed.items():
-            execute_columns(cursor, statement, columns)
+    for statement, columns in changed.items():
+        execute(statement, columns)
+
+
+def store_offsets(rows: Iterable[tuple[UUID, dict[str, int]]]) -> None:
+    """Write the guard offsets of sagas that are locked (order id, offsets)."""
+    execute(_UPDATE_OFFSETS, [(order_id, json.dumps(offsets)) for order_id, offsets in rows])
 
 
 def storable(text: str) -> str:
     """Return the text as PostgreSQL keeps it: no zero characters, no halves of characters."""
     return text.replace("\x00", "\ufffd").encode(errors="replace").decode()
-
-
-def execute_columns(cursor: CursorWrapper, statement: str, rows: Sequence[Row]) -> None:
-    """Run a statement over unnest(…) with the rows turned into columns; nothing when there is no row."""
-    if rows:
-        cursor.execute(statement, [list(column) for column in zip(*rows, strict=True)])

@@ -5,26 +5,43 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
 from django.conf import settings
-from django.db import connection
 
+from batchsql import IN_ORDER_GIVEN, execute, insert_rows
 from contracts.order import OrderCanceled, OrderConfirmed, OrderCreated, OrderLine
 from messaging import Context, Event, publish_all
-from order_app.domain import Entry, Line, Outcome, SagaStatus, UndoPolicy, steps
-from order_app.saga_rows import SagaRow, execute_columns, insert_rows, read_lines, storable, update_rows
+from order_app.domain import Entry, Line, Outcome, Publication, SagaStatus, UndoPolicy
+from order_app.sql import SagaRow, insert_sagas, read_lines, storable, update_sagas
 
-_INSERT_HISTORY = """
-INSERT INTO order_app_sagahistory (order_id, at, step, from_status, to_status, event, event_id, headers, data, actor,
-                                   flagged, note)
-SELECT order_id, at, step, from_status, to_status, event, event_id, headers::jsonb, data, actor, flagged, note
-  FROM unnest(%s::uuid[], %s::timestamptz[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[],
-              %s::text[], %s::text[], %s::bool[], %s::text[]) WITH ORDINALITY
-       AS t(order_id, at, step, from_status, to_status, event, event_id, headers, data, actor, flagged, note, n)
- ORDER BY n
-"""
+_INSERT_HISTORY = insert_rows(
+    "order_app_sagahistory",
+    {
+        "order_id": "uuid",
+        "at": "timestamptz",
+        "step": "text",
+        "from_status": "text",
+        "to_status": "text",
+        "event": "text",
+        "event_id": "text",
+        "headers": "jsonb",
+        "data": "text",
+        "actor": "text",
+        "flagged": "bool",
+        "note": "text",
+    },
+    order_by=IN_ORDER_GIVEN,
+)
+
+
+class Cause(NamedTuple):
+    """An event of our own that led to another one, where no answer did."""
+
+    event_id: str
+    correlation_id: str
 
 
 @dataclass
@@ -45,7 +62,7 @@ class Changes:
 
     now: datetime
     noted: list[Noted] = field(default_factory=list)
-    publications: list[tuple[SagaRow, str, Context | None]] = field(default_factory=list)
+    publications: list[tuple[SagaRow, Publication, Context | Cause | None]] = field(default_factory=list)
     touched: dict[UUID, SagaRow] = field(default_factory=dict)
 
     def add(
@@ -53,10 +70,10 @@ class Changes:
     ) -> None:
         """Take up what the domain decided; `context` is the answer that led to it, if one did."""
         self.touched[row.id] = row
-        places = {}
-        for event_type in outcome.publish:
-            places[event_type] = len(self.publications)
-            self.publications.append((row, event_type, context or _first(row, event_type, self.now)))
+        places: dict[Publication | None, int] = {}
+        for publication in outcome.publish:
+            places[publication] = len(self.publications)
+            self.publications.append((row, publication, context or _first(row, publication)))
         for entry in outcome.entries:
             self.noted.append(Noted(row, entry, actor, note, context, places.get(entry.event)))
         if any(not entry.step for entry in outcome.entries):
@@ -67,13 +84,13 @@ class Changes:
     def insert(self) -> None:
         """Write new orders, and publish and record what was decided of them."""
         ids = self._publish()
-        insert_rows(list(self.touched.values()))
+        insert_sagas(list(self.touched.values()))
         self._insert_history(ids)
 
     def update(self) -> None:
         """Write what changed in locked sagas, and publish and record it."""
         ids = self._publish()
-        update_rows(self.touched.values())
+        update_sagas(self.touched.values())
         self._insert_history(ids)
 
     def _publish(self) -> list[str]:
@@ -83,19 +100,18 @@ class Changes:
         events = [(_EVENTS[kind](row, lines[row.id]), cause) for row, kind, cause in self.publications]
         ids = publish_all(events)
         for (row, kind, _), event_id in zip(self.publications, ids, strict=True):
-            if kind == steps.CREATED:
+            if kind is Publication.CREATED:
                 row.created_event_id = row.created_event_id or event_id
-            elif kind == steps.CANCELED:
+            elif kind is Publication.CANCELED:
                 row.canceled_event_id = row.canceled_event_id or event_id
         return ids
 
     def _insert_history(self, ids: list[str]) -> None:
-        with connection.cursor() as cursor:
-            execute_columns(cursor, _INSERT_HISTORY, [self._history_row(noted, ids) for noted in self.noted])
+        execute(_INSERT_HISTORY, [self._history_row(noted, ids) for noted in self.noted])
 
     def _history_row(self, noted: Noted, ids: list[str]) -> tuple[object, ...]:
         entry, context = noted.entry, noted.context
-        event, event_id, headers, data = entry.event, "", "{}", ""
+        event, event_id, headers, data = entry.event or "", "", "{}", ""
         if noted.publication is not None:
             event_id = ids[noted.publication]
         elif context:
@@ -114,27 +130,11 @@ def undo_policy() -> UndoPolicy:
     )
 
 
-def _first(row: SagaRow, event_type: str, now: datetime) -> Context | None:
-    """Return the context of the first event of this type, the cause of the same one sent again; None for the first."""
-    event_id = {steps.CREATED: row.created_event_id, steps.CANCELED: row.canceled_event_id}.get(event_type)
-    if not event_id:
-        return None
-    key = str(row.id)
-    return Context(
-        event_id=event_id,
-        type=event_type,
-        topic="",
-        partition=-1,
-        offset=-1,
-        key=key,
-        occurred_at=now,
-        received_at=now,
-        correlation_id=key,
-        causation_id=None,
-        attempt=1,
-        headers={},
-        data=b"",
-    )
+def _first(row: SagaRow, publication: Publication) -> Cause | None:
+    """Return the first event of this kind, the cause of the same one sent again; None for the first."""
+    ids = {Publication.CREATED: row.created_event_id, Publication.CANCELED: row.canceled_event_id}
+    event_id = ids.get(publication)
+    return Cause(event_id, correlation_id=str(row.id)) if event_id else None
 
 
 def _headers(context: Context) -> str:
@@ -179,8 +179,8 @@ def _canceled(row: SagaRow, lines: tuple[Line, ...]) -> Event:
     )
 
 
-_EVENTS: dict[str, Callable[[SagaRow, tuple[Line, ...]], Event]] = {
-    steps.CREATED: _created,
-    steps.CONFIRMED: _confirmed,
-    steps.CANCELED: _canceled,
+_EVENTS: dict[Publication, Callable[[SagaRow, tuple[Line, ...]], Event]] = {
+    Publication.CREATED: _created,
+    Publication.CONFIRMED: _confirmed,
+    Publication.CANCELED: _canceled,
 }
