@@ -1,4 +1,4 @@
-"""The ledger of what operators did: who, what, why, to which, with what result (promise P9). Append-only."""
+"""The audit log of operators' actions: actor, verb, reason, targets, results (promise P9). Append-only."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ INSERT INTO messaging_operator_action (at, actor, verb, reason, targets, results
 
 
 class ReasonMissing(MessagingError):
-    """An operator's action needs a reason: it is kept in the ledger."""
+    """An operator's action needs a reason: the audit log stores it."""
 
 
 @dataclass(frozen=True, slots=True)
 class ActionResult:
-    """What became of one target of an operator's action; `detail` says why, for people.
+    """The result of an operator's action for one target; `detail` explains it.
 
-    `outcome`: done; unchanged, when there was nothing left to do; refused; unknown, when there is no such event;
-    failed, when the database could not do it now.
+    `outcome`: done; unchanged (nothing to do); refused; unknown (no such event); failed (the database could not do it
+    now).
     """
 
     event_id: str
@@ -42,13 +42,13 @@ class ActionResult:
 def check_reason(reason: str) -> None:
     """Raise ReasonMissing when there is no reason."""
     if not reason.strip():
-        raise ReasonMissing("Say why: the reason is kept in the ledger.")
+        raise ReasonMissing("Give a reason: the audit log stores it.")
 
 
 def note(verb: str, actor: str, reason: str, results: Sequence[ActionResult]) -> None:
-    """Write an action and its results into the ledger, in the open transaction."""
-    told = [{name: storable(text) for name, text in asdict(result).items()} for result in results]
-    targets = [[each["event_id"], each["handler"]] for each in told]
-    values = [storable(actor)[:MAX_ACTOR], verb, storable(reason.strip()), Json(targets), Json(told)]
+    """Write an action and its results to the audit log, in the open transaction."""
+    texts = [{name: storable(text) for name, text in asdict(result).items()} for result in results]
+    targets = [[each["event_id"], each["handler"]] for each in texts]
+    values = [storable(actor)[:MAX_ACTOR], verb, storable(reason.strip()), Json(targets), Json(texts)]
     with connection.cursor() as cursor:
         cursor.execute(_INSERT, values)

@@ -69,7 +69,7 @@ def handlers_fit_topology(**_: Any) -> list[CheckMessage]:
 
 
 def a_topic_has_one_group(**_: Any) -> list[CheckMessage]:
-    """A parked key is one topic's key, whoever reads it: two groups would wait for each other's failures."""
+    """A parked key belongs to a topic, not to a group: two groups would wait for each other's failures."""
     readers: dict[str, list[str]] = {}
     for group, topics in conf().groups.items():
         for topic in topics:
@@ -86,7 +86,7 @@ def a_topic_has_one_group(**_: Any) -> list[CheckMessage]:
 
 
 def inbox_outlives_topics(**_: Any) -> list[CheckMessage]:
-    """The inbox remembers for longer than topics keep their records, by what the settings say of both."""
+    """By the settings, the inbox must remember for longer than topics keep their records."""
     needed = conf().retention_days + conf().segment_days + MARGIN_DAYS
     remembered = conf().inbox_retention_days
     if not conf().groups or remembered == 0 or remembered >= needed:

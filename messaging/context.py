@@ -1,4 +1,4 @@
-"""Where an event came from, as its handler sees it."""
+"""Where an event came from, as its handler sees it, and what caused an event."""
 
 from __future__ import annotations
 
@@ -52,5 +52,5 @@ class Delivery(NamedTuple):
     context: Context
 
 
-#: The context of the event that a single-form handler has in hand: the cause of what it publishes.
+#: The context of the event that a single-form handler is handling: the cause of what it publishes.
 in_hand: ContextVar[Context | None] = ContextVar("messaging_in_hand", default=None)

@@ -1,6 +1,6 @@
-"""What kind of failure an exception is, by type and SQLSTATE: the one table that says what happens next.
+"""Classifies an exception by type and SQLSTATE: the one table that decides what happens next.
 
-Deadlocks, timeouts and a full disk are all Django's OperationalError; only the SQLSTATE tells them apart
+Deadlocks, timeouts and a full disk are all Django's OperationalError; only the SQLSTATE distinguishes them
 (PostgreSQL's appendix A).
 """
 
@@ -36,9 +36,9 @@ def failure_of(error: BaseException) -> Failure:
 
 
 class Kind(Enum):
-    """Outage: nothing is counted, wait. Moved: another worker, or an operator, was faster. Transient: try again.
+    """OUTAGE: wait, and count no attempt. MOVED: another worker, or an operator, was faster. TRANSIENT: retry.
 
-    Bug: anything else.
+    BUG: anything else.
     """
 
     OUTAGE = "outage"
@@ -47,10 +47,10 @@ class Kind(Enum):
     BUG = "bug"
 
 
-#: A slow statement, or a database that stands still: messaging.database.takes_writes() tells which.
+#: A slow statement, or a database that hangs: messaging.database.takes_writes() decides which.
 STATEMENT_TIMEOUT = "57014"
 
-#: Two transactions in each other's way, or a wait that grew too long: the same work may succeed at once.
+#: Two transactions that conflict, or a wait that took too long: the same work may succeed immediately.
 TRANSIENT_STATES = {
     "40001": "serialization failure",
     "40P01": "deadlock",
@@ -58,7 +58,7 @@ TRANSIENT_STATES = {
     STATEMENT_TIMEOUT: "statement timeout",
 }
 
-#: The database is not able to work: class 08 (connection), 53 (resources), 57P (shutdown), 58 (system).
+#: The database cannot work: class 08 (connection), 53 (resources), 57P (shutdown), 58 (system).
 OUTAGE_CLASSES = ("08", "53", "57P", "58")
 OUTAGE_STATES = {
     "25P03": "idle in transaction timeout",
@@ -92,7 +92,7 @@ def _kind_of_database_error(error: BaseException) -> Kind:
 
 
 def sqlstate(error: BaseException) -> str:
-    """Return PostgreSQL's code of what went wrong, or '' where the connection was lost before there was one."""
+    """Return the SQLSTATE of the error, or '' when the connection was lost before PostgreSQL sent one."""
     while error is not None:
         code = getattr(error, "pgcode", None)
         if code:
@@ -104,7 +104,7 @@ def sqlstate(error: BaseException) -> str:
 
 
 def fingerprint(error: BaseException) -> str:
-    """Return the exception's type and the first frame of ours, from the inside out: what groups equal failures."""
+    """Return the exception's type and the innermost frame of our code: equal failures have equal fingerprints."""
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "site-packages" not in frame.filename]
     if not frames:
         return type(error).__name__

@@ -1,4 +1,4 @@
-"""Which partitions a consumer has, and where each begins: at our own position, never where Kafka would put it."""
+"""Which partitions a consumer has, and where each starts: at our own position, never at Kafka's offset."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 
 class Listener(ConsumerRebalanceListener):
-    """Notes what the group does. It runs on Kafka's I/O thread, so it only notes."""
+    """Records rebalances. It runs on Kafka's I/O thread, so it does nothing else."""
 
     def __init__(self) -> None:
         self.notes: deque[tuple[bool, frozenset[TopicPartition]]] = deque()
@@ -33,7 +33,7 @@ class Listener(ConsumerRebalanceListener):
 
 @dataclass
 class Stop:
-    """A partition that does not go on: why, and when it is looked at again (monotonic seconds)."""
+    """A stopped partition: why, and when it is tried again (monotonic seconds)."""
 
     reason: str
     again_at: float
@@ -42,10 +42,10 @@ class Stop:
 
 @dataclass
 class Assignment:
-    """The partitions of one consumer, each either in step with our database, to be brought in step, or stopped.
+    """The partitions of one consumer: placed (`at`), to be placed (`unplaced`), or `stopped`.
 
-    `cautious` are those that somebody left uncleanly, `paused` those that are paused, `revoked` those of which the
-    database has not been told yet that the group took them.
+    `cautious`: another worker crashed there. `paused`: an operator's pause holds them. `revoked`: the group took them,
+    and our name is still on them. `stored`: positions that this consumer has written.
     """
 
     consumer: KafkaConsumer
@@ -59,11 +59,11 @@ class Assignment:
     cautious: set[TopicPartition] = field(default_factory=set)
     paused: set[TopicPartition] = field(default_factory=set)
     revoked: set[TopicPartition] = field(default_factory=set)
-    #: Positions that Kafka was not told, because a worker died before it could: (partition → position).
+    #: Positions that a worker wrote and did not commit to Kafka before it died: partition → position.
     uncommitted: dict[TopicPartition, int] = field(default_factory=dict)
 
     def apply_rebalance(self) -> None:
-        """Follow what the group did since the last call."""
+        """Apply the rebalances since the last call."""
         while self.listener.notes:
             assigned, partitions = self.listener.notes.popleft()
             for tp in partitions:
@@ -76,13 +76,13 @@ class Assignment:
                 (self.unplaced.add if assigned else self.unplaced.discard)(tp)
 
     def release_revoked(self) -> None:
-        """Take our name off the partitions that the group took from us."""
+        """Remove our name from the partitions that the group took away."""
         if self.revoked:
             crash_marks.give_up(self.group, {_place_of(tp) for tp in self.revoked}, self.worker)
             self.revoked.clear()
 
     def pause_topics(self, topics: set[str]) -> None:
-        """Let the partitions of paused topics rest, and bring those in step again that are paused no more."""
+        """Hold the partitions of paused topics; place those again that are no longer paused."""
         assigned = self.consumer.assignment()
         paused = {tp for tp in assigned if tp.topic in topics}
         for tp in paused - self.paused:
@@ -94,32 +94,32 @@ class Assignment:
         self.paused = paused
 
     def take_uncommitted(self) -> dict[TopicPartition, int]:
-        """Return the positions that Kafka is to be told, once."""
+        """Return the positions to commit to Kafka, once."""
         uncommitted, self.uncommitted = self.uncommitted, {}
         return uncommitted
 
     def invalidate_all(self) -> None:
-        """Compare everything again: the database may have been another one meanwhile."""
+        """Place every partition again: the database may be another one now."""
         self.invalidate(list(self.at))
         self.compare_again()
 
     def compare_again(self) -> None:
-        """Look once more whether anything was lost before anything is handled."""
+        """Compare all positions for lost commits before anything is handled."""
         lost_commits.note(self.worker, None)
 
     def invalidate(self, partitions: Iterable[TopicPartition]) -> None:
-        """Bring these in step with the database again before anything of them is handled."""
+        """Place these partitions again, by the database, before any of their events is handled."""
         for tp in partitions:
             if self.at.pop(tp, None) is not None:
                 self.unplaced.add(tp)
 
     def moved(self, ends: dict[TopicPartition, int]) -> None:
-        """Note positions that were committed to the database."""
+        """Record positions that were written to the database."""
         self.at.update(ends)
         self.stored.update(ends)
 
     def stop(self, tp: TopicPartition, reason: str) -> None:
-        """Hold the partition, store the reason for the operators, and look again after a delay that grows."""
+        """Stop the partition, store the reason for the operators, and try again after a growing delay."""
         before = self.stopped.get(tp)
         delay = conf().stopped_backoff.after(before.delay if before else 0.0)
         logger.critical("%s %s/%s is stopped: %s", self.group, tp.topic, tp.partition, reason)
@@ -127,25 +127,25 @@ class Assignment:
         self.at.pop(tp, None)
         self.unplaced.discard(tp)
         self.consumer.pause(tp)
-        # Without any place to fetch from, poll() would raise for this partition and give nothing of the others.
+        # Without a fetch position poll() would raise for this partition and return nothing of the others.
         self.consumer.seek(tp, 0)
         positions.stop(self.group, _place_of(tp), reason)
 
     def compare(self) -> None:
-        """Doubt the partitions whose position in the database is not ours (an idle consumer's step 2)."""
+        """Invalidate the partitions whose position in the database differs from ours (for an idle consumer)."""
         rows = positions.read(self.group, map(_place_of, self.at))
         self.invalidate([tp for tp, offset in self.at.items() if rows.get(_place_of(tp)) != offset])
 
-    def look_again(self) -> None:
-        """Give stopped partitions whose delay is over another try."""
+    def retry_stopped(self) -> None:
+        """Place stopped partitions again whose delay is over."""
         for tp, stop in self.stopped.items():
             if tp not in self.at and tp not in self.paused and time.monotonic() >= stop.again_at:
                 self.unplaced.add(tp)
 
     def seek_to_positions(self) -> None:
-        """Seek every partition that is out of step to its position in our database. Creates the rows of new ones.
+        """Seek every unplaced partition to its position in our database. Creates the rows of new partitions.
 
-        Nothing goes on when any partition of the group shows that the database lost commits.
+        When any partition of the group shows that the database lost commits, all of them stop.
         """
         wanted = sorted(self.unplaced & self.consumer.assignment())
         if not wanted and lost_commits.has_compared(self.worker):
@@ -153,7 +153,7 @@ class Assignment:
         server = lost_commits.server_start()
         offsets = committed_offsets(self.consumer, sorted({*wanted, *self._of_group()}))
         begin = self.consumer.beginning_offsets(wanted, timeout_ms=ASK_MS)
-        # Between the group's offsets, which are told later, and the end, which may only grow meanwhile.
+        # Read after the group's offsets, which are committed later, and before the end, which only grows.
         rows = self._rows({tp: begin[tp] for tp in wanted if offsets[tp] is None}, offsets)
         if lost := self._lost(rows, offsets):
             for tp in {*wanted, *self.at}:
@@ -165,17 +165,17 @@ class Assignment:
         placed = {_place_of(tp) for tp in wanted if tp in self.at}
         self.cautious |= {TopicPartition(*place) for place in crash_marks.own(self.group, placed, self.worker)}
         positions.go_on(self.group, [_place_of(tp) for tp in wanted if self.at.get(tp) == end[tp]])
-        self._take_back_losses()
+        self._resume_after_loss()
         lost_commits.note(self.worker, server)
 
-    def _take_back_losses(self) -> None:
-        """Nothing is lost (any more): what was stopped for that goes on at once."""
+    def _resume_after_loss(self) -> None:
+        """No commits are lost (any more): partitions that were stopped for that continue at once."""
         stopped = {tp for tp, stop in self.stopped.items() if lost_commits.speaks_of_loss(stop.reason)}
         self.unplaced |= stopped - self.at.keys()
-        lost_commits.take_back(self.group)
+        lost_commits.clear(self.group)
 
     def _of_group(self) -> Iterator[TopicPartition]:
-        """Yield every partition of the group, whoever has it."""
+        """Yield every partition of the group, also those of other members."""
         for topic in self.consumer.subscription() or ():
             for number in self.consumer.partitions_for_topic(topic) or ():
                 yield TopicPartition(topic, number)
@@ -186,7 +186,7 @@ class Assignment:
         return positions.read(self.group, map(_place_of, read))
 
     def _lost(self, rows: dict[positions.Place, int], offsets: Mapping[TopicPartition, int | None]) -> str | None:
-        """Say where the database lost commits, or None when it shows nowhere."""
+        """Return where the database lost commits, or None."""
         for tp, offset in offsets.items():
             committed = max((each for each in (offset, self.stored.get(tp)) if each is not None), default=None)
             if reason := lost_commits.reason(f"{tp.topic}/{tp.partition}", rows.get(_place_of(tp)), committed):

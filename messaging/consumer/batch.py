@@ -1,4 +1,4 @@
-"""One batch, one transaction: compare the positions, insert the inbox rows, run the handlers, record what they say."""
+"""One batch, one transaction: compare the positions, insert the inbox rows, run the handlers, store the outcomes."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from messaging.registry import Handler
 
 
 def handle_batch(group: str, batch: Sequence[Fetched]) -> None:
-    """Handle everything that one poll gave, in one transaction.
+    """Handle the records of one poll in one transaction.
 
-    PositionMoved when another worker has gone on, Paused when an operator has stopped a topic. Whatever a handler
-    raises: the transaction is rolled back whole.
+    PositionMoved when another worker has moved a position, Paused when an operator has paused a topic. Any exception of
+    a handler rolls back the whole transaction.
     """
     records = [record for fetched in batch for record in fetched.records]
     items = read_all(records, group, datetime.now(UTC))
@@ -39,9 +39,9 @@ def handle_batch(group: str, batch: Sequence[Fetched]) -> None:
 
 
 def apply(group: str, items: Sequence[Item]) -> None:
-    """Insert the inbox rows and run the handlers on what is new, in waves; queue what is behind a parked key.
+    """Insert the inbox rows, run the handlers on new events in waves, and queue events of parked keys.
 
-    The caller's transaction holds the positions of the items' partitions.
+    The caller's transaction holds the position rows of the items' partitions.
     """
     sorted_out = sort_out(group, items)
     letters = list(sorted_out.letters)
@@ -53,7 +53,7 @@ def apply(group: str, items: Sequence[Item]) -> None:
 
 @dataclass
 class SortedOut:
-    """What is to be done with a batch: events for handlers, and dead letters. The rest is queued already."""
+    """A sorted batch: new events with their handlers, and dead letters. The rest is queued already."""
 
     works: dict[str, Work] = field(default_factory=dict)
     fresh: list[tuple[Delivery, Handler]] = field(default_factory=list)
@@ -61,7 +61,7 @@ class SortedOut:
 
 
 def sort_out(group: str, items: Sequence[Item]) -> SortedOut:
-    """Insert the inbox rows, then lock the parked keys of the batch, and queue what stands behind one of them."""
+    """Insert the inbox rows, lock the parked keys of the batch, and queue the events behind them."""
     found = SortedOut()
     once = _once(items)
     new = rows.insert_new([entry for item in once for entry in item.entries()])
@@ -82,7 +82,7 @@ def sort_out(group: str, items: Sequence[Item]) -> SortedOut:
 
 
 def _once(items: Sequence[Item]) -> list[Item]:
-    """Leave out events whose id stands in the batch before."""
+    """Drop events whose id occurs earlier in the batch."""
     seen: dict[str, Item] = {}
     for item in items:
         identity = item.record.event_id if isinstance(item, Work) else item.entries()[0].event_id
@@ -97,7 +97,7 @@ def _sort_poison(
     found: SortedOut,
     to_park: list[ToPark],
 ) -> None:
-    """Make a dead letter of it, and let the later events of its key wait behind it."""
+    """Make it a dead letter, and park its key so that later events wait behind it."""
     if poison.entries()[0].identity not in new:
         return
     found.letters.append(dead_letters.letter_of(poison))
@@ -119,9 +119,9 @@ def _fresh(work: Work, new: Collection[tuple[str, str]]) -> list[tuple[Delivery,
 
 
 def run(handler: Handler, deliveries: Sequence[Delivery], works: dict[str, Work]) -> list[Letter]:
-    """Call a handler with its wave. Returns the events that the batch form declared dead.
+    """Call a handler with its wave. Returns dead letters of the events that the batch form declared dead.
 
-    DeadLetter passes through: only event by event, in a savepoint, can such an event's own work be undone.
+    DeadLetter passes through: only one by one, in a savepoint, can the work of that event alone be undone.
     """
     if handler.batch:
         dead = handler.function(deliveries) or []
@@ -136,7 +136,7 @@ def run(handler: Handler, deliveries: Sequence[Delivery], works: dict[str, Work]
 
 
 def declared_dead(work: Work, handler: Handler, reason: str, detail: str = "", attempts: int = 1) -> Letter:
-    """Return the letter of an event that its handler declared dead: nothing waits for it, so its key goes on."""
+    """Return the letter of an event that its handler declared dead. It parks nothing: the key continues."""
     record = work.record
     failure = Failure(error=detail)
     return Letter(entry_of(record, handler), record.type, reason, failure, attempts, packed(record.raw), parks=False)

@@ -1,6 +1,6 @@
-"""A thread that ticks: where ticks are missing, the whole process stood still (SIGSTOP, a paused machine).
+"""Detects a freeze of the whole process (SIGSTOP, a suspended machine): a thread ticks, and a freeze leaves a gap.
 
-It tells an attempt that took too long from one that was only frozen, which is no fault of the event (promise P8).
+It distinguishes an attempt that took too long from one that was only frozen, which is not the event's fault (P8).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ FROZEN_SECONDS = 2.0
 
 
 class Ticker:
-    """Notes when this process stood still."""
+    """Records when this process was frozen."""
 
     def __init__(self) -> None:
         self._last = time.monotonic()
@@ -23,8 +23,8 @@ class Ticker:
         self._thread = threading.Thread(target=self._run, name="ticker", daemon=True)
         self._thread.start()
 
-    def stood_still_since(self, begin: float) -> bool:
-        """Tell whether the process stood still at any time since `begin` (of time.monotonic())."""
+    def was_frozen_since(self, begin: float) -> bool:
+        """Return whether the process was frozen at any time since `begin` (of time.monotonic())."""
         return time.monotonic() - self._last > FROZEN_SECONDS or any(until > begin for until in self._frozen)
 
     def _run(self) -> None:

@@ -1,4 +1,4 @@
-"""The consumer: poll, handle the batch in one transaction, then tell Kafka how far we are."""
+"""The consumer's loop: poll, handle the batch in one transaction, then commit the offsets to Kafka."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ from messaging.parking import pauses
 
 logger = logging.getLogger(__name__)
 
-#: Longest time between telling Kafka how far we are while busy, in seconds; our own position is the truth.
+#: Longest time between two commits of offsets to Kafka while busy, in seconds; the position in our database decides.
 COMMIT_SECONDS = 0.2
 #: How often an idle consumer compares its position with the database's, in seconds.
 COMPARE_SECONDS = 5.0
-#: Longest time, in seconds, at events taken singly before Kafka is polled again, so that the membership lives.
-SINGLY_SECONDS = 10.0
-#: How often it is asked what is paused, in seconds.
+#: Longest time, in seconds, of handling one by one before the next poll, which keeps the group membership alive.
+ONE_BY_ONE_SECONDS = 10.0
+#: How often the consumer reads what is paused, in seconds.
 PAUSES_SECONDS = 1.0
 
 
@@ -65,11 +65,11 @@ class Consumer:
         self._connected: Any = None
 
     def stop(self) -> None:
-        """Ask run() to end after the batch in hand. May be called from any thread."""
+        """Ask run() to end after the current batch. Any thread may call this."""
         self._stopping.set()
 
     def run(self) -> None:
-        """Consume until stop() is called. An outage is waited out; no error of the database or the broker ends it."""
+        """Consume until stop() is called. No outage or error of the database or the broker ends the loop."""
         ticker()
         lost_commits.note(self.worker, None)
         try:
@@ -110,7 +110,7 @@ class Consumer:
             if kind is Kind.MOVED:
                 self._delay = self._asked_for_pauses = 0.0
             trace = kind is Kind.BUG
-            logger.warning("%s: nothing is consumed for %.1f s: %r", self.group, self._delay, error, exc_info=trace)
+            logger.warning("%s: consuming resumes in %.1f s: %r", self.group, self._delay, error, exc_info=trace)
             self._rest(jittered(self._delay))
         self.progress = time.monotonic()
 
@@ -120,7 +120,7 @@ class Consumer:
         self.assignment.apply_rebalance()
         self.assignment.release_revoked()
         self.assignment.pause_topics(self._paused_topics())
-        self.assignment.look_again()
+        self.assignment.retry_stopped()
         self.assignment.seek_to_positions()
         self._uncommitted.update(self.assignment.take_uncommitted())
         batch = self._poll()
@@ -129,11 +129,11 @@ class Consumer:
         elif time.monotonic() - self._compared > COMPARE_SECONDS:
             self._compared = time.monotonic()
             self.assignment.compare()
-            self._pass_what_is_no_record()
+            self._skip_offsets_without_records()
         self._commit_offsets()
 
     def _notice_new_connection(self) -> None:
-        """Let everything be compared where Django has connected anew, silently: it may be to another database."""
+        """Compare all positions again when Django has reconnected: it may be to another database server."""
         connection.close_if_health_check_failed()
         connection.ensure_connection()
         if connection.connection is not self._connected:
@@ -141,14 +141,14 @@ class Consumer:
             self._connected = connection.connection
 
     def _paused_topics(self) -> set[str]:
-        """Return what is paused, as of a second ago; a batch that began before is held up by its own look."""
+        """Return what is paused, at most a second old; the batch's transaction checks again."""
         if time.monotonic() - self._asked_for_pauses > PAUSES_SECONDS:
             self._paused = pauses.paused_topics()
             self._asked_for_pauses = time.monotonic()
         return self._paused
 
     def _poll(self) -> list[Fetched]:
-        """Return what was fetched of partitions that are in step; anything else is fetched again later."""
+        """Return the records of partitions whose position is known; others are fetched again later."""
         keep_joining(self.client)
         try:
             polled = self.client.poll(timeout_ms=conf().poll_ms)
@@ -170,8 +170,8 @@ class Consumer:
                 batch.append(Fetched(tp.topic, tp.partition, start, records[-1].offset + 1, records))
         return sorted(batch, key=lambda fetched: fetched.place)
 
-    def _pass_what_is_no_record(self) -> None:
-        """Move on over what the log has and no client is given: markers of transactions, records compacted away."""
+    def _skip_offsets_without_records(self) -> None:
+        """Move positions past offsets for which Kafka returns no record: transaction markers, compacted records."""
         nothing = [
             Fetched(tp.topic, tp.partition, at, end, [])
             for tp, at in self.assignment.at.items()
@@ -190,13 +190,13 @@ class Consumer:
             self.assignment.stop(error.partition, str(error))
 
     def _handle(self, batch: list[Fetched]) -> None:
-        """As one batch; event by event and with marks what somebody left uncleanly."""
+        """Handle the batch as a whole; one by one, with crash marks, where another worker crashed."""
         cautious = [fetched for fetched in batch if _partition(fetched) in self.assignment.cautious]
         trusted = [fetched for fetched in batch if fetched not in cautious]
         if trusted:
             self._handle_together(trusted)
         if cautious:
-            self._handle_singly(cautious, marked=True)
+            self._handle_one_by_one(cautious, marked=True)
             self.assignment.cautious -= {tp for tp, end in _ends(cautious).items() if self.assignment.at.get(tp) == end}
 
     def _handle_together(self, batch: list[Fetched]) -> None:
@@ -207,16 +207,16 @@ class Consumer:
             kind = kind_of(error)
             if kind is Kind.MOVED or (kind is Kind.OUTAGE and not is_too_slow(begin)):
                 raise
-            logger.warning("%s: a batch failed and is taken event by event: %r", self.group, error)
+            logger.warning("%s: a batch failed; its events are handled one by one: %r", self.group, error)
             close_old_connections()
-            self._handle_singly(batch, marked=False)
+            self._handle_one_by_one(batch, marked=False)
         else:
             self._done(batch)
 
-    def _handle_singly(self, batch: list[Fetched], *, marked: bool) -> None:
-        """Event by event; a partition that can't go on is stopped, the others go on."""
+    def _handle_one_by_one(self, batch: list[Fetched], *, marked: bool) -> None:
+        """Handle one by one. A partition that cannot continue is stopped; the others continue."""
         stopped: set[TopicPartition] = set()
-        until = time.monotonic() + SINGLY_SECONDS
+        until = time.monotonic() + ONE_BY_ONE_SECONDS
         for one in split(batch):
             tp = _partition(one)
             if tp in stopped:
@@ -233,7 +233,7 @@ class Consumer:
                 self.assignment.stop(tp, str(error))
 
     def _deaths(self, one: Fetched) -> int:
-        """Mark the event as taken up; return how many processes died over it, where that is more than is allowed."""
+        """Mark the event; return how many processes died at it when that is DEATHS_ALLOWED or more, else 0."""
         deaths = crash_marks.mark(self.group, one.place, one.records[0].offset, self.worker)
         return deaths if deaths >= conf().deaths_allowed else 0
 
@@ -245,7 +245,7 @@ class Consumer:
         self._uncommitted.update(ends)
 
     def _commit_offsets(self, *, now: bool = False) -> None:
-        """Commit the offsets to Kafka, after the database; a failure loses nothing, since our position is the truth."""
+        """Commit the offsets to Kafka, after the database; a failure loses nothing, since our position decides."""
         self._retry_refused()
         if not self._uncommitted or not (now or time.monotonic() - self._committed_at > COMMIT_SECONDS):
             return
@@ -259,7 +259,7 @@ class Consumer:
             self.client.commit_async(offsets, callback=self._on_commit)
 
     def _on_commit(self, offsets: dict[TopicPartition, OffsetAndMetadata], answer: Any) -> None:
-        """Note an answer of Kafka, maybe on its I/O thread; what it refused is told again."""
+        """Record a refused commit, to repeat it. May run on Kafka's I/O thread."""
         if isinstance(answer, Exception):
             self._refused.append(offsets)
 
@@ -270,7 +270,7 @@ class Consumer:
                     self._uncommitted.setdefault(tp, offset.offset)
 
     def _rest(self, seconds: float) -> None:
-        """Consume nothing for a while, yet keep polling: membership of the group lives by it."""
+        """Consume nothing for a while, but keep polling, which keeps the group membership alive."""
         until = time.monotonic() + seconds
         while not self._stopping.is_set() and time.monotonic() < until:
             try:
@@ -287,19 +287,19 @@ class Consumer:
         try:
             self._commit_offsets(now=True)
         except KafkaError as error:
-            logger.warning("%s: the last offsets were not told to Kafka (no loss): %r", self.group, error)
+            logger.warning("%s: the last offsets were not committed to Kafka (no loss): %r", self.group, error)
         self._release_everything()
         self.client.close(timeout_ms=CLOSE_MS)
         connections.close_all()
 
     def _release_everything(self) -> None:
-        """Say that this end is a clean one; where that can't be said, the next worker is careful."""
+        """Release the partitions: the next worker sees a clean stop. When this fails, it handles them carefully."""
         try:
             self.assignment.apply_rebalance()
             self.assignment.revoked |= self.client.assignment()
             self.assignment.release_revoked()
         except DatabaseError as error:
-            logger.warning("%s: the partitions could not be given up in the database: %r", self.group, error)
+            logger.warning("%s: the partitions could not be released in the database: %r", self.group, error)
 
 
 def _ends(batch: list[Fetched]) -> dict[TopicPartition, int]:

@@ -1,7 +1,7 @@
-"""Event by event: how the one at fault in a failed batch is found, tried again, and answered for.
+"""One by one: how the failing event of a batch is found, retried, and answered.
 
-Each event has a transaction of its own with every check made anew. Its outcome is written in the transaction of its
-attempts; only when that was lost, because an attempt took too long, a second one looks at everything again.
+Each event gets its own transaction, with every check repeated. The transaction of the attempts also writes the outcome.
+Only when an attempt took too long and lost its connection does a second transaction check everything again.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from messaging.states import InboxState
 
 
 def split(fetched_batch: Sequence[Fetched]) -> Iterator[Fetched]:
-    """Cut each partition's records into pieces of one, whose positions join up without a gap."""
+    """Split each partition's records into pieces of one record, whose positions follow each other without a gap."""
     for fetched in fetched_batch:
         start = fetched.start
         for index, record in enumerate(fetched.records):
@@ -39,10 +39,10 @@ def split(fetched_batch: Sequence[Fetched]) -> Iterator[Fetched]:
 
 
 def handle_one(group: str, one: Fetched, *, deaths: int = 0) -> None:
-    """Handle one record in a transaction of its own. `deaths`: how many processes died over it, when it is too many.
+    """Handle one record in its own transaction. `deaths`: how many processes died at it, if that is too many.
 
-    An outage, a pause, and what another worker is in the way of, pass through. PartitionStopped when the library
-    itself can't go on with the record, and nothing is written.
+    Outages, pauses and positions that another worker moved pass through. PartitionStopped when the library itself
+    cannot handle the record; nothing is written then.
     """
     try:
         try:
@@ -65,14 +65,14 @@ def _handle(group: str, one: Fetched, slow: dict[str, SlowAttempt], deaths: int)
         if isinstance(item, Work) and deaths:
             bury(group, item, deaths)
         elif item is not None:
-            apply_singly(group, item, slow)
+            apply_one_by_one(group, item, slow)
         positions.move(group, {one.place: one.end})
 
 
-def apply_singly(group: str, item: Item, slow: dict[str, SlowAttempt] | None = None) -> None:
-    """Try each handler that has not seen the event, in their order; once one parks the key, the others wait too.
+def apply_one_by_one(group: str, item: Item, slow: dict[str, SlowAttempt] | None = None) -> None:
+    """Try each handler that has not seen the event, in order; once one parks the key, the others wait too.
 
-    `slow`: the attempts that were lost with their connection, by handler. The caller's transaction holds the position.
+    `slow`: attempts that lost their connection, by handler. The caller's transaction holds the position row.
     """
     if isinstance(item, Poison):
         batch.apply(group, [item])
@@ -86,7 +86,7 @@ def apply_singly(group: str, item: Item, slow: dict[str, SlowAttempt] | None = N
         if outcome.parks:
             park(group, [ToPark(*item.place, item.record.partition)])
             parked = True
-        if outcome != AttemptOutcome(InboxState.DONE, 1):  # as which the row was inserted
+        if outcome != AttemptOutcome(InboxState.DONE, 1):  # the row was inserted with this outcome
             retries.write(handler, item, outcome)
     _queue(item, handlers)
 
@@ -103,7 +103,7 @@ def _queue(work: Work, handlers: Sequence[Handler]) -> None:
 
 
 def bury(group: str, work: Work, deaths: int) -> None:
-    """Keep an event as a dead letter without trying it: `deaths` processes died over it, one after another."""
+    """Keep an event as a dead letter without trying it: `deaths` processes in a row died at it."""
     new = rows.insert_new(work.entries())
     record, raw = work.record, packed(work.record.raw)
     letters = [

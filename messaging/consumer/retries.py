@@ -1,7 +1,7 @@
-"""The attempts of one event at one handler: 1..N, and what becomes of it in the end.
+"""The retry policy: attempts 1..N of one event at one handler, and their outcome.
 
-Each attempt runs in a savepoint of the caller's transaction, and the caller writes the outcome in that transaction,
-under the locks that it began with. An outage counts no attempt: it passes through.
+Each attempt runs in a savepoint of the caller's transaction. The caller writes the outcome in the same transaction,
+under the same locks. An outage does not count as an attempt: it passes through.
 """
 
 from __future__ import annotations
@@ -34,20 +34,20 @@ from messaging.states import InboxState
 
 logger = logging.getLogger(__name__)
 
-#: Reason of an event during whose handling process after process died.
+#: The reason of an event at which several processes in a row died.
 KILLED = "killed_the_process"
-#: What a handler's own code may raise beside an Exception; out of the thread it would end the whole worker.
+#: What a handler may raise that is no Exception; outside the thread it would end the whole worker.
 GIVES_UP = (SystemExit, CancelledError, GeneratorExit)
 #: Longest delay between two immediate attempts, in seconds; the transaction is open meanwhile, so it stays short.
 DELAY_SECONDS = 0.05
-#: Time for the attempts at once, in seconds; when it is over a transient failure parks its key without further ones:
-#: three lock timeouts in a row would hold up every other key of the partition meanwhile.
+#: Time for the immediate attempts, in seconds. After it a transient failure parks its key without further attempts:
+#: three lock timeouts in a row would hold up every other key of the partition.
 AT_ONCE_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class AttemptOutcome:
-    """What became of an event at a handler. `wait` is the delay, in seconds, before a parked one is tried again."""
+    """The outcome of an event at a handler. `wait` is the delay, in seconds, before a parked one is tried again."""
 
     state: InboxState
     attempts: int
@@ -57,16 +57,16 @@ class AttemptOutcome:
 
     @property
     def parks(self) -> bool:
-        """Whether the event stays, so that its key is parked and what follows waits."""
+        """Whether the event stays in the queue: its key is parked, and later events wait."""
         return self.state is InboxState.WAITING or (self.letter is not None and self.letter.parks)
 
 
 def attempt(handler: Handler, work: Work, made: int = 0) -> AttemptOutcome:
-    """Try the handler until the event is handled, or no attempt is left for now. `made` attempts came before.
+    """Try the handler until the event is handled or no immediate attempt is left. `made` attempts came before.
 
-    SlowAttempt when the connection was lost in an attempt that took too long. Outages pass through.
+    SlowAttempt when an attempt took too long and lost the connection. Outages pass through.
     """
-    ticker()  # it has to tick before a freeze to tell of it
+    ticker()  # it must tick before a freeze to detect it
     until = time.monotonic() + AT_ONCE_SECONDS
     while True:
         made += 1
@@ -83,7 +83,7 @@ def attempt(handler: Handler, work: Work, made: int = 0) -> AttemptOutcome:
 
 
 def _in_savepoint(handler: Handler, work: Work, made: int) -> AttemptOutcome:
-    """Make one attempt. What it wrote and published is undone when it fails, and when it declares the event dead."""
+    """Make one attempt. Its writes and events are undone when it fails, or declares the event dead."""
     try:
         with transaction.atomic():
             letters = run(handler, [work.delivery(made)], {work.record.event_id: work})
@@ -95,7 +95,7 @@ def _in_savepoint(handler: Handler, work: Work, made: int) -> AttemptOutcome:
 
 
 def _raise_outage(error: BaseException, handler: Handler, made: int, begin: float) -> None:
-    """Raise what no attempt may be counted for: an outage, also one that the handler turned into another error."""
+    """Re-raise outages, which do not count as attempts, even if the handler wrapped them."""
     lost = connection.needs_rollback or not connection.is_usable()
     if lost and is_too_slow(begin):
         raise SlowAttempt(handler.name, made) from error
@@ -104,20 +104,20 @@ def _raise_outage(error: BaseException, handler: Handler, made: int, begin: floa
     if lost:
         raise ConnectionLost(f"the database connection was lost in {handler.name}") from error
     if sqlstate(error) == STATEMENT_TIMEOUT and not takes_writes():
-        raise ConnectionLost("not even a trivial write gets through: the database stands still") from error
+        raise ConnectionLost("even a trivial write does not commit: the database hangs") from error
 
 
 def is_too_slow(begin: float) -> bool:
-    """Tell whether work since `begin` took longer than a transaction may be idle, and not because of a freeze."""
+    """Return whether work since `begin` took longer than a transaction may be idle, and no freeze explains it."""
     try:
         longest = min(longest_idle(), conf().max_poll_interval_ms / 1000)
     except psycopg2.Error:
         return False
-    return time.monotonic() - begin > longest and not ticker().stood_still_since(begin)
+    return time.monotonic() - begin > longest and not ticker().was_frozen_since(begin)
 
 
 def after_slow(handler: Handler, work: Work, slow: SlowAttempt) -> AttemptOutcome:
-    """Return the outcome of an attempt that was lost with its connection, in a transaction that looked at all anew."""
+    """Return the outcome of an attempt that lost its connection; the new transaction has repeated every check."""
     if slow.attempts < immediate(handler) + delayed(handler):
         return waiting(handler, slow.attempts, failure_of(slow))
     return _exhausted(handler, work, slow.attempts, slow, transient=True)
@@ -126,7 +126,7 @@ def after_slow(handler: Handler, work: Work, slow: SlowAttempt) -> AttemptOutcom
 def _after_failure(
     handler: Handler, work: Work, made: int, error: BaseException, *, in_time: bool
 ) -> AttemptOutcome | None:
-    """Return the outcome of attempt number `made`, which failed; None when the next one comes at once."""
+    """Return the outcome of failed attempt number `made`; None when the next attempt follows immediately."""
     transient = kind_of(error, handler.retries.on) is Kind.TRANSIENT
     if made < immediate(handler) and (in_time or not transient or not delayed(handler)):
         return None
@@ -136,23 +136,23 @@ def _after_failure(
 
 
 def immediate(handler: Handler) -> int:
-    """Return how often the handler is tried at once."""
+    """Return the number of immediate attempts of the handler."""
     return handler.retries.immediate or conf().retry_immediate
 
 
 def delayed(handler: Handler) -> int:
-    """Return how often the handler is tried after that, with its key parked meanwhile."""
+    """Return the number of delayed attempts, during which the key is parked."""
     return conf().retry_delayed if handler.retries.delayed is None else handler.retries.delayed
 
 
 def waiting(handler: Handler, made: int, failure: Failure) -> AttemptOutcome:
-    """Return the outcome of an event that is tried again later: capped exponential backoff with jitter."""
+    """Return the outcome of an event that is retried later, by capped exponential backoff with jitter."""
     delay = conf().retry_backoff.at(made - immediate(handler))
     return AttemptOutcome(InboxState.WAITING, made, failure, wait=jittered(delay))
 
 
 def _exhausted(handler: Handler, work: Work, made: int, error: BaseException, *, transient: bool) -> AttemptOutcome:
-    """Let the handler give its failure answer. Without one, or when that fails too, the event is a dead letter."""
+    """Call the handler's failure answer. Without one, or when it fails too, the event is a dead letter."""
     failure = failure_of(error)
     if handler.on_exhausted is None:
         return _dead(handler, work, made, failure, "retries_exhausted" if transient else "handler_failed")
@@ -187,7 +187,7 @@ def _dead(handler: Handler, work: Work, made: int, failure: Failure, reason: str
 
 
 def write(handler: Handler, work: Work, outcome: AttemptOutcome) -> None:
-    """Write the outcome into the inbox row, which this transaction inserted or holds by its key's lock."""
+    """Write the outcome to the inbox row, which this transaction inserted, or locks by its key."""
     if outcome.letter:
         dead_letters.keep([outcome.letter])
     elif outcome.state is InboxState.WAITING:
@@ -195,7 +195,7 @@ def write(handler: Handler, work: Work, outcome: AttemptOutcome) -> None:
     else:
         rows.mark(entry_of(work.record, handler), _result(outcome))
     if outcome.failure.fingerprint and outcome.state in (InboxState.EXHAUSTED, InboxState.DEAD):
-        circuit_breaker.look(handler, outcome.failure.fingerprint)
+        circuit_breaker.check(handler, outcome.failure.fingerprint)
 
 
 def _result(outcome: AttemptOutcome, raw: bytes | None = None, wait: float | None = None) -> InboxUpdate:
@@ -204,12 +204,12 @@ def _result(outcome: AttemptOutcome, raw: bytes | None = None, wait: float | Non
 
 
 def killed(entry: Entry, type_name: str, raw: bytes, deaths: int) -> Letter:
-    """Return the letter of an event that is not tried again: `deaths` processes died over it, one after another."""
-    failure = Failure(KILLED, f"{deaths} processes died one after another while they handled it")
+    """Return the letter of an event that is not retried: `deaths` processes in a row died at it."""
+    failure = Failure(KILLED, f"{deaths} processes in a row died while they handled it")
     return Letter(entry, type_name, KILLED, failure, deaths, raw, parks=True)
 
 
 def unreadable(entry: Entry, raw: bytes, error: str) -> None:
-    """Keep a queued event that today's code can't read as a dead letter; its key stays parked."""
+    """Keep a queued event that the current code cannot decode as a dead letter; its key stays parked."""
     failure = Failure("InvalidRecord: queued", error)
     dead_letters.keep([Letter(entry, "", "unreadable", failure, 0, raw, parks=True)])

@@ -1,8 +1,8 @@
-"""The drain: tries the events of parked keys again, in order, and hands a key back when its queue is empty.
+"""Retries the events of parked keys in order, and unparks a key when its queue is empty.
 
-One event per transaction. Each locks the key, then reads the head: whatever a second drain, an operator or the
-consumer did meanwhile is seen. What becomes of the event is written in the same transaction. Before it, a mark is
-committed: an event over which process after process dies is a dead letter here too.
+One event a transaction. Each transaction locks the key and then reads the head, so it sees what another worker, an
+operator or the consumer did. The same transaction writes the outcome. A crash mark is committed before it: an event at
+which several processes in a row die becomes a dead letter here too.
 """
 
 from __future__ import annotations
@@ -37,25 +37,25 @@ from messaging.states import InboxState
 logger = logging.getLogger(__name__)
 
 _running = threading.Lock()
-#: Another object for each event that the run takes up, None while there is no run.
+#: A new object for each event that the run handles, None while no run is active.
 _progress: object | None = None
 #: Delays, in seconds, of a key at which something other than its handlers failed, and the keys that wait so.
 FAILING_BACKOFF = Backoff(5.0, 300.0)
 _failing: Delayed[tuple[str, str]] = Delayed(FAILING_BACKOFF, forget_after=FAILING_BACKOFF.cap)
-#: Whether this process left marks that it could not take back, since its database was away.
+#: Whether this process left crash marks that it could not clear, because its database was away.
 _left_marks = False
 
-#: Longest time, in seconds, that one run works; the next one goes on.
+#: Longest time of one run, in seconds; the next run continues.
 RUN_SECONDS = 5.0
-#: Events of one key before another key has its turn.
+#: Events of one key before the next key's turn.
 EVENTS_IN_A_TURN = 100
-#: How long an event may wait for a handler that this process does not have: in a rolling deployment another one does.
+#: How long, in seconds, an event may wait for a handler that this process lacks: newer code may have it.
 NEW_CODE_SECONDS = 3600.0
-#: First of the two numbers of the advisory lock that keeps a key to one drain at a time.
+#: First of the two numbers of the advisory lock that lets one worker at a time retry a key.
 LOCK_SPACE = 0x0B0F
-#: Silence of a session, in milliseconds, after which it has that lock no more.
+#: Idle time of a session, in milliseconds, after which it loses that lock.
 SILENT_MS = 10_000
-#: Keys that one look at the table finds.
+#: Keys read in one query.
 PAGE = 100
 
 #: Parked keys whose head is due, or whose queue is empty, the most overdue first.
@@ -78,7 +78,7 @@ SELECT event_id, handler, topic, row.partition, "offset", key, state, attempts, 
   FROM messaging_parked_key AS parked JOIN messaging_inbox AS row USING (topic, key)
  WHERE topic = %s AND key = %s AND raw IS NOT NULL
 """
-#: First where the partition in which the key was parked has something: an index leads to it, however long the queue is.
+#: First the partition in which the key was parked: an index leads to its head, however long the queue is.
 _HEADS = (
     f"{_QUEUED} AND row.partition = parked.partition ORDER BY {ORDER_IN_PARTITION} LIMIT 1",
     f"{_QUEUED} ORDER BY {QUEUE_ORDER} LIMIT 1",
@@ -98,31 +98,31 @@ class Head:
 
 
 class Turn(Enum):
-    """What a transaction of the drain found: it went on, the queue is empty, or there is nothing to do for now."""
+    """What a transaction found: an event ended, the queue is empty, or there is nothing to do for now."""
 
-    WENT_ON = "went on"
+    ENDED = "ended"
     EMPTY = "empty"
     RESTS = "rests"
 
 
-def drain_due() -> int:
-    """Try what is due, for at most RUN_SECONDS; return how many events ended. Safe to run twice at once.
+def retry_due() -> int:
+    """Retry due events for at most RUN_SECONDS; return how many ended. Safe to run twice at once.
 
-    One run per process is enough: a second one returns at once. An outage ends the run; the next finds the same work.
+    A second run in the same process returns at once. An outage ends the run; the next one finds the same work.
     """
     global _progress
     if not _running.acquire(blocking=False):
         return 0
     try:
         _progress = object()
-        if not lost_commits.parked_keys_may_go_on():
+        if not lost_commits.parked_keys_may_run():
             return 0
-        _take_back_marks()
-        return _drain_for(RUN_SECONDS)
+        _clear_left_marks()
+        return _retry_for(RUN_SECONDS)
     except Exception as error:
         if kind_of(error) is not Kind.OUTAGE:
             raise
-        logger.warning("parked keys rest, no attempt is counted: %r", error)
+        logger.warning("parked keys wait, and no attempt is counted: %r", error)
         return 0
     finally:
         _progress = None
@@ -130,17 +130,17 @@ def drain_due() -> int:
 
 
 def progress() -> object | None:
-    """Return what changes whenever the run of this process makes progress; None when there is no run."""
+    """Return an object that changes whenever this process's run makes progress; None without a run."""
     return _progress
 
 
-def _drain_for(seconds: float) -> int:
+def _retry_for(seconds: float) -> int:
     until = time.monotonic() + seconds
     ended, progress = 0, True
     while progress and time.monotonic() < until:
         progress = False
         for topic, key in due():
-            handled = _drain_or_log(topic, key)
+            handled = _retry_or_log(topic, key)
             progress = progress or handled > 0
             ended += handled
             if time.monotonic() >= until:
@@ -148,10 +148,10 @@ def _drain_for(seconds: float) -> int:
     return ended
 
 
-def _drain_or_log(topic: str, key: str) -> int:
-    """Give a key its turn; what goes wrong outside a handler, a lock timeout say, keeps no other key waiting."""
+def _retry_or_log(topic: str, key: str) -> int:
+    """Give a key its turn. A failure outside a handler, such as a lock timeout, holds up no other key."""
     try:
-        handled = drain_key(topic, key)
+        handled = retry_key(topic, key)
     except Exception as error:
         _set_aside(topic, key, error)
         if kind_of(error) is Kind.OUTAGE:
@@ -169,7 +169,7 @@ def _set_aside(topic: str, key: str, why: object) -> None:
 
 
 def due() -> list[tuple[str, str]]:
-    """Return parked keys (topic, key) with something to do."""
+    """Return the parked keys (topic, key) whose head is due, or whose queue is empty."""
     resting = _failing.now()
     columns = [[topic for topic, _ in resting], [key for _, key in resting]]
     with connection.cursor() as cursor:
@@ -177,20 +177,20 @@ def due() -> list[tuple[str, str]]:
         return list(cursor.fetchall())
 
 
-def drain_key(topic: str, key: str) -> int:
-    """Give a key its turn: its events in order until one is not due, or fails; return how many ended.
+def retry_key(topic: str, key: str) -> int:
+    """Retry a key's events in order until one is not due or fails; return how many ended.
 
-    One process at a time: so another one's mark is that of a process which is gone.
+    One process at a time does this, so another process's mark belongs to a process that died.
     """
     with _alone(topic, key) as mine:
-        return _drain_locked(topic, key) if mine else 0
+        return _retry_locked(topic, key) if mine else 0
 
 
 @contextmanager
 def _alone(topic: str, key: str) -> Iterator[bool]:
-    """Hold the key's advisory lock for a with block; gives False when another drain has it.
+    """Hold the key's advisory lock for a with block; yields False when another process has it.
 
-    A process that freezes loses it with its session, which PostgreSQL ends when it is silent for too long.
+    A frozen process loses the lock with its session, which PostgreSQL ends when it is idle for too long.
     """
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_lock(%s, hashtext(%s))", [LOCK_SPACE, f"{topic} {key}"])
@@ -205,7 +205,7 @@ def _alone(topic: str, key: str) -> Iterator[bool]:
             _execute("RESET idle_session_timeout")
             _execute("SELECT pg_advisory_unlock(%s, hashtext(%s))", LOCK_SPACE, f"{topic} {key}")
         except DatabaseError as error:
-            logger.info("%s: the lock of the key %s went with its connection: %r", topic, key, error)
+            logger.info("%s: the lock of the key %s ended with its connection: %r", topic, key, error)
 
 
 def _execute(sql: str, *parameters: int | str) -> None:
@@ -213,15 +213,15 @@ def _execute(sql: str, *parameters: int | str) -> None:
         cursor.execute(sql, parameters)
 
 
-def _drain_locked(topic: str, key: str) -> int:
+def _retry_locked(topic: str, key: str) -> int:
     ended = 0
     for _ in range(EVENTS_IN_A_TURN):
         turn = _one_event(topic, key)
-        if turn is Turn.WENT_ON:
+        if turn is Turn.ENDED:
             ended += 1
             continue
         if turn is Turn.EMPTY and unpark(topic, key):
-            logger.info("%s: the key %s goes on", topic, key)
+            logger.info("%s: the key %s is unparked", topic, key)
         break
     return ended
 
@@ -243,12 +243,12 @@ def _one_event(topic: str, key: str) -> Turn:
         if turn is None:
             close_old_connections()
         if turn is None or turn is Turn.RESTS:
-            _take_back_mark(topic, key)
+            _clear_mark(topic, key)
     return turn
 
 
 def _mark_head(topic: str, key: str) -> Head | Turn:
-    """Write down that this process takes up the key's head; it is a dead letter when too many died over it."""
+    """Mark the key's head; it becomes a dead letter when too many processes died at it."""
     with transaction.atomic(), gather():
         head = _head_to_try(topic, key)
         if isinstance(head, Turn):
@@ -267,7 +267,7 @@ def _in_transaction(marked: Head, slow: dict[str, SlowAttempt]) -> Turn:
         head = _head_to_try(topic, key)
         if isinstance(head, Turn):
             return head
-        if head.entry != marked.entry:  # somebody else went on meanwhile
+        if head.entry != marked.entry:  # another process handled it meanwhile
             return Turn.RESTS
         turn = _try(head, slow)
         crash_marks.clear_parked(topic, key)
@@ -275,7 +275,7 @@ def _in_transaction(marked: Head, slow: dict[str, SlowAttempt]) -> Turn:
 
 
 def _head_to_try(topic: str, key: str) -> Head | Turn:
-    """Lock the key, then read its head; a Turn when there is nothing to try."""
+    """Lock the key, then read its head; a Turn when there is nothing to retry."""
     if topic in pauses.paused_topics() or not lock_alone(topic, key, skip_locked=True):
         return Turn.RESTS
     head = head_of(topic, key)
@@ -284,8 +284,8 @@ def _head_to_try(topic: str, key: str) -> Head | Turn:
     return head if head.state == InboxState.WAITING and head.is_due else Turn.RESTS
 
 
-def _take_back_mark(topic: str, key: str) -> None:
-    """Say that this process did not die; where its database is away, say so when it is back."""
+def _clear_mark(topic: str, key: str) -> None:
+    """Clear the mark: this process did not die. When the database is away, a later run clears it."""
     global _left_marks
     try:
         crash_marks.clear_parked(topic, key)
@@ -293,7 +293,7 @@ def _take_back_mark(topic: str, key: str) -> None:
         _left_marks = True
 
 
-def _take_back_marks() -> None:
+def _clear_left_marks() -> None:
     global _left_marks
     if _left_marks:
         crash_marks.clear_own_parked()
@@ -316,24 +316,24 @@ def _head(row: tuple[Any, ...]) -> Head:
 
 
 def _try(head: Head, slow: dict[str, SlowAttempt]) -> Turn:
-    """Try the head at its handler and write what becomes of it."""
+    """Try the head at its handler and write the outcome."""
     found = _work(head)
     if found is None:
         return Turn.RESTS
     handler, work = found
     if lost := slow.get(handler.name):
-        # Read again: another drain may have gone on meanwhile, and then the lost attempt is nobody's.
+        # Read again: another process may have counted attempts since; then the lost attempt does not count.
         outcome = retries.after_slow(handler, work, lost) if lost.attempts > head.attempts else None
     else:
         outcome = retries.attempt(handler, work, head.attempts)
     if outcome is None:
         return Turn.RESTS
     retries.write(handler, work, outcome)
-    return Turn.RESTS if outcome.parks else Turn.WENT_ON
+    return Turn.RESTS if outcome.parks else Turn.ENDED
 
 
 def _work(head: Head) -> tuple[Handler, Work] | None:
-    """Read the kept record with the code of today. None, and a dead letter, when it can't be read any more."""
+    """Decode the stored record with the current code. None, and a dead letter, when that fails."""
     group, topic = group_of(head.entry.topic), head.entry.topic
     item = read(unpacked(head.raw), group, head.received_at) if group else None
     if isinstance(item, Work):

@@ -1,4 +1,4 @@
-"""Waves: how one batch is split so that handlers get many events at once and every key keeps its order.
+"""Waves: one batch is split so that handlers get many events at once and every key keeps its order.
 
 Consecutive events of a key for one handler share a wave; a change of handler starts the key's next wave.
 """

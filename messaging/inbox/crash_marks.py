@@ -1,8 +1,9 @@
-"""Marks: who has a partition, or a parked key, and over which event a process died.
+"""Crash marks: which worker owns a partition or a parked key, and which event it handles.
 
-A worker that ends in order gives its partitions up. One that finds another's name on a partition follows an unclean
-end: it takes its first batch there event by event, with a mark committed before each. An event over which process
-after process dies is a dead letter. From inside, a kill and a crash look alike (a named limit of promise P8).
+A worker that stops cleanly releases its partitions. A worker that finds another's name on a partition knows that the
+other one crashed: it handles its first batch there one event at a time, and commits a mark before each. An event at
+which several processes died in a row becomes a dead letter. A process cannot tell a kill from a crash (a named limit of
+promise P8).
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ UPDATE messaging_consumer_position AS position SET owner = %s
  WHERE position.id = old.id
 RETURNING topic, partition, before
 """
-#: Where another's mark stands, its event was not taken up since: the next one has to be as careful.
+#: Another worker's mark means that its event was not handled since: the next worker has to be as careful.
 _GIVE_UP = """
 UPDATE messaging_consumer_position AS position
    SET owner = CASE WHEN marked_by <> %s THEN marked_by END,
@@ -39,7 +40,7 @@ UPDATE messaging_consumer_position AS position
   FROM unnest(%s::text[], %s::int[]) AS given(topic, partition)
  WHERE consumer_group = %s AND position.topic = given.topic AND position.partition = given.partition AND owner = %s
 """
-#: Another's mark at the same event, which nobody took back: that process died over it.
+#: Another worker's mark at the same event was never cleared: that process died at it.
 _MARK = """
 UPDATE {table}
    SET deaths = CASE WHEN {mark} IS DISTINCT FROM %s THEN 0
@@ -62,7 +63,7 @@ UPDATE messaging_parked_key SET marked_event = NULL, marked_by = NULL, deaths = 
 
 
 def process_name() -> str:
-    """Return a name that no other process ever has."""
+    """Return a name that is unique to this process."""
     return _name_of(os.getpid())
 
 
@@ -72,7 +73,7 @@ def _name_of(pid: int) -> str:
 
 
 def own(group: str, places: Iterable[Place], worker: str) -> set[Place]:
-    """Write the worker's name on its partitions; return those on which another one's was left."""
+    """Write the worker's name on its partitions; return those that another worker left without releasing."""
     wanted = sorted(places)
     columns: list[Any] = [[topic for topic, _ in wanted], [partition for _, partition in wanted]]
     with connection.cursor() as cursor:
@@ -82,7 +83,7 @@ def own(group: str, places: Iterable[Place], worker: str) -> set[Place]:
 
 
 def give_up(group: str, places: Iterable[Place], worker: str) -> None:
-    """Take the worker's name off partitions that it gives up in order."""
+    """Remove the worker's name from partitions that it releases."""
     wanted = sorted(places)
     if wanted:
         columns: list[Any] = [[topic for topic, _ in wanted], [partition for _, partition in wanted]]
@@ -91,14 +92,14 @@ def give_up(group: str, places: Iterable[Place], worker: str) -> None:
 
 
 def mark(group: str, place: Place, offset: int, worker: str) -> int:
-    """Write down that the worker takes up the event at `offset`; return how many processes died over it before."""
+    """Mark the event at `offset` as being handled; return how many processes died at it before."""
     return _mark(_MARK_PARTITION, offset, worker, (group, *place))
 
 
 def mark_parked(entry: Entry) -> int:
-    """Write down that this process takes up the head of a parked key, whose lock the transaction holds.
+    """Mark the head of a parked key as being handled; the transaction holds the key's lock.
 
-    Returns how many processes died over it before.
+    Returns how many processes died at it before.
     """
     return _mark(_MARK_PARKED, f"{entry.event_id} {entry.handler}", process_name(), (entry.topic, entry.key))
 
@@ -111,12 +112,12 @@ def _mark(sql: str, event: int | str, worker: str, where: tuple[Any, ...]) -> in
 
 
 def clear_parked(topic: str, key: str) -> None:
-    """Take this process's mark off a parked key: its event has an outcome, or an error that nobody died of."""
+    """Clear this process's mark on a parked key: the event has an outcome, or failed without a crash."""
     with connection.cursor() as cursor:
         cursor.execute(_CLEAR_PARKED.format("topic = %s AND key = %s AND marked_by = %s"), [topic, key, process_name()])
 
 
 def clear_own_parked() -> None:
-    """Take off every mark that this process left."""
+    """Clear every mark that this process left on a parked key."""
     with connection.cursor() as cursor:
         cursor.execute(_CLEAR_PARKED.format("marked_by = %s"), [process_name()])

@@ -1,4 +1,4 @@
-"""Reading a record: work for handlers, poison that nobody can read, or nobody's business here."""
+"""Decodes a record into `Work`, `Poison` (undecodable), or None if no handler of this service wants it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Poison:
-    """A record that can't be read, and why; without a readable key (then '') it parks nothing."""
+    """An undecodable record, and why. Without a readable key (then '') it parks nothing."""
 
     record: Any
     key: str
@@ -59,13 +59,13 @@ Item = Work | Poison
 
 
 def read_all(records: Iterable[Any], group: str, received_at: datetime) -> list[Item]:
-    """Read records (kafka-python's, or RawRecord), in their order; what is nobody's here is left out."""
+    """Decode records (kafka-python's, or RawRecord) in their order; leave out those that no handler wants."""
     found = (read(record, group, received_at) for record in records)
     return [item for item in found if item is not None]
 
 
 def read(record: Any, group: str, received_at: datetime) -> Item | None:
-    """Read one record; None when no handler of the group wants its type."""
+    """Decode one record; None when no handler of the group wants its type."""
     kind = ""
     try:
         kind = type_of(record)

@@ -1,7 +1,7 @@
-"""Whether the database has lost commits: a backup was restored, or a standby took over that lagged (`SAGA.md` §4).
+"""Detects a database that lost commits: a restored backup, or a standby that lagged and took over (`SAGA.md` §4).
 
-A restored service would decide some orders otherwise than it has already published. So nothing at all goes on, as soon
-as one position of the service lies behind what Kafka was told: neither the other partitions nor the parked keys.
+A restored service could decide some orders differently from what it has already published. So as soon as one position
+lies behind the offset committed to Kafka, the whole service stops: every partition, and every parked key.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from django.db import connection
 
 from messaging.conf import conf
 
-#: How the reason of a partition begins that lost commits itself, in its row for the operators.
+#: The start of the stop reason of a partition whose position lies behind.
 LOST = "the database lost commits"
 
-#: How that of the partitions of another group of the service begins.
+#: The start of the stop reason in the service's other groups.
 ELSEWHERE = f"another group of this service is stopped, since {LOST}"
 
 _FLAGGED = """
@@ -26,7 +26,7 @@ _TAKE_BACK = """
 UPDATE messaging_consumer_position SET stopped_reason = NULL, stopped_at = NULL
  WHERE consumer_group = %s AND (stopped_reason LIKE %s OR stopped_reason LIKE %s)
 """
-#: Each consumer of this process, with the start of the server on which it has compared everything; None: not yet.
+#: Each consumer of this process → the start time of the server on which it compared all positions; None: not yet.
 _compared: dict[Any, datetime | None] = {}
 
 
@@ -37,12 +37,12 @@ def reason(place: str, row: int | None, committed: int | None) -> str | None:
     here = "has no position" if row is None else f"is at {row}"
     return (
         f"{LOST} (a backup restored, a standby that lagged), or the group was moved from outside: {place} {here}, and"
-        f" {committed} was committed. Going on could contradict what was already published"
+        f" {committed} was committed. Continuing could contradict what was already published"
     )
 
 
 def is_flagged(besides: str | None = None) -> bool:
-    """Tell whether a group of this service, `besides` one, is stopped because the database lost commits."""
+    """Return whether a group of this service other than `besides` is stopped because the database lost commits."""
     groups = [name for name in conf().groups if name != besides]
     with connection.cursor() as cursor:
         cursor.execute(_FLAGGED, [f"{LOST}%", groups])
@@ -50,18 +50,18 @@ def is_flagged(besides: str | None = None) -> bool:
 
 
 def speaks_of_loss(stop_reason: str) -> bool:
-    """Tell whether a partition was stopped because commits were lost, there or elsewhere in the service."""
+    """Return whether this stop reason is about lost commits, in that partition or elsewhere in the service."""
     return stop_reason.startswith((LOST, ELSEWHERE))
 
 
-def take_back(group: str) -> None:
-    """Take the reasons back that speak of a loss: nothing of the group is lost (any more)."""
+def clear(group: str) -> None:
+    """Clear the group's stop reasons that are about lost commits."""
     with connection.cursor() as cursor:
         cursor.execute(_TAKE_BACK, [group, f"{LOST}%", f"{ELSEWHERE}%"])
 
 
 def server_start() -> datetime:
-    """Return when the database server was started: another one, or a restored one, has another start."""
+    """Return when the database server started; another server, or a restored one, has another start time."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_postmaster_start_time()")
         found: datetime = cursor.fetchone()[0]
@@ -69,21 +69,21 @@ def server_start() -> datetime:
 
 
 def note(consumer: Any, server: datetime | None) -> None:
-    """Note that a consumer of this process has found nothing lost on `server`, or, with None, has yet to look."""
+    """Record that a consumer of this process found nothing lost on `server`; None: it has yet to compare."""
     _compared[consumer] = server
 
 
 def has_compared(consumer: Any) -> bool:
-    """Tell whether the consumer has compared everything since the last error, and nothing was lost."""
+    """Return whether the consumer has compared all positions since the last error, and found nothing lost."""
     return _compared.get(consumer) is not None
 
 
 def forget(consumer: Any) -> None:
-    """Note that the consumer has ended."""
+    """Forget a consumer that has ended."""
     _compared.pop(consumer, None)
 
 
-def parked_keys_may_go_on() -> bool:
-    """Tell whether nothing is known to be lost, and every consumer of this process has looked on this very server."""
+def parked_keys_may_run() -> bool:
+    """Return whether no loss is known, and every consumer of this process has compared on the present server."""
     looked = list(_compared.values())
     return not is_flagged() and (not looked or set(looked) == {server_start()})

@@ -1,4 +1,4 @@
-"""The consumer's positions in our database. Locking alone fences nothing: comparing them stops an old worker."""
+"""The consumer's positions in the service's database. Locking alone fences nothing; comparing stops an old worker."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Position:
     stopped_reason: str | None
 
 
-#: In a row of a partition that has no position: it is there to tell the operators why the partition is stopped.
+#: The position of a row that exists only to show the operators why its partition is stopped.
 NO_POSITION = -1
 
 _WHERE = """
@@ -122,7 +122,7 @@ def create(group: str, starts: Mapping[Place, int]) -> None:
 
 
 def stop(group: str, place: Place, reason: str) -> None:
-    """Write down, for the operators, why a partition does not go on; also where there is no position."""
+    """Store why a partition is stopped, for the operators; also where there is no position."""
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO messaging_consumer_position AS position"
@@ -135,7 +135,7 @@ def stop(group: str, place: Place, reason: str) -> None:
 
 
 def go_on(group: str, places: Iterable[Place]) -> None:
-    """Take back the reasons of partitions that stand at the end of the log, with nothing left that could fail."""
+    """Clear the stop reasons of partitions that are at the end of the log, where nothing is left that could fail."""
     wanted = list(places)
     with connection.cursor() as cursor:
         cursor.execute(

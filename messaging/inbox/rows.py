@@ -1,6 +1,6 @@
 """The inbox: one row per event and handler, so that an effect happens once (promise P3).
 
-A row that waits in its key's queue, or is dead at its head, holds the whole record (`raw`); every other row does not.
+A row that waits in its key's queue, or blocks it as a dead letter, holds the whole record (`raw`); no other does.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ UPDATE messaging_inbox AS row SET state = 'waiting', attempts = 0, raw = t.raw, 
 MAX_ERROR = 2000
 
 
-#: The order of a key's queue, for rows of the inbox called `row` and their key called `parked`; its parameter is
-#: handler_names(). What came by the partition in which the key was parked came before what came by another one:
-#: partitions are only added when the old ones have been read to their ends.
+#: The order of a key's queue, for inbox rows named `row` and the key named `parked`; the parameter is handler_names().
+#: Events of the partition in which the key was parked come before those of another partition: `repartition` adds
+#: partitions only when every group has read the old ones to the end.
 ORDER_IN_PARTITION = 'row."offset", array_position(%s::text[], row.handler::text), row.id'
 QUEUE_ORDER = f"row.partition <> parked.partition, {ORDER_IN_PARTITION}"
 
@@ -81,9 +81,9 @@ def insert_new(entries: Sequence[Entry]) -> set[tuple[str, str]]:
 
 @dataclass(frozen=True, slots=True)
 class InboxUpdate:
-    """What became of an event at a handler. `raw` is the packed record of a row that stays in its key's queue.
+    """The outcome of an event at a handler. `raw` is the packed record of a row that stays in its key's queue.
 
-    `wait`: the seconds until it is tried again, counted by the database's clock, since every worker has its own.
+    `wait`: seconds until the next attempt, by the database's clock, since the workers' clocks differ.
     """
 
     state: InboxState
@@ -95,7 +95,7 @@ class InboxUpdate:
 
 
 def mark(entry: Entry, result: InboxUpdate) -> None:
-    """Write what became of an event whose row this transaction inserted, or holds by the lock of its parked key."""
+    """Write the outcome of an event whose row this transaction inserted, or locks by its parked key."""
     error = storable(result.error)[:MAX_ERROR] or None
     raw = None if result.raw is None else psycopg2.Binary(result.raw)
     values = [result.state.value, result.attempts, result.fingerprint, error, raw, result.wait]
@@ -104,7 +104,7 @@ def mark(entry: Entry, result: InboxUpdate) -> None:
 
 
 def queue(waiting: Sequence[tuple[Entry, bytes]]) -> None:
-    """Let events whose rows this transaction inserted wait behind their parked keys, with their packed records."""
+    """Queue events, whose rows this transaction inserted, behind their parked keys, with their packed records."""
     if not waiting:
         return
     columns = [
@@ -117,7 +117,7 @@ def queue(waiting: Sequence[tuple[Entry, bytes]]) -> None:
 
 
 def unhandled(key: str) -> bool:
-    """Tell whether an event of `key` waits in this service's inbox, or is a dead letter."""
+    """Return whether an event of `key` waits in this service's inbox, or is a dead letter."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT EXISTS (SELECT 1 FROM messaging_inbox WHERE key = %s AND state IN ('waiting', 'dead'))", [key]
@@ -126,7 +126,7 @@ def unhandled(key: str) -> bool:
 
 
 def parked_events(key: str) -> list[tuple[str, str, str, int, str]]:
-    """Return what stands in the queue of a key, first come first: (topic, handler, state, attempts, error)."""
+    """Return the queue of a key, in order: (topic, handler, state, attempts, error)."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT topic, handler, state, attempts, coalesce(error, '') FROM messaging_inbox"
@@ -137,9 +137,9 @@ def parked_events(key: str) -> list[tuple[str, str, str, int, str]]:
 
 
 def has_later_effect(entry: Entry) -> bool:
-    """Tell whether a later event of the key took effect at the handler; `entry` has an inbox row.
+    """Return whether a later event of the key took effect at the handler; `entry` has an inbox row.
 
-    In the same partition the offset says which is later, in another one the row's id: partitions are only added.
+    In the same partition the offset tells which is later, in another partition the row's id: keys move only forward.
     """
     with connection.cursor() as cursor:
         cursor.execute(

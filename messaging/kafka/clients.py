@@ -1,4 +1,4 @@
-"""kafka-python's clients, each with the options that this library's rules need. Built after a fork, never before."""
+"""kafka-python's clients, each with the options that this library needs. Build them after a fork, never before."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ unreadable_batches.install()
 logger = logging.getLogger(__name__)
 
 CLOSE_MS = 5000
-#: Longest wait for a first answer of the brokers, in milliseconds; the relay's locks live through it.
+#: Longest wait for a first answer of the brokers, in milliseconds; shorter than the relay's locks live.
 BOOTSTRAP_MS = 3000
-#: The same for commands and tasks, which nobody's locks wait for.
+#: The same for commands and tasks, which hold no locks.
 ASK_BOOTSTRAP_MS = 10_000
-#: Members hear of a rebalance with their next heartbeat: until then nobody reads what a member that left had.
+#: Members learn of a rebalance with their next heartbeat; until then no member reads the partitions of one that left.
 HEARTBEAT_MS = 500
-#: How long the producer tries to bring a record to the log, and waits for one answer, in milliseconds.
+#: How long the producer tries to deliver a record, and how long it waits for one answer, in milliseconds.
 DELIVERY_MS = 30_000
 REQUEST_MS = 10_000
 #: How soon a consumer learns of new partitions, in milliseconds.
@@ -58,7 +58,7 @@ def group_consumer(group: str) -> KafkaConsumer:
 
 @contextmanager
 def reader() -> Iterator[KafkaConsumer]:
-    """Yield a consumer without a group, for asking and for reading an assignment of one's own.
+    """Yield a consumer without a group, for questions and for reading an explicit assignment.
 
     KafkaError when no broker answers.
     """
@@ -99,7 +99,7 @@ def idempotent_producer() -> KafkaProducer:
 
 
 def _built(make: Callable[..., Any], **options: Any) -> Any:
-    """Build a client. When no broker answers, kafka-python leaves a thread and sockets behind: they are closed here."""
+    """Build a client. When no broker answers, close the thread and the sockets that kafka-python leaves behind."""
     parts: list[KafkaNetClient] = []
 
     def remembered(**given: Any) -> KafkaNetClient:

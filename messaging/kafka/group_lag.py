@@ -1,4 +1,4 @@
-"""How far every consumer group of the cluster, ours or not, is behind the end of a topic: Kafka's own offsets tell."""
+"""The lag of every consumer group of the cluster behind the end of a topic, from Kafka's own offsets."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from messaging.kafka.clients import admin, reader
 
 
 def group_lag(topic: str) -> dict[str, int]:
-    """Return the records of `topic` that each group has not passed, for each group that reads it: group → records.
+    """Return how many records of `topic` each of its groups has not passed: group → records.
 
-    A group reads it when it has an offset there, or a member that subscribes to it. KafkaError when the brokers can't
-    be asked, or know no such topic.
+    A group reads the topic when it has an offset there, or a member that subscribes to it. KafkaError when no broker
+    answers, or the topic does not exist.
     """
     with reader() as consumer, admin() as client:
         begin, end = _ends(consumer, topic)
@@ -41,7 +41,7 @@ def _ends(consumer: KafkaConsumer, topic: str) -> tuple[Mapping[Any, int], Mappi
 
 
 def _subscribers(client: Any, names: list[str], topic: str) -> Iterator[str]:
-    """Yield the groups with a member that wants the topic, also one that has committed nothing yet."""
+    """Yield the groups with a member that subscribes to the topic, also one that has committed nothing yet."""
     for name, group in client.describe_groups(names).items() if names else ():
         for member in group["members"]:
             if topic in (member["member_metadata"] or {}).get("topics", ()):

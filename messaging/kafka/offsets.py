@@ -1,4 +1,4 @@
-"""Where the log ends, and how far this service has come."""
+"""Where the log ends, and how far this service has read."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _partitions(consumer: KafkaConsumer, topic: str) -> list[TopicPartition]:
 
 
 def positions_passed(group: str, offsets: Mapping[tuple[str, int], int]) -> bool:
-    """Tell whether the group's positions in our database have passed every one of `offsets`.
+    """Return whether the group's positions in the service's database have passed every one of `offsets`.
 
     An empty partition, or one whose end is 0, counts as passed.
     """

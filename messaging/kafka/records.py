@@ -19,7 +19,7 @@ MAX_EVENT_ID = 255
 
 
 class RawRecord(msgspec.Struct, frozen=True, array_like=True):
-    """A record whole, as it stands on Kafka; has of kafka-python's ConsumerRecord what this library reads."""
+    """A complete record; it has the fields of kafka-python's ConsumerRecord that this library reads."""
 
     topic: str
     partition: int
@@ -65,7 +65,7 @@ class Received:
     raw: Any
 
     def context(self, attempt: int = 1) -> Context:
-        """Return what the handler is told of this record."""
+        """Return the context that the handler gets with the event."""
         return Context(
             event_id=self.event_id,
             type=self.type,
@@ -122,12 +122,12 @@ def type_of(record: Any) -> str:
 
 
 def place_of(record: Any) -> str:
-    """Return where a record, or the inbox's entry of one, stands, as people write it; the name of one without an id."""
+    """Return `topic/partition/offset` of a record or an inbox entry; it names one that has no id."""
     return f"{record.topic}/{record.partition}/{record.offset}"
 
 
 def readable_key(record: Any) -> str:
-    """Return the record's key, or '' where it has none that could order anything."""
+    """Return the record's key, or '' when it has no readable one."""
     try:
         return _key_in(record.key)
     except InvalidRecord:

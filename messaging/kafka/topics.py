@@ -1,4 +1,4 @@
-"""A service creates the topics that it owns; automatic creation is off."""
+"""Creates the topics that a service owns; the broker creates none by itself."""
 
 from __future__ import annotations
 
@@ -45,10 +45,10 @@ def _wanted() -> dict[str, dict[str, Any]]:
 
 
 def _configs(name: str, topic: dict[str, Any]) -> dict[str, str]:
-    """An acknowledged record stands on all replicas but one; what publish() takes, the broker takes too."""
+    """An acknowledged record is on all replicas but one; the broker accepts every size that publish() accepts."""
     room = ROOM_FOR_DEAD_LETTERS if name == dead_letter_topic() else 0
     configs = {
-        # The broker keeps plainly what a foreign client compressed: at a codec that it lacks, kafka-python hangs.
+        # The broker stores records uncompressed: kafka-python hangs at a codec that is not installed.
         "compression.type": "uncompressed",
         "min.insync.replicas": str(max(1, conf().replication_factor - 1)),
         "max.message.bytes": str(conf().largest_record + room),

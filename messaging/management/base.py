@@ -33,7 +33,7 @@ class OperatorCommand(BaseCommand):
             raise CommandError(str(error), returncode=ExitCode.UNKNOWN_NAME) from error
         except DatabaseError as error:
             raise CommandError(
-                f"The database did not answer: {error}. What was done is in the ledger; run the same again.",
+                f"The database did not answer: {error}. The audit log shows what was done; run the same command again.",
                 returncode=ExitCode.INCOMPLETE,
             ) from error
 

@@ -1,8 +1,8 @@
-"""What operators may do to parked keys, dead letters and handlers. Each call is noted in the ledger.
+"""What operators may do to parked keys, dead letters and handlers. The audit log records each call.
 
-Retry, edit and skip lock the parked keys first, then the inbox rows, and read only then: whatever another operator or
-the drain did meanwhile is seen, and doing the same twice changes nothing. They only prepare; the drain runs the
-handlers, in the order of the keys.
+Retry, edit and skip lock the parked keys first, then the inbox rows, and read only then. So they see what another
+operator or a retry did, and repeating an action changes nothing. They only prepare: the retry of parked keys runs the
+handlers, in the order of each key.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from messaging.registry import NO_HANDLER
 from messaging.retention.cleanup import may_be_forgotten
 from messaging.states import InboxState, Resolution
 
-#: Targets of one transaction, and of one row in the ledger.
+#: Targets of one transaction, and of one row in the audit log.
 CHUNK = 100
 
 _WAIT = """
@@ -50,11 +50,11 @@ Act = Callable[[Found], str]
 
 
 class Unchanged(Exception):
-    """There is nothing left to do to this event; the message says why."""
+    """The action would change nothing; the message says why."""
 
 
 def retry(events: Sequence[Target], *, actor: str, reason: str, allow_reorder: bool = False) -> list[ActionResult]:
-    """Let these events be tried again, attempts afresh, in the order of their keys. ReasonMissing without a reason.
+    """Retry these events in the order of their keys, with the attempts reset. ReasonMissing without a reason.
 
     `events` are pairs (event id, handler); dead_letters() and parked_keys() find them. A dead letter that parked
     nothing is refused when its handler has handled later events of the key, unless `allow_reorder`.
@@ -71,7 +71,7 @@ def edit_and_retry(
     reason: str,
     allow_reorder: bool = False,
 ) -> ActionResult:
-    """Let a dead letter be tried again with another value or other headers; the original is kept beside it.
+    """Retry a dead letter with another value or other headers; the original stays stored beside it.
 
     Refused, in the result, when the new record does not fit its event's schema, is about another key, or has another
     ce_id. ReasonMissing without a reason.
@@ -79,14 +79,14 @@ def edit_and_retry(
 
     def edit(found: Found) -> str:
         if found.state != InboxState.DEAD:
-            raise Refused("it is no dead letter: only those are edited, since their original is kept")
+            raise Refused("it is not a dead letter: only dead letters can be edited, since their original is kept")
         return _retry(found, edited(unpacked(_raw(found)), value, headers), allow_reorder)
 
     return _act("edit and retry", [event], actor, reason, edit)[0]
 
 
 def skip(events: Sequence[Target], *, actor: str, reason: str) -> list[ActionResult]:
-    """Let these events never be handled by these handlers; what waits behind them goes on. ReasonMissing."""
+    """Skip these events at these handlers for good; later events of the key continue. ReasonMissing."""
     return _act("skip", events, actor, reason, _skip, parks=False)
 
 
@@ -97,8 +97,8 @@ def pause(name: str, *, actor: str, reason: str) -> ActionResult:
 
 
 def resume(name: str, *, actor: str, reason: str) -> ActionResult:
-    """Let a paused handler or topic go on. UnknownName, ReasonMissing."""
-    if name not in pauses.names():  # one that the code no longer has may still be paused
+    """End the pause of a handler or a topic. UnknownName, ReasonMissing."""
+    if name not in pauses.names():  # a handler that the code no longer has may still be paused
         pauses.check_name(name)
     return _switch("resume", name, actor, reason, lambda: pauses.delete(name))
 
@@ -106,7 +106,7 @@ def resume(name: str, *, actor: str, reason: str) -> ActionResult:
 def _act(
     verb: str, events: Sequence[Target], actor: str, reason: str, act: Act, *, parks: bool = True
 ) -> list[ActionResult]:
-    """Act on the events, so many in a transaction, each chunk with its row in the ledger."""
+    """Act on the events in chunks: one transaction and one row of the audit log each."""
     audit_log.check_reason(reason)
     results: list[ActionResult] = []
     for chunk in _chunks(list(dict.fromkeys(events))):
@@ -115,7 +115,10 @@ def _act(
         except DatabaseError as error:
             if kind_of(error) is not Kind.TRANSIENT:
                 raise
-            failed = [ActionResult(*event, "failed", f"somebody else is at it, try again: {error}") for event in chunk]
+            failed = [
+                ActionResult(*event, "failed", f"another operator is changing it, try again: {error}")
+                for event in chunk
+            ]
             audit_log.note(verb, actor, reason, failed)
             results += failed
     return results
@@ -139,7 +142,7 @@ def _together(verb: str, chunk: list[Target], actor: str, reason: str, act: Act,
 
 
 def _lock_positions(found: Any) -> None:
-    """Lock the partitions in which a key is about to be parked, in order: only their holder may park one."""
+    """Lock, in order, the position rows of partitions in which a key will be parked: only their holder may park."""
     free = [each.entry for each in found if each.state == InboxState.DEAD and each.entry.key and not each.parked]
     places = {(group_of(entry.topic), entry.topic, entry.partition) for entry in free}
     for group in sorted({group for group, _, _ in places}):
@@ -147,7 +150,7 @@ def _lock_positions(found: Any) -> None:
 
 
 def _one(found: Found, act: Act) -> ActionResult:
-    """Act on one event. A refusal comes before anything was written."""
+    """Act on one event. A refusal is raised before anything is written."""
     event = found.entry.identity
     try:
         if found.state not in (InboxState.WAITING, InboxState.DEAD):
@@ -161,7 +164,7 @@ def _one(found: Found, act: Act) -> ActionResult:
 
 def _retry(found: Found, new: RawRecord | None, allow_reorder: bool) -> str:
     if new is None and found.is_due:
-        raise Unchanged("it waits for its turn already")
+        raise Unchanged("it is due already")
     raw = _raw(found) if new is None else packed(new)
     work = _readable(found, unpacked(raw))
     if not found.queued:
@@ -172,41 +175,43 @@ def _retry(found: Found, new: RawRecord | None, allow_reorder: bool) -> str:
         _execute(_WAIT, [psycopg2.Binary(raw), *found.entry.identity])
     resolution = Resolution.RETRIED if new is None else Resolution.EDITED
     _execute(_RESOLVE, [resolution.value, None if new is None else psycopg2.Binary(raw), *found.entry.identity])
-    return "it is tried again, in the order of its key"
+    return "it will be retried, in the order of its key"
 
 
 def _raw(found: Found) -> bytes:
     if found.raw is None:
-        raise Refused("its record is not kept any more: replay it from its topic, or skip it")
+        raise Refused("its record is no longer stored: replay it from its topic, or skip it")
     return found.raw
 
 
 def _readable(found: Found, record: RawRecord) -> Work:
-    """Read the record with the code of today; Refused when it can't be, or when it would be another event."""
+    """Decode the record with the current code; Refused when that fails, or when it would be another event."""
     entry = found.entry
     if not entry.key:
-        raise Refused("its key can't be read, so nothing orders it: let its publisher publish it again, or skip it")
+        raise Refused("its key cannot be read, so it has no order: have its publisher publish it again, or skip it")
     item = read(record, group_of(record.topic), found.received_at)
     if item is None:
-        raise Refused("nobody here subscribes to its type: skip it")
+        raise Refused("no handler of this service subscribes to its type: skip it")
     if isinstance(item, Poison):
-        raise Refused(f"it can't be read: {item.error}")
+        raise Refused(f"it cannot be decoded: {item.error}")
     if entry.handler not in (NO_HANDLER, *(handler.name for handler in item.handlers)):
-        raise Refused(f"{entry.handler} does not handle its type here (any more): skip it")
+        raise Refused(f"{entry.handler} does not handle this type (any more): skip it")
     check_identity(unpacked(found.original or _raw(found)), record)
     return item
 
 
 def _queue_again(found: Found, allow_reorder: bool) -> None:
-    """Give a dead letter for which nothing waits a place in its key's queue; its key is parked for that.
+    """Put a dead letter that parked nothing into its key's queue, and park the key for that.
 
-    The position or the parked key is locked already: what is later can be seen, and no more can come.
+    The position row or the parked key is locked: later events are visible, and no further ones can arrive.
     """
     entry = found.entry
     if not allow_reorder and may_be_forgotten(found.received_at):
-        raise Refused("it is so old that later events of its key may be forgotten: it could take effect out of order")
+        raise Refused(
+            "it is so old that the inbox may have forgotten later events of its key: it could take effect out of order"
+        )
     if not allow_reorder and rows.has_later_effect(entry):
-        raise Refused("this handler has handled later events of the key: it would take effect out of order")
+        raise Refused("this handler has handled later events of its key: it would take effect out of order")
     if found.parked:
         return
     park(group_of(entry.topic), [ToPark(entry.topic, entry.key, entry.partition)])
@@ -214,7 +219,7 @@ def _queue_again(found: Found, allow_reorder: bool) -> None:
 
 
 def _take_apart(found: Found, work: Work, raw: bytes) -> None:
-    """Give a record that could not be read, and now can be, to its handlers; each of them takes it in its place."""
+    """Queue a record that could not be decoded, and now can be, for each of its handlers, in its place."""
     entries = [entry_of(work.record, handler) for handler in work.handlers]
     new = rows.insert_new(entries)
     rows.queue([(entry, raw) for entry in entries if entry.identity in new])
@@ -224,7 +229,7 @@ def _take_apart(found: Found, work: Work, raw: bytes) -> None:
 def _skip(found: Found) -> str:
     _execute(_LEAVE_QUEUE, [InboxState.SKIPPED.value, *found.entry.identity])
     _execute(_RESOLVE, [Resolution.SKIPPED.value, None, *found.entry.identity])
-    return "it is never handled; what waits behind it goes on"
+    return "it will not be handled; later events of its key continue"
 
 
 def _execute(sql: str, parameters: list[Any]) -> None:
@@ -238,7 +243,7 @@ def _switch(verb: str, name: str, actor: str, reason: str, work: Callable[[], bo
         result = (
             ActionResult("", name, "done")
             if work()
-            else ActionResult("", name, "unchanged", f"{verb}: it was so already")
+            else ActionResult("", name, "unchanged", f"{verb}: nothing to change")
         )
         audit_log.note(verb, actor, reason, [result])
     return result

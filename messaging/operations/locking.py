@@ -1,7 +1,7 @@
-"""Events at handlers as an operator's action finds them: locked first, read afterwards.
+"""Locks the events of an operator's action, then reads them.
 
-The locks are taken in one order, so that two operators never wait for each other: parked keys, inbox rows, positions.
-The row's own lock is for dead letters whose key is not parked: nothing else keeps two operators apart there.
+The order of the locks is fixed, so that two operators never deadlock: parked keys, inbox rows, positions. The inbox
+row's own lock is for dead letters whose key is not parked: no other lock separates two operators there.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SELECT 1 FROM messaging_inbox AS row JOIN unnest(%s::text[], %s::text[]) AS want
        USING (event_id, handler)
  ORDER BY event_id, handler FOR NO KEY UPDATE OF row
 """
-#: In a statement of its own, after the locks: one that waits reads what was there before it waited.
+#: A separate statement after the locks: a statement that waits for a lock reads the state from before its wait.
 _READ = """
 SELECT row.event_id, row.handler, row.topic, row.partition, row."offset", row.key, row.state, row.attempts,
        row.received_at, coalesce(row.next_attempt_at <= now(), true), coalesce(row.raw, letter.edited, letter.raw),
@@ -58,7 +58,7 @@ class Found:
 
     @property
     def is_due(self) -> bool:
-        """Whether it waits, attempts afresh, and for nothing but its turn."""
+        """Whether it waits with the attempts reset, and its time has come."""
         return self.state == InboxState.WAITING and self.attempts == 0 and self.time_has_come
 
 

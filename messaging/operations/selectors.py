@@ -1,4 +1,4 @@
-"""What operators look at: dead letters and their groups, parked keys, and the queue of a key in its order."""
+"""What operators see: dead letters and their groups, parked keys, and the queue of a key in its order."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ def dead_letters(
     key: str | None = None,
     open: bool = True,
 ) -> QuerySet[DeadLetterRow]:
-    """Return the dead letters of which all that is given is true, in the order of topic, partition and offset.
+    """Return the dead letters that match every given filter, in the order of topic, partition and offset.
 
-    `open`: only those that nobody has retried or skipped yet. Each has a `target`, as retry() and skip() take it.
+    `open`: only those that were not retried or skipped yet. Each has a `target`, as retry() and skip() take it.
     """
     from messaging.models import DeadLetterRow
 
@@ -86,10 +86,10 @@ def waiting_or_dead(event_id: str, handler: str | None = None) -> list[Target]:
 
 @dataclass(frozen=True, slots=True)
 class ParkedQueue:
-    """A parked key: how many events stand in its queue, and the head, which all others wait for.
+    """A parked key: the length of its queue, and the head, for which all other events wait.
 
-    `next_attempt_at` is None when nobody tries again until an operator does something. Of a queue that is empty, and
-    so about to be handed back, the head's texts are empty.
+    `next_attempt_at` is None when the head waits for an operator. An empty queue, which is about to be unparked, has
+    empty texts for its head.
     """
 
     topic: str
@@ -105,14 +105,14 @@ class ParkedQueue:
 
 
 def parked_keys(*, topic: str | None = None, key: str | None = None, limit: int = 1000) -> list[ParkedQueue]:
-    """Return parked keys with their queues' lengths and heads, those parked first come first; at most `limit`."""
+    """Return at most `limit` parked keys with their queues' lengths and heads, the earliest parked first."""
     with connection.cursor() as cursor:
         cursor.execute(_PARKED, [handler_names(), topic, key, limit])
         return [ParkedQueue(*row) for row in cursor.fetchall()]
 
 
 def queue_of(topic: str, key: str) -> QuerySet[InboxRow]:
-    """Return the events that stand in a key's queue, in the order in which they take effect."""
+    """Return the events of a key's queue, in the order in which they take effect."""
     from messaging.models import InboxRow
 
     place = RawSQL("array_position(%s::text[], handler::text)", [handler_names()])

@@ -24,12 +24,12 @@ class Envelope:
     causation_id: str | None
     extra: str
     data: bytes
-    #: A packed record that is sent as it is, instead of all this.
+    #: A packed record to send unchanged, in place of the fields above.
     raw: bytes | None = None
 
 
 def record_out(envelope: Envelope) -> tuple[bytes | None, bytes | None, list[tuple[str, bytes]]]:
-    """Return key, value and headers of an event, as they are to stand on Kafka."""
+    """Return the key, value and headers of the event's record."""
     if envelope.raw is None:
         return envelope.key.encode(), envelope.data, headers_out(envelope)
     record = unpacked(envelope.raw)

@@ -1,7 +1,8 @@
-"""The wake: after a commit that recorded events, the relay is told to look. A hint only; it polls without it.
+"""Wakes the relay after a commit that recorded events. A hint only: the relay also polls.
 
-In the relay's own process this is a call; from another process it is a PostgreSQL notification, sent by a thread
-that coalesces: NOTIFY takes a lock of the whole cluster at commit, so it never runs inside a business transaction.
+Inside the relay's process the wake is a call; from another process it is a PostgreSQL notification. One thread sends
+it and combines many wakes into one: NOTIFY takes a cluster-wide lock at commit, so it never runs inside a business
+transaction.
 """
 
 from __future__ import annotations
@@ -27,12 +28,12 @@ RECONNECT_SECONDS = 1.0
 
 logger = logging.getLogger(__name__)
 
-#: Set by a relay in this process: wakes it, and tells whether it serves every shard.
+#: A relay in this process sets this: the call wakes it and returns whether it serves every shard.
 local_relay: Callable[[], bool] | None = None
 
 
 def connect() -> None:
-    """Let every recorded event register the wake."""
+    """Register the wake with the signal of recorded events."""
     event_recorded.connect(on_event_recorded, dispatch_uid="messaging.wake")
 
 
@@ -43,14 +44,14 @@ def on_event_recorded(**_: object) -> None:
 
 
 def wake() -> None:
-    """Tell the relay, here or in another process, that the outbox has rows."""
+    """Wake the relay, here or in another process: the outbox has rows."""
     if local_relay is not None and local_relay():
         return
     _notifier().notify()
 
 
 class Notifier:
-    """A thread with a connection of its own that turns any number of wakes into few notifications."""
+    """A thread with its own connection that combines many wakes into few notifications."""
 
     def __init__(self) -> None:
         self.pid = os.getpid()
@@ -99,7 +100,7 @@ _lock = threading.Lock()
 
 
 def _notifier() -> Notifier:
-    """Return the thread of this process; a fork needs one of its own."""
+    """Return the notifier of this process; a forked process starts its own."""
     global _started
     with _lock:
         if _started is None or _started.pid != os.getpid():
@@ -108,7 +109,7 @@ def _notifier() -> Notifier:
 
 
 def close() -> None:
-    """End this process's notifier and its connection, so that a test database can be dropped; a wake starts another."""
+    """End this process's notifier and its connection, so that a test can drop its database; a wake starts another."""
     global _started
     with _lock:
         notifier, _started = _started, None

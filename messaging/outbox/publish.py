@@ -1,4 +1,4 @@
-"""publish(): an event becomes a row of the same transaction as the state change that it tells of (promise P1)."""
+"""publish(): an event becomes a row in the same transaction as the state change that it reports (promise P1)."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ MAX_TRACEPARENT = 255
 
 @dataclass(frozen=True, eq=False)
 class _Gathered:
-    """What one call of publish_all() gave. Django drops it from run_on_commit when its savepoint is rolled back."""
+    """The events of one publish_all() call. Django drops it from run_on_commit when its savepoint is rolled back."""
 
     envelopes: list[Envelope]
 
     def __call__(self) -> None:
-        """Nothing is left to do after the commit."""
+        """Do nothing after the commit: the object only marks that its savepoint survived."""
 
 
-#: While a consumer's transaction is open, what its handlers publish gathers here, for one INSERT before the commit.
+#: While a consumer's transaction is open, its handlers' events collect here, for one INSERT before the commit.
 _gathering: ContextVar[list[_Gathered] | None] = ContextVar("messaging_gathering", default=None)
 
 _INSERT = """
@@ -118,9 +118,9 @@ def _extra(cause: Context) -> str:
 
 @contextmanager
 def gather() -> Iterator[None]:
-    """Let publish() collect inside the with block, and insert all of it in one statement at the block's end.
+    """Collect the events that publish() is given inside the with block, and insert them in one statement at its end.
 
-    What was published in a savepoint that was rolled back is left out. After an error nothing is inserted.
+    Events of a savepoint that was rolled back are left out. After an error nothing is inserted.
     """
     gathering: list[_Gathered] = []
     token = _gathering.set(gathering)
@@ -160,7 +160,7 @@ def shard_of(key: str) -> int:
 
 
 def outbox_pending(key: str) -> bool:
-    """Tell whether an event of `key` has not reached Kafka yet."""
+    """Return whether an event of `key` is still in the outbox, so has not reached Kafka."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT EXISTS (SELECT 1 FROM messaging_outbox WHERE key = %s)", [key])
         return bool(cursor.fetchone()[0])

@@ -1,8 +1,8 @@
 """The relay: brings the outbox to Kafka (promises P2 and P4).
 
-Order rests on three rules: a key's earliest row is sent first; at most one row of a key is of unknown fate per
-producer, and a failed row stays of unknown fate until it is acknowledged; only what was acknowledged is deleted,
-a round's rows in one statement. No transaction and no row lock is held across broker I/O.
+Three rules keep the order. The relay sends a key's earliest row first. At most one row of a key is in flight, and a
+row that failed counts as in flight until it is acknowledged. The relay deletes only acknowledged rows, one statement
+a round. It holds no transaction and no row lock across broker I/O.
 """
 
 from __future__ import annotations
@@ -29,15 +29,16 @@ from messaging.outbox.shard_locks import ShardConnection
 
 logger = logging.getLogger(__name__)
 
-#: Seconds between two looks at who else relays; the same statement keeps the connection from being idle.
+#: Seconds between two counts of the live relays; the same statement keeps the connection from being idle.
 SHARE_SECONDS = 1.0
-#: Shortest time between the beginnings of two small rounds: what gathers meanwhile goes in one, and everything behind
-#: the broker works in larger batches. The first row after a rest never waits.
+#: Shortest time, in seconds, between the starts of two small rounds, so that consumers get larger batches. The first
+#: row after an idle time never waits.
 GATHER_SECONDS = 0.02
 #: Pages read in one round to find enough different keys.
 PAGES = 20
 
-#: What fails, and what the round has already, is left out here: many rows of one key must not hide the other keys.
+#: The query leaves out keys and topics that failed, and keys that the round has already: many rows of one key must not
+#: hide the other keys.
 _PAGE = """
 SELECT id, event_id, topic, key, type, occurred_at, correlation_id, causation_id, extra, data, raw
   FROM messaging_outbox
@@ -64,18 +65,18 @@ class Relay:
         os.set_blocking(self._wake_write, False)
 
     def stop(self) -> None:
-        """Ask run() to end after the round in hand. May be called from any thread."""
+        """Ask run() to end after the current round. Any thread may call this."""
         self._stopping.set()
         self._wake()
 
     def woken(self) -> bool:
-        """Wake this relay from its own process; True when it serves every shard, so that nobody else need be told."""
+        """Wake this relay from its own process; True when it serves every shard, so that no notification is needed."""
         self._wake()
         shards = self._shards
         return shards is not None and len(shards.owned) == conf().shards
 
     def run(self) -> None:
-        """Relay until stop() is called. An outage of the database or the broker is waited out."""
+        """Relay until stop() is called. Wait for a database or a broker that is down."""
         notifier.local_relay = self.woken
         try:
             while not self._stopping.is_set():
@@ -98,7 +99,7 @@ class Relay:
         self.progress = time.monotonic()
 
     def _rest(self, error: Exception) -> None:
-        """Wait after an outage, so briefly that building a producer and the wait together do not cost the locks."""
+        """Wait after an outage, for less than the idle time after which the relay would lose its locks."""
         cap = min(conf().outage_pause_cap_seconds, conf().relay_idle_seconds / 4)
         self._delay = Backoff(conf().outage_pause_seconds, cap).after(self._delay)
         logger.warning("relay: nothing is sent for %.1f s: %r", self._delay, error)
@@ -110,7 +111,7 @@ class Relay:
         began = time.monotonic()
         shards = self._keep_shards()
         if not shards.may_send():
-            self._sender.drop()  # the next one learns anew how many partitions a topic has
+            self._sender.drop()  # the next producer asks again how many partitions a topic has
             return False
         rows = self._pick(shards)
         if not rows:
@@ -122,7 +123,7 @@ class Relay:
         return bool(acknowledged)
 
     def _touch(self) -> None:
-        """Keep the connection from being idle, and the locks with it, while acknowledgements are awaited."""
+        """Keep the connection, and with it the locks, from being idle while the relay waits for acknowledgements."""
         self._keep_shards().execute("SELECT 1")
         self.progress = time.monotonic()
 
@@ -155,7 +156,7 @@ class Relay:
         return picked
 
     def _wait(self) -> None:
-        """Sleep until woken, here or by a notification, or until it is time to look without a wake."""
+        """Sleep until a wake, a notification, or the poll interval ends."""
         shards = self._shards
         if shards is None:
             return
@@ -177,7 +178,7 @@ class Relay:
             return
 
     def _release(self) -> None:
-        """Give up the shards, then the producer: what it still sends, a successor sends too."""
+        """Release the shards, then drop the producer; a successor sends again what was in flight."""
         if self._shards is not None:
             self._shards.close()
             self._shards = None

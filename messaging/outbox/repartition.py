@@ -1,8 +1,8 @@
-"""Adding partitions to a topic without moving a key under its own events (DESIGN §4).
+"""Adds partitions to a topic without reordering the events of a key (DESIGN §4).
 
-A key's events go to another partition afterwards. So the relays of the topic's owner are held back, every consumer
-group reads the topic to its end, and only then the partitions are added. A relay that goes on builds a new producer,
-which knows them. The relays are held back by an advisory lock: should this process die, or freeze, they go on.
+After the change a key's events go to another partition. So this command stops the relays of the topic's owner, waits
+until every consumer group has read the topic to its end, and only then adds the partitions. Each relay then builds a
+new producer, which knows them. An advisory lock stops the relays: if this process dies or freezes, they continue.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from messaging.kafka.group_lag import group_lag
 from messaging.kafka.patches.private_calls import partitions_by_broker
 from messaging.outbox.shard_locks import SENDING_SPACE
 
-#: Seconds between two looks at the groups.
+#: Seconds between two questions about the groups' lag.
 LOOK_SECONDS = 0.5
-#: Seconds of silence after which PostgreSQL lets the relays go on without us.
+#: Seconds without a statement after which PostgreSQL ends this connection, and the relays continue.
 IDLE_SECONDS = 30
 #: Longest wait until every broker knows the new partitions.
 KNOWN_SECONDS = 30.0
@@ -34,7 +34,7 @@ Report = Callable[[str], Any]
 
 
 class RelayBlock:
-    """The relays of this service are held back as long as this connection lives."""
+    """Stops the relays of this service for as long as its connection lives."""
 
     def __init__(self, seconds: float) -> None:
         self._connection = own_connection(
@@ -45,18 +45,18 @@ class RelayBlock:
         )
 
     def take(self) -> None:
-        """Wait until no relay is in the middle of a round. RepartitionRefused when that takes too long."""
+        """Wait until no relay is inside a round. RepartitionRefused when that takes too long."""
         try:
             self._execute("SELECT pg_advisory_lock(%s, 0)", [SENDING_SPACE])
         except psycopg2.errors.LockNotAvailable as error:
             raise RepartitionRefused("a relay did not end its round in time; nothing was changed") from error
 
     def check(self) -> None:
-        """Make sure that the lock is still ours. RepartitionRefused when it is not."""
+        """Check that this process still holds the lock. RepartitionRefused when it does not."""
         try:
             self._execute("SELECT 1")
         except psycopg2.Error as error:
-            raise RepartitionRefused(f"the relays were not held back any more; nothing was changed: {error}") from error
+            raise RepartitionRefused(f"the relays were running again; nothing was changed: {error}") from error
 
     def _execute(self, sql: str, parameters: list[Any] | None = None) -> None:
         with self._connection.cursor() as cursor:
@@ -86,24 +86,24 @@ def repartition(topic: str, count: int, *, seconds: float, ignored: Collection[s
     if not _wanted(topic, count):
         return False
     with relays_blocked(seconds) as block:
-        report("the relays are held back; events wait in the outbox")
+        report("the relays are stopped; events wait in the outbox")
         _wait_for_groups(topic, block, seconds, ignored, report)
         block.check()
         with admin() as client:
             client.create_partitions({topic: count})
         _wait_known(topic, count, block)
-    report(f"{topic} has {count} partitions; the relays go on")
+    report(f"{topic} has {count} partitions; the relays continue")
     return True
 
 
 def _wanted(topic: str, count: int) -> bool:
-    """Report whether partitions are to be added. RepartitionRefused when the topic is not ours, or has more."""
+    """Return whether to add partitions. RepartitionRefused when another service owns the topic, or it has more."""
     if topic not in conf().topics:
         raise RepartitionRefused(f"{topic} is not a topic of {conf().service}, which owns {', '.join(conf().topics)}")
     with reader() as consumer:
         now = partitions_of(consumer, topic)
     if count < now:
-        raise RepartitionRefused(f"{topic} has {now} partitions, and Kafka takes none away")
+        raise RepartitionRefused(f"{topic} has {now} partitions, and Kafka cannot remove partitions")
     return count > now
 
 
@@ -113,13 +113,13 @@ def partitions_of(consumer: KafkaConsumer, topic: str) -> int:
 
 
 def _wait_for_groups(topic: str, block: RelayBlock, seconds: float, ignored: Collection[str], report: Report) -> None:
-    """Wait until every group has passed the end of the topic, which does not move while the relays are held back."""
+    """Wait until every group has passed the end of the topic, which does not move while the relays are stopped."""
     until = time.monotonic() + seconds
     reported: dict[str, int] = {}
     while behind := {group: lag for group, lag in group_lag(topic).items() if lag and group not in ignored}:
         block.check()
         if time.monotonic() > until:
-            raise RepartitionRefused(f"not every group came to the end of {topic}; nothing was changed: {behind}")
+            raise RepartitionRefused(f"not every group reached the end of {topic}; nothing was changed: {behind}")
         if behind != reported:
             reported = behind
             report("waiting for " + ", ".join(f"{group} ({lag} behind)" for group, lag in sorted(behind.items())))
@@ -127,7 +127,7 @@ def _wait_for_groups(topic: str, block: RelayBlock, seconds: float, ignored: Col
 
 
 def _wait_known(topic: str, count: int, block: RelayBlock) -> None:
-    """Wait until every broker tells of the new partitions: the relays' new producers may ask any of them."""
+    """Wait until every broker reports the new partitions: the relays' new producers may ask any of them."""
     until = time.monotonic() + KNOWN_SECONDS
     with admin() as client:
         while any(number < count for number in partitions_by_broker(client, topic)):

@@ -1,7 +1,6 @@
-"""What the relay sends with: a producer, thrown away when it stalls or a row fails, and the pauses of what fails.
+"""The sender: a producer, replaced when it stalls or a row fails, and the delays of what failed.
 
-A row that failed is of unknown fate until it is acknowledged: it may be in the log. So its key stays behind it, and it
-is sent again alone, lest it take others of its batch with it.
+A failed row may still be in the log. It blocks its key and is sent again alone, so that it cannot fail other rows.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ Key = tuple[str, str]
 
 
 class Sender:
-    """Sends rows, at most one of a key in one call, and tells which of them were acknowledged."""
+    """Sends rows, at most one of a key in one call, and returns which were acknowledged."""
 
     def __init__(self, make_producer: Callable[[], KafkaProducer] = idempotent_producer) -> None:
         self.keys: Delayed[Key] = Delayed(KEY_BACKOFF)
@@ -44,9 +43,9 @@ class Sender:
         self._producer: KafkaProducer | None = None
 
     def send(self, rows: Sequence[Row], touch: Callable[[], Any]) -> list[int]:
-        """Produce the rows and wait for their fate; return the ids that were acknowledged.
+        """Produce the rows, wait until each succeeds or fails, and return the ids that were acknowledged.
 
-        `touch` is called every second meanwhile. KafkaError when no producer can be built.
+        The sender calls `touch` every second. KafkaError when no producer can be built.
         """
         if self._producer is None:
             self._producer = self._build()
@@ -60,13 +59,13 @@ class Sender:
         return acknowledged
 
     def drop(self) -> None:
-        """Throw the producer away. What it still sends is sent again by the next one."""
+        """Discard the producer. The next one sends again what was in flight."""
         producer, self._producer = self._producer, None
         if producer is not None:
             abandon(producer)
 
     def _delay_of(self, row: Row) -> float:
-        """What failed least often comes first, since the first that fails ends the round."""
+        """The row with the shortest delay comes first, since the first failure ends the round."""
         return self.keys.delay_of(ordering_key(row))
 
     def _build(self) -> KafkaProducer:
@@ -92,7 +91,7 @@ class Sender:
             return False
 
     def _send_together(self, rows: Sequence[Row], touch: Callable[[], Any]) -> list[int]:
-        """Produce rows of different keys and wait; nothing is sent once a row failed and the producer is gone."""
+        """Produce rows of different keys and wait. After a failure the producer is gone, and nothing more is sent."""
         if self._producer is None or not rows:
             return []
         futures = {row[0]: future for row in rows if (future := self._hand_over(self._producer, row)) is not None}
@@ -108,7 +107,7 @@ class Sender:
         return list(succeeded)
 
     def _hand_over(self, producer: KafkaProducer, row: Row) -> Any:
-        """Give a row to the producer and return its future; None when the producer refuses it."""
+        """Give a row to the producer and return its future, or None when the producer refuses it."""
         _, envelope = row
         try:
             key, value, headers = record_out(envelope)
@@ -120,8 +119,8 @@ class Sender:
     def _await(self, producer: KafkaProducer, futures: Sequence[Any], touch: Callable[[], Any]) -> None:
         """Flush until every future is done, or until none became so for the stall bound.
 
-        A flush that was interrupted tells nothing: when the broker refuses a batch as too large, kafka-python splits it
-        and flush() raises UnknownError, while the pieces are still on their way.
+        An interrupted flush() proves nothing: when the broker refuses a batch as too large, kafka-python splits it and
+        flush() raises UnknownError while the parts are still in flight.
         """
         done, since = 0, time.monotonic()
         while time.monotonic() - since < conf().relay_stall_seconds:
@@ -140,5 +139,5 @@ class Sender:
 
 
 def ordering_key(row: Row) -> Key:
-    """Return what orders a row: its topic and key."""
+    """Return the topic and the key of a row: what orders it."""
     return (row[1].topic, row[1].key)

@@ -1,7 +1,7 @@
-"""Which relay serves which shard: a session advisory lock each, on a connection of the relay's own.
+"""Which relay serves which shard: one session advisory lock a shard, on the relay's own connection.
 
-PostgreSQL ends the connection of a relay that is silent for too long (idle_session_timeout; the connection is in
-autocommit, since that timeout spares one inside a transaction), so a frozen owner loses its shards.
+PostgreSQL ends the connection of a relay that is idle for too long, so a frozen relay loses its shards. The connection
+is in autocommit: idle_session_timeout does not apply inside a transaction.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from messaging.outbox.notifier import CHANNEL
 
 #: First of the two numbers of our advisory locks; the second is the shard.
 LOCK_SPACE = 0x0B0C
-#: The same of the lock that every relay shares while it sends, and that who holds the relays back has alone; (…, 0).
+#: The same for the lock that every relay shares while it sends and that `repartition` holds exclusively; (…, 0).
 SENDING_SPACE = 0x0B0D
 
 _LOOK = """
@@ -37,7 +37,7 @@ class ShardConnection:
         )
         self.owned: list[int] = []
         self._sending = False
-        self._held_back = False
+        self._blocked = False
         self.execute(f"LISTEN {CHANNEL}")
 
     def execute(self, sql: str, parameters: list[Any] | None = None) -> list[tuple[Any, ...]]:
@@ -47,8 +47,8 @@ class ShardConnection:
             return list(cursor.fetchall()) if cursor.description else []
 
     def share(self) -> None:
-        """Take or give up shards so that the live relays of this service have about the same number each."""
-        [(relays, self._held_back)] = self.execute(_LOOK, [self.name, SENDING_SPACE])
+        """Take or release shards so that the live relays of this service have about the same number each."""
+        [(relays, self._blocked)] = self.execute(_LOOK, [self.name, SENDING_SPACE])
         fair = math.ceil(conf().shards / max(1, relays))
         while len(self.owned) > fair:
             self.execute("SELECT pg_advisory_unlock(%s, %s)", [LOCK_SPACE, self.owned.pop()])
@@ -57,14 +57,14 @@ class ShardConnection:
                 self.owned.append(shard)
 
     def may_send(self) -> bool:
-        """Tell whether a round may begin: not while somebody holds the relays back, or waits to.
+        """Return whether a round may begin: not while `repartition` holds the exclusive lock, or waits for it.
 
-        Asked between two rounds only: whoever gets the lock alone knows that no round is under way.
+        The relay asks between two rounds only, so the holder of the exclusive lock knows that no round is running.
         """
-        if self._held_back and self._sending:
+        if self._blocked and self._sending:
             self.execute("SELECT pg_advisory_unlock_shared(%s, 0)", [SENDING_SPACE])
             self._sending = False
-        elif not self._held_back and not self._sending:
+        elif not self._blocked and not self._sending:
             [(self._sending,)] = self.execute("SELECT pg_try_advisory_lock_shared(%s, 0)", [SENDING_SPACE])
         return self._sending
 
@@ -72,6 +72,6 @@ class ShardConnection:
         return bool(self.execute("SELECT pg_try_advisory_lock(%s, %s)", [LOCK_SPACE, shard])[0][0])
 
     def close(self) -> None:
-        """Give up every shard by closing the connection."""
+        """Release every shard by closing the connection."""
         self.owned = []
         self.raw.close()

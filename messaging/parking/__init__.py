@@ -1,1 +1,1 @@
-"""Parked keys, dead letters, pauses: what waits, and for what."""
+"""Parked keys, dead letters, pauses: which events wait, and why."""

@@ -1,6 +1,6 @@
-"""The fuse: a handler that fails event after event by one and the same failure is a bad deploy, not bad events.
+"""The circuit breaker: a handler that fails many events in the same way means a bad deployment, not bad events.
 
-It pauses the handler before the failure answers of every order are given.
+It pauses the handler before every order gets a failure answer.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ logger = logging.getLogger(__name__)
 
 ACTOR = "fuse"
 
-#: Of the inbox's newest rows, so many are looked at: a handler that is seldom called has no index of its own.
+#: How many of the newest inbox rows are read: a rarely called handler has no index of its own.
 NEWEST = 10_000
 
-#: The handler's last events that have ended, the newest first. Several of one key count once.
+#: The handler's last ended events, newest first. Several of one key count once.
 _LAST = """
 SELECT key, coalesce(fingerprint, ''), state
   FROM (SELECT id, key, fingerprint, state, handler FROM messaging_inbox ORDER BY id DESC LIMIT %s) AS newest
@@ -29,8 +29,8 @@ SELECT key, coalesce(fingerprint, ''), state
 """
 
 
-def look(handler: Handler, fingerprint: str) -> None:
-    """Pause the handler, in the open transaction, when its last events of different keys all ended by `fingerprint`."""
+def check(handler: Handler, fingerprint: str) -> None:
+    """Pause the handler, in the open transaction, if its last events of different keys all failed by `fingerprint`."""
     wanted = conf().fuse_events
     keys: set[str] = set()
     for key, found, state in _last(handler, 3 * wanted):
@@ -38,7 +38,7 @@ def look(handler: Handler, fingerprint: str) -> None:
             return
         keys.add(key)
         if len(keys) == wanted:
-            _blow(handler, fingerprint, wanted)
+            _open(handler, fingerprint, wanted)
             return
 
 
@@ -48,7 +48,7 @@ def _last(handler: Handler, count: int) -> list[tuple[str, str, str]]:
         return list(cursor.fetchall())
 
 
-def _blow(handler: Handler, fingerprint: str, count: int) -> None:
+def _open(handler: Handler, fingerprint: str, count: int) -> None:
     reason = f"the last {count} events of different keys failed alike: {fingerprint}"
     if pauses.insert(handler.name, reason=reason, actor=ACTOR):
-        logger.critical("%s is paused: %s. Mend it, then: manage.py resume %s", handler.name, reason, handler.name)
+        logger.critical("%s is paused: %s. Fix it, then run: manage.py resume %s", handler.name, reason, handler.name)

@@ -1,4 +1,4 @@
-"""Dead letters: events that can't be handled, kept whole with the reason, and told to `<service>.dead-letters`."""
+"""Dead letters: events that cannot be handled, stored whole with the reason, and published to a topic."""
 
 from __future__ import annotations
 
@@ -41,17 +41,17 @@ UPDATE messaging_inbox AS row
 
 MAX_REASON = 100
 MAX_TYPE = 200
-#: Room for the headers that are added, in bytes; a record that would not fit with them is told without its value.
+#: Room for the added headers, in bytes. A record that would exceed the size limit is published without its value.
 ROOM = 20_000
 
 
-#: Groups poison of one kind together, as an exception's place does with other failures.
+#: Groups undecodable records of one kind, as the place of an exception groups other failures.
 POISON_FINGERPRINT = "InvalidRecord: {reason}"
 
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """An event to be kept as a dead letter of a handler. `parks` its key: the row stays in the key's queue."""
+    """An event to store as a dead letter of a handler. `parks`: the row stays in its key's queue and blocks it."""
 
     entry: Entry
     type: str
@@ -114,14 +114,14 @@ def _envelope(letter: Letter, topic: str) -> Envelope:
         causation_id=None,
         extra="",
         data=b"",
-        raw=packed(_told(letter, topic)),
+        raw=packed(_record_of(letter, topic)),
     )
 
 
-def _told(letter: Letter, topic: str) -> RawRecord:
-    """Return the record as it came, for the topic of dead letters: with what became of it in `dl_…` headers.
+def _record_of(letter: Letter, topic: str) -> RawRecord:
+    """Return the original record for the dead-letter topic, with the reason in `dl_…` headers.
 
-    Kafka's clients refuse a record that has neither key nor value; such a one is told under its place.
+    Kafka's clients refuse a record that has neither key nor value; its place becomes the key.
     """
     record, entry, failure = unpacked(letter.raw), letter.entry, letter.failure
     about = {

@@ -1,11 +1,11 @@
-"""Parked keys: a key whose event failed, or can't be handled, waits alone; its later events queue behind it (P4, P5).
+"""Parked keys: a key whose event failed waits alone, and its later events queue behind it (P4, P5).
 
-Three rules, each of which broke a promise in the model when it was left out: only a transaction that holds the
-partition's position row inserts a parked key; whoever runs or changes an event of a queue locks the key first and reads
-afterwards; a key is handed back in a transaction of its own, in three statements: lock, look, delete.
+Three rules; leaving out any of them broke a promise in the model. Only a transaction that holds the partition's
+position row inserts a parked key. To run or change a queued event, lock the key first and read afterwards. A
+key is unparked in its own transaction, in three statements: lock, check, delete.
 
-The consumer locks FOR KEY SHARE, so that a long drain holds up nobody's batch; drain and operators FOR NO KEY UPDATE;
-the hand-back FOR UPDATE, which waits for the batches that are about to queue something.
+The consumer locks FOR KEY SHARE, so a long retry holds up no batch. The retry of parked keys and the operators lock
+FOR NO KEY UPDATE. Unparking locks FOR UPDATE, which waits for batches that are about to queue an event.
 """
 
 from __future__ import annotations
@@ -47,14 +47,14 @@ _LOCK_ALONE = "SELECT 1 FROM messaging_parked_key WHERE topic = %s AND key = %s 
 _QUEUE_EXISTS = """
 SELECT EXISTS (SELECT 1 FROM messaging_inbox WHERE topic = %s AND key = %s AND raw IS NOT NULL)
 """
-#: Inserted, deleted by a hand-back, inserted again: how often before the transaction is given up and looked at anew.
+#: How often to insert a key that is unparked again and again, before the transaction is rolled back and retried.
 TRIES = 5
 
 
 def lock_parked(keys: Iterable[Parked], *, alone: bool = False) -> set[Parked]:
-    """Return which of these keys are parked; they stay so until the transaction ends.
+    """Return which of these keys are parked; they stay parked until the transaction ends.
 
-    `alone`: locked against drains and operators too.
+    `alone`: also exclude the retry of parked keys, and operators.
     """
     wanted = sorted(set(keys))
     if not wanted:
@@ -79,18 +79,20 @@ def park(group: str, keys: Iterable[ToPark]) -> None:
             cursor.execute(_INSERT, [group, *columns])
         if lock_parked((each.topic, each.key) for each in wanted) == {(each.topic, each.key) for each in wanted}:
             return
-    raise PositionMoved(f"group {group}: {wanted} were handed back again and again while they were to be parked")
+    raise PositionMoved(
+        f"group {group}: {wanted} were unparked again and again while this transaction tried to park them"
+    )
 
 
 def lock_alone(topic: str, key: str, *, skip_locked: bool = False) -> bool:
-    """Lock a parked key against drains and operators; False when it is not parked, or not to be had at once."""
+    """Lock a parked key against retries and operators; False when it is not parked, or locked (`skip_locked`)."""
     with connection.cursor() as cursor:
         cursor.execute(_LOCK_ALONE + (" SKIP LOCKED" if skip_locked else ""), [topic, key])
         return cursor.fetchone() is not None
 
 
 def unpark(topic: str, key: str) -> bool:
-    """Give a key whose queue is empty back to the live path; False when it is not empty. Opens its own transaction."""
+    """Unpark a key whose queue is empty; False when it is not empty. Opens its own transaction."""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SELECT 1 FROM messaging_parked_key WHERE topic = %s AND key = %s FOR UPDATE", [topic, key])
         cursor.execute(_QUEUE_EXISTS, [topic, key])

@@ -1,7 +1,7 @@
-"""Pauses: an operator, or the fuse, stops a handler or a topic of this service, and lets it go on.
+"""Pauses: an operator, or the circuit breaker, pauses a handler or a topic of this service; `resume` ends it.
 
-A paused handler pauses every partition of its topics here, since a position can't pass it. Parked keys of these topics
-rest too.
+A paused handler pauses every partition of its topics in this service, since a position cannot pass its events. Parked
+keys of these topics wait too.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ INSERT INTO messaging_pause (name, reason, actor, at) VALUES (%s, %s, %s, now())
 
 
 def paused_topics() -> set[str]:
-    """Return the topics of which nothing is handled now."""
+    """Return the topics whose events are not handled now."""
     paused = names()
     if not paused:
         return set()
@@ -35,7 +35,7 @@ def refuse(topics: Iterable[str]) -> None:
 
 
 def check_name(name: str) -> None:
-    """Raise UnknownName, saying which names there are, when `name` is no handler and no consumed topic here."""
+    """Raise UnknownName, listing the names, when `name` is no handler and no consumed topic of this service."""
     handlers, topics = known_names()
     if name not in (*handlers, *topics):
         raise UnknownName(

@@ -1,4 +1,4 @@
-"""What a replay would read: the partitions of a topic, each from one offset to another, frozen when it is planned."""
+"""What a replay would read: a topic's partitions, each from one offset to another, fixed when it is planned."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def _starts(
 def _stops(
     request: ReplayRequest, consumer: KafkaConsumer, partitions: list[TopicPartition], group: str
 ) -> dict[TopicPartition, int]:
-    """The end that is asked for, but never past the live position: what lies there is the live consumer's."""
+    """Return the requested end, but never past the live position: the live consumer handles what follows."""
     live = positions.read(group, [(tp.topic, tp.partition) for tp in partitions])
     end: dict[TopicPartition, int] = consumer.end_offsets(partitions)
     asked = end

@@ -1,4 +1,4 @@
-"""Offsets of a topic that an operator names: by partition, by number, by time. What replays and what moves share it."""
+"""Offsets of a topic that an operator names by partition, number or time; replay and reset_offsets share them."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Moving a consumer group: the position in our database, which is the truth, and the offset that Kafka was told.
+"""Moves a consumer group: its position in the service's database, which decides, and its offset committed to Kafka.
 
-Neither alone would do: a position behind what Kafka was told looks like lost commits, and stops the service. Where a
-partition goes back, Kafka is told first; where it goes forward, the database is. So whenever this dies in between, the
-position is not behind, and running it again ends it.
+Both must move: a position behind the committed offset looks like lost commits, and stops the service. To move a
+partition back, Kafka comes first; to move it forward, the database comes first. So if this process dies in between, the
+position is never behind, and running the command again completes the move.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class ResetRequest:
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """One partition's move to the offset `to`. `row` is our position, `told` what Kafka was told; None: nothing."""
+    """One partition's move to the offset `to`. `row` is our position, `committed` Kafka's offset; None: none."""
 
     place: Place
     row: int | None
@@ -72,7 +72,7 @@ class Move:
 
     @property
     def goes_back(self) -> bool:
-        """Whether Kafka has to be told before the database moves."""
+        """Whether Kafka's offset must move before the position."""
         return self.committed is not None and self.to < self.committed
 
     @property
@@ -138,20 +138,20 @@ def check(moves: Sequence[Move], *, allow_skip: bool, allow_reorder: bool, accep
     for move in moves:
         if move.loss and not accept_lost_commits:
             raise RangeRefused(
-                f"{move.loss}. If the right data can be brought back, do that. --accept-lost-commits takes the position"
-                " as it is: only where you know that nothing was lost, or have mended what was",
+                f"{move.loss}. If the right data can be restored, do that. --accept-lost-commits takes the position"
+                " as it is: use it only if nothing was lost, or you have repaired what was",
                 ExitCode.REFUSED,
             )
         if move.skipped and not allow_skip:
             raise RangeRefused(
-                f"{move.name} would pass {move.skipped} offsets whose events are not handled, ever, by the live"
-                " consumer; --allow-skip lets it",
+                f"{move.name} would pass {move.skipped} offsets: the live consumer will never handle their"
+                " events; --allow-skip permits it",
                 ExitCode.REFUSED,
             )
     if not allow_reorder and (count := _reordered(moves)):
         raise RangeRefused(
             f"{count} times an event there was never handled, and its handler has handled a later one of its key: the"
-            " live consumer would apply it now, out of order. --allow-reorder lets it; replay_topic leaves them out",
+            " live consumer would apply it now, out of order. --allow-reorder permits it; replay_topic leaves them out",
             ExitCode.REFUSED,
         )
 
@@ -171,10 +171,10 @@ def _reordered(moves: Sequence[Move]) -> int:
 
 
 def run(moves: Sequence[Move], *, actor: str, reason: str) -> None:
-    """Move the group of the moves' topic, and write it into the ledger.
+    """Move the group of the moves' topic, and write it to the audit log.
 
-    ReasonMissing without a reason. RangeRefused when the group has members, or is not where it was planned from;
-    KafkaError and DatabaseError may leave it half done: planning and running it again ends it.
+    ReasonMissing without a reason. RangeRefused when the group has members, or its position has changed since the plan.
+    KafkaError and DatabaseError may leave it half done: planning and running it again completes it.
     """
     audit_log.check_reason(reason)
     group = reading_group(moves[0].place[0])
@@ -182,21 +182,21 @@ def run(moves: Sequence[Move], *, actor: str, reason: str) -> None:
         _refuse_active(client, group)
         _commit(client, group, [move for move in moves if move.goes_back])
         _write(group, moves, actor, reason)
-        with suppress(RangeRefused):  # a worker that joined meanwhile has seen the new position, and tells Kafka itself
+        with suppress(RangeRefused):  # a worker that joined meanwhile has the new position, and commits it itself
             _commit(client, group, [move for move in moves if not move.goes_back])
 
 
 def _refuse_active(client: Any, group: str) -> None:
     if members := client.describe_groups([group])[group]["members"]:
         raise RangeRefused(
-            f"the group {group} has {len(members)} members: stop its workers first. One that was killed counts as a"
-            " member until its session has timed out",
+            f"the group {group} has {len(members)} members: stop its workers first. A killed worker counts as a"
+            " member until its session times out",
             ExitCode.GROUP_ACTIVE,
         )
 
 
 def _commit(client: Any, group: str, moves: Sequence[Move]) -> None:
-    """Let Kafka keep the new offsets. The broker itself refuses it while the group has members."""
+    """Commit the new offsets to Kafka. The broker refuses it while the group has members."""
     offsets = {TopicPartition(*move.place): OffsetAndMetadata(move.to, "", -1) for move in moves}
     if not offsets:
         return
@@ -227,4 +227,4 @@ def _write(group: str, moves: Sequence[Move], actor: str, reason: str) -> None:
 
 
 def _committed_text(move: Move) -> str:
-    return f"Kafka was told {'nothing' if move.committed is None else move.committed}"
+    return f"Kafka had {'no offset' if move.committed is None else move.committed}"

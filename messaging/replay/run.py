@@ -18,7 +18,7 @@ from django.db import close_old_connections, connection, transaction
 from kafka import KafkaConsumer, TopicPartition
 
 from messaging.consumer.batch import apply
-from messaging.consumer.one_by_one import apply_singly
+from messaging.consumer.one_by_one import apply_one_by_one
 from messaging.error_kinds import Kind, kind_of
 from messaging.errors import ExitCode, RangeRefused, SlowAttempt
 from messaging.inbox import positions, rows
@@ -52,9 +52,9 @@ def replay(
 ) -> None:
     """Read the plan's range with `consumer`'s own assignment; apply what was never applied, or only count.
 
-    The caller holds `alone()`. `outcome` is counted up as it goes, `progress` is told how many offsets were passed.
-    An event that fails is tried again, parked or kept as the live consumer does it. RangeRefused when the broker gives
-    nothing more: what came before is applied, and stays so.
+    The caller holds `alone()`. The run counts in `outcome`, and calls `progress` with the number of passed offsets. A
+    failing event is retried, parked or kept as the live consumer does. RangeRefused when the broker returns nothing
+    more; what came before stays applied.
     """
     for records, passed in records_of(plan, consumer):
         works = [work for record in records if (work := _selected(record, plan, outcome))]
@@ -65,7 +65,7 @@ def replay(
 
 @contextmanager
 def alone(topic: str) -> Iterator[None]:
-    """Hold the topic's replay lock for a with block. RangeRefused when the topic is being replayed already."""
+    """Hold the topic's replay lock for a with block. RangeRefused when another replay of the topic runs."""
     if not _call("SELECT pg_try_advisory_lock(%s, hashtext(%s))", topic):
         raise RangeRefused(f"{topic} is being replayed already; wait until that replay has ended", ExitCode.BUSY)
     try:
@@ -100,24 +100,26 @@ def records_of(plan: Plan, consumer: KafkaConsumer) -> Iterator[tuple[list[Any],
         passed = sum(at.values()) - before
         moved_at = time.monotonic() if passed else moved_at
         if time.monotonic() - moved_at > SILENT_SECONDS:
-            raise RangeRefused(f"Kafka gave nothing for {SILENT_SECONDS} s; run the same again", ExitCode.INCOMPLETE)
+            raise RangeRefused(
+                f"Kafka returned nothing for {SILENT_SECONDS} s; run the same command again", ExitCode.INCOMPLETE
+            )
         yield records, passed
 
 
 def _selected(record: Any, plan: Plan, outcome: ReplayOutcome) -> Work | None:
-    """Read a record and keep the handlers that are wanted; counts what is passed over."""
+    """Decode a record and keep the selected handlers; count what is passed over."""
     if plan.request.key is not None and (record.key or b"").decode(errors="replace") != plan.request.key:
         return None
     item = read(record, plan.group, datetime.now(UTC))
     if item is None or isinstance(item, Poison):
-        outcome.passed_over["(no handler here)" if item is None else "(can't be read)"] += 1
+        outcome.passed_over["(no handler here)" if item is None else "(undecodable)"] += 1
         return None
     wanted = [each for each in item.handlers if plan.request.handler in (None, each.name)]
     return replace(item, handlers=wanted) if wanted else None
 
 
 def _take(works: Sequence[Work], plan: Plan, outcome: ReplayOutcome, *, execute: bool) -> None:
-    """Handle one poll's records in one transaction; event by event when one of them fails."""
+    """Handle one poll's records in one transaction; one by one when one of them fails."""
     try:
         counts = _take_together(works, plan, execute=execute)
     except Exception as error:
@@ -153,7 +155,7 @@ def _try_one(work: Work, plan: Plan, slow: dict[str, SlowAttempt]) -> ReplayOutc
     with transaction.atomic(), gather():
         positions.lock(plan.group, plan.ranges)
         for unhandled in _unhandled([work], counts):
-            apply_singly(plan.group, unhandled, slow)
+            apply_one_by_one(plan.group, unhandled, slow)
     return counts
 
 
@@ -174,7 +176,7 @@ def _unhandled(works: Sequence[Work], counts: ReplayOutcome) -> list[Work]:
                 counts.refused[work.record.type] += 1
             else:
                 counts.applied[work.record.type] += 1
-                known.add(work.record.event_id)  # the log may hold it several times
+                known.add(work.record.event_id)  # the log may contain it several times
                 wanted.setdefault(work.record.event_id, []).append(handler)
     taken = [work for work in works if work.record.event_id in wanted]
     return [replace(work, handlers=wanted[work.record.event_id]) for work in taken]

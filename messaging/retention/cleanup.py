@@ -1,7 +1,7 @@
-"""Old rows leave, a few at a time: each batch is a short transaction of its own, and a run has an end.
+"""Deletes old rows in batches: each batch is a short transaction, and a run has a limit.
 
-The hot path pays for no index on the time. Ids come from a sequence, so they ascend as times do: halving finds the
-newest old row, and the primary key leads through what is before it (docs/decisions/0013).
+The hot path pays for no index on the time. Ids come from a sequence, so they ascend with time: a binary search finds
+the newest old row, and the primary key leads through the rows before it (docs/decisions/0013).
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from messaging.states import InboxState
 BATCH = 1000
 MOST = 200_000
 
-#: What has ended leaves; what waits, or is a dead letter, stays until somebody has dealt with it.
+#: Ended events are deleted; an event that waits, or is a dead letter, stays until an operator resolves it.
 ENDED = (InboxState.DONE, InboxState.EXHAUSTED, InboxState.SKIPPED)
 
 
 @dataclass(frozen=True)
 class Expiring:
-    """A table whose rows leave when they are old. `id` ascends as the column `time` does, up to a little disorder.
+    """A table whose old rows are deleted. `id` ascends with the column `time`, up to a little disorder.
 
-    `condition` is SQL that tells which rows may leave. All three are text of the program, never of a user.
+    `condition` is SQL that selects the rows that may be deleted. All three are program text, never user input.
     """
 
     table: str
@@ -40,13 +40,13 @@ INBOX = Expiring("messaging_inbox", "received_at", f"state IN ({_ENDED})")
 
 
 def clean_inbox() -> int:
-    """Let inbox rows leave whose event has ended longer ago than INBOX_RETENTION_DAYS; return how many left."""
+    """Delete inbox rows whose event ended more than INBOX_RETENTION_DAYS ago; return how many."""
     days = conf().inbox_retention_days
     return delete_expired(INBOX, timedelta(days=days)) if days else 0
 
 
 def may_be_forgotten(at: datetime) -> bool:
-    """Tell whether an event that was handled after `at` may have left the inbox."""
+    """Return whether the inbox may have forgotten an event that was handled after `at`."""
     days = conf().inbox_retention_days
     return bool(days) and at < datetime.now(UTC) - timedelta(days=days)
 
@@ -54,7 +54,7 @@ def may_be_forgotten(at: datetime) -> bool:
 def delete_expired(expiring: Expiring, older_than: timedelta, *, batch: int = BATCH, most: int = MOST) -> int:
     """Delete the table's rows that are older than that by the database's clock, oldest first, `most` or a few fewer.
 
-    Safe to run twice at once: a row that another run has in hand is left to it. RuntimeError inside a transaction.
+    Safe to run twice at once: a run skips rows that another run has locked. RuntimeError inside a transaction.
     """
     before: datetime = _one("SELECT now() - %s", [older_than])
     last = _newest_old(expiring, before)
@@ -80,10 +80,10 @@ def _delete_batch(expiring: Expiring, before: datetime, span: tuple[int, int], b
 
 
 def _newest_old(expiring: Expiring, before: datetime) -> int:
-    """Return the id of about the newest old row, found by halving; 0 when nothing is old.
+    """Return the id of about the newest old row, by binary search; 0 when nothing is old.
 
-    Both neighbours of a middle are looked at, so that a stretch whose rows have just left is passed once, not at each
-    step: until autovacuum has been there, its entries are still in the index.
+    Each step reads both neighbors of the middle, so it passes a stretch of deleted rows once, not at each step: their
+    index entries stay until autovacuum runs.
     """
     at_or_after = f"SELECT id, {expiring.time} < %s FROM {expiring.table} WHERE id >= %s ORDER BY id LIMIT 1"
     ahead_of = f"SELECT id, {expiring.time} < %s FROM {expiring.table} WHERE id < %s ORDER BY id DESC LIMIT 1"

@@ -1,7 +1,7 @@
-"""How long the consumed topics keep their records, against how long the inbox remembers them.
+"""Compares how long the consumed topics keep records with how long the inbox remembers them.
 
-What the inbox has forgotten and a topic still keeps could be handled a second time: by a replay, or where a position
-was set back. So the inbox must remember for longer, and a worker whose inbox does not refuses to work.
+An event that a topic keeps and the inbox has forgotten could be handled twice: by a replay, or after a position moved
+back. So the inbox must remember for longer; otherwise the worker refuses to start.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from messaging.registry import all_handlers
 
 logger = logging.getLogger(__name__)
 
-#: For what a topic keeps a little longer than it says, for clocks that differ, and for a relay that sends again.
+#: For a topic that keeps records a little longer than configured, clocks that differ, and a relay that resends.
 MARGIN_DAYS = 1
-#: Pause before a broker that did not answer, or a topic that is not there yet, is asked (about) again, in seconds.
+#: Delay, in seconds, before the next question to a broker that did not answer, or about a topic that is missing.
 AGAIN_SECONDS = 5.0
 
 
@@ -40,7 +40,7 @@ def consumed_topics() -> set[str]:
 
 
 def reasons_to_refuse(kept: Mapping[str, float]) -> list[str]:
-    """Say of each topic, kept for so many days (math.inf: for ever), why the inbox forgets it too soon, if it does."""
+    """Return why the inbox forgets a topic too soon, for each such topic: name → days kept (math.inf: for ever)."""
     if conf().inbox_retention_days == 0:
         return []
     reasons = (_for_ever(topic) if days == math.inf else _too_short(topic, days) for topic, days in kept.items())
@@ -58,7 +58,7 @@ def _too_short(topic: str, days: float) -> str:
 
 
 def _for_ever(topic: str) -> str:
-    """What may be handled again at any time needs no memory; for anything else no number of days is enough."""
+    """Handlers with replay='safe' need no memory; for the others no number of days is enough."""
     unsafe = [each.name for each in all_handlers() if topic in each.topics and each.replay != "safe"]
     if not unsafe:
         return ""
@@ -84,7 +84,7 @@ def kept_by_broker(topics: Iterable[str]) -> dict[str, float]:
 
 
 def _kept(configs: Mapping[str, Any]) -> float:
-    """A record goes with its segment, so after the retention of the segment's last record."""
+    """Kafka deletes a record with its segment, so after the retention of the segment's last record."""
     value = {name: entry["value"] for name, entry in configs.items()}
     retention = int(value["retention.ms"])
     if "delete" not in value["cleanup.policy"] or retention < 0:
@@ -93,7 +93,7 @@ def _kept(configs: Mapping[str, Any]) -> float:
 
 
 class RetentionCheck:
-    """Asks the broker as soon as it answers, once about each consumed topic; run by one thread, which then ends."""
+    """Asks the broker once about each consumed topic, as soon as it answers. One thread runs it, and then ends."""
 
     def __init__(self) -> None:
         self.progress = time.monotonic()
@@ -104,7 +104,7 @@ class RetentionCheck:
         self._stopping.set()
 
     def run(self) -> None:
-        """Return when every consumed topic was looked at; a broker that is away is waited for.
+        """Return when every consumed topic was checked; wait for a broker that is down.
 
         InboxForgetsTooSoon says which topic, both values, and what to do.
         """

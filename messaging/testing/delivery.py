@@ -10,7 +10,7 @@ from django.db import transaction
 
 from messaging.conf import default_group
 from messaging.consumer.batch import apply
-from messaging.consumer.one_by_one import apply_singly
+from messaging.consumer.one_by_one import apply_one_by_one
 from messaging.event import Event, encode, spec_of
 from messaging.ids import new_id
 from messaging.inbox.decoding import work_of
@@ -56,7 +56,7 @@ def handle(records: Sequence[Received], group: str, *, singly: bool, dying: Dyin
     for part in [[work] for work in works] if singly else [works]:
         with transaction.atomic(), gather():
             if singly:
-                apply_singly(group, part[0])
+                apply_one_by_one(group, part[0])
             else:
                 apply(group, part)
             if dying:

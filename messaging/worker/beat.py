@@ -1,7 +1,7 @@
-"""The clock of the scheduled tasks: Celery's, but it goes on when the time of day is set back.
+"""The scheduler of the periodic tasks: Celery's, but it continues when the clock is set back.
 
-Celery counts an interval from the time of day at which a task ran last, and keeps that time in its file. After a jump
-of an hour back, nothing would run for an hour, nor after a restart: no parked key would be tried, no saga canceled.
+Celery counts an interval from the clock time of a task's last run, and stores that time in a file. After a jump of one
+hour back, no task would run for an hour, even after a restart: no parked key would be retried, no saga canceled.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from celery.beat import PersistentScheduler
 
 
 class Scheduler(PersistentScheduler):
-    """Celery's scheduler with entries that ran in the future taken for such as ran just now."""
+    """Celery's scheduler; an entry whose last run lies in the future counts as run just now."""
 
     def tick(self, **options: Any) -> float:
         """Run what is due; return the seconds until the next look."""

@@ -1,9 +1,9 @@
-"""Celery hosts the Kafka consumer and the outbox relay as steps of its worker.
+"""Runs the Kafka consumer and the outbox relay as steps of a Celery worker.
 
-They stand on the worker's blueprint: the consumer's blueprint starts anew whenever Celery's own broker blinks, and
-the Kafka group would rebalance each time. The threads are daemons with a bounded join; one that dies takes the
-worker with it, so that no worker looks healthy while it consumes nothing. A worker that is told to stop ends what it
-has in hand; what hangs then (a server that was frozen) is left behind: nothing that counts is in its memory.
+The steps belong to the worker's blueprint: the consumer's blueprint restarts whenever Celery's own broker is briefly
+away, and the Kafka group would rebalance each time. The threads are daemons with a bounded join. When one dies, the
+worker ends, so no worker looks healthy while it consumes nothing. A stopping worker finishes its current batch; it
+abandons what hangs (a frozen server), since its memory holds nothing that must survive.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from messaging.worker.liveness import LivenessFile
 
 logger = logging.getLogger(__name__)
 
-#: Longest time, in seconds, that the threads together have to end what is in hand and to say goodbye.
+#: Longest time, in seconds, in which the threads together finish their work and leave the group.
 JOIN_SECONDS = 15.0
-#: Seconds after which a worker that was told to stop ends, whatever hangs. Less than its supervisor's patience.
+#: Seconds after which a stopping worker ends by force. Less than its supervisor waits.
 STOP_SECONDS = 18
 EXIT_THREAD_DIED = 70
 #: The settings do not fit what the broker says.
@@ -40,7 +40,7 @@ EXIT_BY_FORCE = 71
 
 
 def install(app: Celery) -> None:
-    """Add the steps and their command-line options to `celery worker`, and our clock to `celery beat`."""
+    """Add the steps and their command-line options to `celery worker`, and messaging's scheduler to `celery beat`."""
     app.conf.beat_scheduler = "messaging.worker.beat:Scheduler"
     app.user_options["worker"].add(
         click.Option(["--consumer-group"], default=None, help="Kafka consumer group to be in (default: the first).")
@@ -55,39 +55,39 @@ def install(app: Celery) -> None:
 
 
 class DeadlineStep(bootsteps.StartStopStep):
-    """Ends a worker that was told to stop and can't: a task may wait for ever for a server that was frozen."""
+    """Ends a stopping worker that hangs: a task may wait for a frozen server without end."""
 
     name = "messaging.deadline"
     requires = {"celery.worker.components:Pool"}
 
     def __init__(self, parent: Any, **options: Any) -> None:
         super().__init__(parent, **options)
-        self.told = False
+        self.stopping = False
 
     def start(self, parent: Any) -> None:
-        worker_shutting_down.connect(self._on_commit, weak=False)
+        worker_shutting_down.connect(self._on_shutdown, weak=False)
         threading.Thread(target=self._watch, name="stop-watch", daemon=True).start()
 
-    def _on_commit(self, **_: Any) -> None:
-        self.told = True
+    def _on_shutdown(self, **_: Any) -> None:
+        self.stopping = True
 
     def _watch(self) -> None:
-        """Count ticks of this thread, not the clock: a freeze of the whole process takes nothing from its time."""
+        """Count this thread's ticks, not the clock: the time of a freeze of the whole process does not count."""
         ticks = 0
         while ticks < STOP_SECONDS:
             time.sleep(1)
-            ticks += self.told
-        logger.critical("the worker was told to stop %s s ago and hangs: it ends by force", STOP_SECONDS)
+            ticks += self.stopping
+        logger.critical("the worker is stopping for %s s and hangs: it ends by force", STOP_SECONDS)
         os._exit(EXIT_BY_FORCE)
 
     def stop(self, parent: Any) -> None:
-        """Celery asks each step; this one only watches."""
+        """Do nothing: Celery stops each step, and this one only watches."""
 
 
 def seconds_without_progress(progress: Callable[[], object]) -> Iterator[int]:
-    """Yield each second for how long `progress()` has given the same; 0 while it gives None.
+    """Yield each second for how many seconds `progress()` has returned the same value; 0 while it returns None.
 
-    Ticks of the watching thread are counted, not the clock: after a freeze of the whole process none are missing.
+    The watching thread counts its ticks, not the clock, so the time of a freeze of the whole process does not count.
     """
     seen, silent = None, 0
     while True:
@@ -99,14 +99,14 @@ def seconds_without_progress(progress: Callable[[], object]) -> Iterator[int]:
 
 
 def end_if_too_long(title: str, silent: int) -> None:
-    """End the worker when what `title` names has made no progress for so many seconds."""
+    """End the worker when `title` has made no progress for longer than HANG_SECONDS."""
     if silent > conf().hang_seconds:
         logger.critical("the %s made no progress for %s s: the worker ends", title, silent)
         os._exit(EXIT_THREAD_DIED)
 
 
 class DrainStep(bootsteps.StartStopStep):
-    """Ends a worker whose drain hangs at an event: while it does, this process tries no parked key again."""
+    """Ends a worker that hangs while it retries a parked key: it would retry no other parked key."""
 
     name = "messaging.drain"
     requires = {"celery.worker.components:Pool"}
@@ -118,14 +118,14 @@ class DrainStep(bootsteps.StartStopStep):
         from messaging.consumer import retry_parked
 
         for silent in seconds_without_progress(retry_parked.progress):
-            end_if_too_long("drain of parked keys", silent)
+            end_if_too_long("retry of parked keys", silent)
 
     def stop(self, parent: Any) -> None:
-        """Celery asks each step; this one only watches."""
+        """Do nothing: Celery stops each step, and this one only watches."""
 
 
 class ThreadStep(bootsteps.StartStopStep):
-    """A thread of the worker; all but those that are not `endless` live as long as it does."""
+    """A thread of the worker. An `endless` one runs as long as the worker; another one may end."""
 
     requires = {"celery.worker.components:Pool"}
     title = ""
@@ -136,30 +136,30 @@ class ThreadStep(bootsteps.StartStopStep):
         self.options = options
         self.runner: Any = None
         self.thread: threading.Thread | None = None
-        self.told_at: float | None = None
+        self.stopping_since: float | None = None
 
     def make_runner(self) -> Any:
-        """Build what has run() and stop(); called in the worker's own process."""
+        """Build an object with run() and stop(), in the worker's own process."""
         raise TypeError(f"{type(self).__name__} must say what it runs")
 
     def start(self, parent: Any) -> None:
-        freeze_what_stays()
+        exclude_from_garbage_collection()
         self.runner = self.make_runner()
         if self.endless:
             liveness_file().expect(self.title)
         self.thread = threading.Thread(target=self._run, name=self.title, daemon=True)
         self.thread.start()
         threading.Thread(target=self._watch, name=f"{self.title}-watch", daemon=True).start()
-        worker_shutting_down.connect(self._on_commit, weak=False)
+        worker_shutting_down.connect(self._on_shutdown, weak=False)
 
-    def _on_commit(self, **_: Any) -> None:
-        """Begin to end with the signal: Celery may first wait for its own broker. Runs in the signal handler."""
-        if self.told_at is None:  # a second signal may interrupt the first one's handler
-            self.told_at = time.monotonic()
+    def _on_shutdown(self, **_: Any) -> None:
+        """Stop at the signal: Celery may first wait for its own broker. Runs in the signal handler."""
+        if self.stopping_since is None:  # a second signal may interrupt the first one's handler
+            self.stopping_since = time.monotonic()
             self.runner.stop()
 
     def _watch(self) -> None:
-        """End the worker when its thread makes no progress: a client's call may hang beyond its own timeout."""
+        """End the worker when its thread makes no progress: a client's call may hang beyond its timeout."""
         for silent in seconds_without_progress(lambda: self.runner.progress):
             if self.thread is None or not self.thread.is_alive():
                 return
@@ -174,16 +174,16 @@ class ThreadStep(bootsteps.StartStopStep):
             self.end_worker(error)
 
     def end_worker(self, error: BaseException) -> None:
-        """Say why the thread ended, and end the process."""
+        """Log why the thread ended, and end the process."""
         logger.critical("the %s died, and the worker with it", self.title, exc_info=error)
         os._exit(EXIT_THREAD_DIED)
 
     def stop(self, parent: Any) -> None:
         if self.thread is not None:
-            self._on_commit()
-            self.thread.join(max(0.0, (self.told_at or 0.0) + JOIN_SECONDS - time.monotonic()))
+            self._on_shutdown()
+            self.thread.join(max(0.0, (self.stopping_since or 0.0) + JOIN_SECONDS - time.monotonic()))
             if self.thread.is_alive():
-                logger.error("the %s did not end within %.0f s and is left behind", self.title, JOIN_SECONDS)
+                logger.error("the %s did not end within %.0f s and is abandoned", self.title, JOIN_SECONDS)
 
     def terminate(self, parent: Any) -> None:
         self.stop(parent)
@@ -194,12 +194,12 @@ class ThreadStep(bootsteps.StartStopStep):
 
 @cache
 def liveness_file() -> LivenessFile:
-    """Return this process's file; it writes nothing where the setting names none."""
+    """Return this process's liveness file; without a path in the settings it writes nothing."""
     return LivenessFile(conf().liveness_file)
 
 
-def freeze_what_stays() -> None:
-    """Keep the garbage collector from walking what lives as long as the process: it took a fifth of a batch's CPU."""
+def exclude_from_garbage_collection() -> None:
+    """Exclude objects that live as long as the process from garbage collection: it cost a fifth of a batch's CPU."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
@@ -247,7 +247,7 @@ class RelayStep(ThreadStep):
 
 
 class RetentionStep(ThreadStep):
-    """Ends a worker whose inbox would forget what a consumed topic still keeps. A broker that is away stops nobody."""
+    """Ends a worker whose inbox would forget events that a consumed topic still keeps."""
 
     name = "messaging.retention"
     title = "retention-check"
@@ -264,5 +264,5 @@ class RetentionStep(ThreadStep):
     def end_worker(self, error: BaseException) -> None:
         if not isinstance(error, MessagingError):
             super().end_worker(error)
-        logger.critical("this worker refuses to work: %s", error)
+        logger.critical("this worker refuses to start: %s", error)
         os._exit(EXIT_REFUSED)

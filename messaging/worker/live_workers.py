@@ -1,7 +1,7 @@
-"""Which consumers and relays of this service live now, as its database sees them.
+"""Which consumers and relays of this service are alive, from the connections of its database.
 
-Each has a connection of its own, named after what it does. The one of a process that died is gone at once; PostgreSQL
-ends the one of a process that is frozen, or of a thread that hangs, since nobody keeps it from being idle.
+Each has its own connection, named after its role. A dead process loses its connection immediately; a frozen process, or
+a hung thread, when `idle_session_timeout` expires.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ RENEW_SECONDS = 5.0
 
 
 class Presence:
-    """Keeps a connection open for a consumer, as long as the consumer makes progress. Run by one thread."""
+    """Keeps a connection open while a consumer makes progress. One thread runs it."""
 
     def __init__(self, consumer: Any) -> None:
         self._consumer = consumer
         self._connection: Any = None
 
     def run(self) -> None:
-        """Go on until the process ends."""
+        """Run until the process ends."""
         seen = None
         while True:
             if self._consumer.progress != seen:
@@ -57,9 +57,9 @@ def consumer_name(group: str) -> str:
 
 
 def workers() -> dict[str, Any]:
-    """Return how many relays, and consumers of each group, live now, and how many partitions are stopped.
+    """Return how many relays, and consumers of each group, are alive, and how many partitions are stopped.
 
-    For people and dashboards: nobody's traffic depends on it. DatabaseError when the database does not answer.
+    For operators and dashboards only: no traffic depends on it. DatabaseError when the database does not answer.
     """
     with connection.cursor() as cursor:
         cursor.execute(

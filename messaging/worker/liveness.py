@@ -1,6 +1,6 @@
-"""A file whose age tells from outside how long the slowest of a worker's threads has made no progress.
+"""The liveness file: its age shows how long the slowest thread of a worker has made no progress.
 
-An orchestrator's probe looks at the age alone, so it needs neither the worker nor a network to answer.
+An orchestrator's probe reads only the age, so it needs no answer from the worker or a network.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ logger = logging.getLogger(__name__)
 
 
 class LivenessFile:
-    """Touched each time when all threads that are expected to have made progress have done so since the last time."""
+    """Touched whenever every expected thread has made progress since the last touch."""
 
     def __init__(self, path: str) -> None:
         self._path = Path(path) if path else None
@@ -22,14 +22,14 @@ class LivenessFile:
         self._lock = threading.Lock()
 
     def expect(self, thread: str) -> None:
-        """Wait for this thread's progress too from now on. OSError when the file can't be written."""
+        """Expect progress of this thread from now on. OSError when the file cannot be written."""
         with self._lock:
             self._expected.add(thread)
             self._waiting.add(thread)
             self._touch()
 
     def progressed(self, thread: str) -> None:
-        """Note that the thread made progress. A file that can't be touched grows old, which is what it is for."""
+        """Record that the thread made progress. A file that cannot be touched grows old, and the probe reports it."""
         with self._lock:
             self._waiting.discard(thread)
             if self._waiting:

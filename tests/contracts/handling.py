@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db import transaction
 
 from messaging.consumer.batch import apply
-from messaging.consumer.one_by_one import apply_singly
+from messaging.consumer.one_by_one import apply_one_by_one
 from messaging.inbox.decoding import read
 from messaging.kafka.records import RawRecord
 from messaging.models import DeadLetterRow, InboxRow
@@ -33,7 +33,7 @@ def handle(record: RawRecord) -> None:
     with transaction.atomic(), gather():
         apply(group, [item])
     with transaction.atomic(), gather():
-        apply_singly(group, item)
+        apply_one_by_one(group, item)
 
 
 def faults() -> Sequence[str]:

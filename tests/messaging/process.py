@@ -86,7 +86,7 @@ def main(role: str, failpoint: str) -> None:
     from django.core.management import call_command
 
     from messaging.consumer.loop import Consumer
-    from messaging.consumer.retry_parked import drain_due
+    from messaging.consumer.retry_parked import retry_due
     from messaging.outbox.relay import Relay
     from tests.messaging import failpoints
 
@@ -96,7 +96,7 @@ def main(role: str, failpoint: str) -> None:
         Relay().run()
     elif role == "drain":
         while True:
-            drain_due()
+            retry_due()
             time.sleep(0.05)
     elif role == "repartition":
         call_command("repartition", settings.SAMPLE_TOPIC, "7", "--timeout", "600")

@@ -49,13 +49,13 @@ def test_two_drains_at_once_apply_each_event_once_and_in_order(group, shut):
     topic = django_settings.SAMPLE_TOPIC
 
     def work() -> int:
-        return sum(retry_parked.drain_key(topic, key) for _ in range(20) for key in "ab")
+        return sum(retry_parked.retry_key(topic, key) for _ in range(20) for key in "ab")
 
     assert sum(at_once(work, work, work)) == 120
 
     for key in "ab":
         assert applied("single", key) == applied("batch", key) == list(range(30))
-        retry_parked.drain_key(topic, key)
+        retry_parked.retry_key(topic, key)
         assert not is_parked(key)
 
 
@@ -75,7 +75,7 @@ def test_events_that_arrive_during_the_drain_keep_their_place(group, shut):
 
     def work() -> None:
         while not done.is_set():
-            retry_parked.drain_key(django_settings.SAMPLE_TOPIC, "a")
+            retry_parked.retry_key(django_settings.SAMPLE_TOPIC, "a")
 
     assert at_once(consume, work, work) == [None, None, None]
     drain()
@@ -93,7 +93,7 @@ def test_a_hand_back_waits_for_a_batch_that_is_about_to_queue(group, shut):
 
     def hand_back_meanwhile() -> None:
         for _ in range(4):
-            retry_parked.drain_key(topic, "a")
+            retry_parked.retry_key(topic, "a")
         handed.append(True)
         connections.close_all()
 
@@ -209,7 +209,7 @@ def test_a_key_has_one_drain_at_a_time(group, shut):
     thread.start()
     began.wait(20)
     try:
-        assert retry_parked.drain_key(topic, "a") == 0
+        assert retry_parked.retry_key(topic, "a") == 0
         assert ParkedKey.objects.get().marked_event is None
     finally:
         go_on.set()

@@ -6,7 +6,7 @@ import pytest
 from django.conf import settings as django_settings
 from django.db import OperationalError
 
-from messaging.consumer.retry_parked import drain_due
+from messaging.consumer.retry_parked import retry_due
 from messaging.inbox import crash_marks
 from messaging.models import ConsumerPosition, DeadLetterRow, InboxRow, ParkedKey
 from tests.messaging.conftest import consumer_of
@@ -147,7 +147,7 @@ def test_who_gives_up_an_event_that_another_died_over_leaves_the_mark(group, pla
 def test_a_careful_batch_that_is_cut_off_is_careful_to_its_end(write, group, key, monkeypatch):
     together: list[int] = []
     monkeypatch.setattr("messaging.consumer.loop.handle_batch", recorded(together))
-    monkeypatch.setattr("messaging.consumer.loop.SINGLY_SECONDS", 0.02)
+    monkeypatch.setattr("messaging.consumer.loop.ONE_BY_ONE_SECONDS", 0.02)
     crash_marks.own(group, [(django_settings.SAMPLE_TOPIC, PLACE)], "died")
     write.events(*notes(key, 60), partition=PLACE)
 
@@ -187,7 +187,7 @@ def test_a_drain_that_fails_without_dying_takes_its_mark_back(group, monkeypatch
         raise OperationalError("the server closed the connection unexpectedly")
 
     monkeypatch.setattr("messaging.consumer.retries.attempt", break_off)
-    drain_due()
+    retry_due()
 
     assert seen and seen[0].endswith(SINGLE)
     assert ParkedKey.objects.get().marked_event is None
@@ -201,7 +201,7 @@ def test_attempts_that_fail_in_one_process_after_another_are_no_deaths(group, mo
     for name in "abcdef":
         monkeypatch.setattr("messaging.inbox.crash_marks.process_name", lambda name=name: name)
         make_due()
-        drain_due()
+        retry_due()
 
     assert not DeadLetterRow.objects.exists()
     assert InboxRow.objects.get(handler=SINGLE).attempts == 3 + 6

@@ -10,7 +10,7 @@ from django.db import OperationalError, connection, transaction
 
 from messaging.consumer import retry_parked
 from messaging.consumer.one_by_one import handle_one, split
-from messaging.consumer.retry_parked import drain_due, due
+from messaging.consumer.retry_parked import due, retry_due
 from messaging.models import DeadLetterRow, InboxRow, ParkedKey
 from messaging.parking.keys import ToPark, lock_alone, park
 from messaging.testing import published
@@ -116,7 +116,7 @@ def test_an_event_that_is_not_due_is_left_alone(group, shut):
     calls = len(shut.calls)
 
     assert due() == []
-    assert drain_due() == retry_parked.drain_key(django_settings.SAMPLE_TOPIC, "a") == 0
+    assert retry_due() == retry_parked.retry_key(django_settings.SAMPLE_TOPIC, "a") == 0
     assert len(shut.calls) == calls
 
 
@@ -222,7 +222,7 @@ def test_the_sweep_hands_back_a_key_whose_queue_is_empty(group):
     with transaction.atomic():
         park(group, [ToPark(django_settings.SAMPLE_TOPIC, "empty", 0)])
 
-    drain_due()
+    retry_due()
 
     assert not is_parked("empty")
 
@@ -268,7 +268,7 @@ def test_a_parked_topic_that_is_paused_rests(group, shut):
     shut.open = True
     pauses.insert(SINGLE, reason="a test", actor="me")
 
-    assert drain() == retry_parked.drain_key(django_settings.SAMPLE_TOPIC, "a") == 0
+    assert drain() == retry_parked.retry_key(django_settings.SAMPLE_TOPIC, "a") == 0
     pauses.delete(SINGLE)
     assert drain() == 2
 

@@ -66,7 +66,7 @@ def assert_nothing_goes_on(group, write, key, reason, *, right):
     with running(consumer_of(group)):
         found = eventually(lambda: len(reasons := stop_reasons(group)) == PARTITIONS and reasons)
         assert all(lost_commits.LOST in each and reason in each for each in found)
-        assert not lost_commits.parked_keys_may_go_on()
+        assert not lost_commits.parked_keys_may_run()
         write.events(*notes(key, 2), partition=PARTITION)
         write.events(*notes(f"{key}-other", 2), partition=1)
         time.sleep(1.0)  # time enough to handle them, if anything went on
@@ -76,7 +76,7 @@ def assert_nothing_goes_on(group, write, key, reason, *, right):
 
         eventually(lambda: is_applied(key, 2) and is_applied(f"{key}-other", 2), 60)
         eventually(lambda: stop_reasons(group) == [])
-        assert lost_commits.parked_keys_may_go_on()
+        assert lost_commits.parked_keys_may_run()
 
 
 def test_a_position_behind_the_groups_offset_stops_everything(group, write, key, offsets):
@@ -232,14 +232,14 @@ def test_a_database_that_was_exchanged_behind_a_silent_reconnect_is_noticed(grou
 
 def test_parked_keys_go_on_after_a_restart_that_nobody_noticed(group, write, key, monkeypatch):
     with running(consumer_of(group)):
-        eventually(lost_commits.parked_keys_may_go_on)
+        eventually(lost_commits.parked_keys_may_run)
         another = lost_commits.server_start() + timedelta(seconds=5)
         monkeypatch.setattr(lost_commits, "server_start", lambda: another)
-        assert not lost_commits.parked_keys_may_go_on()
+        assert not lost_commits.parked_keys_may_run()
 
         end_sessions()
 
-        eventually(lost_commits.parked_keys_may_go_on)
+        eventually(lost_commits.parked_keys_may_run)
         write.events(*notes(key, 1))
         eventually(lambda: is_applied(key, 1))
 
@@ -252,12 +252,12 @@ def test_a_new_connection_lets_everything_be_compared_again(group, monkeypatch):
         eventually(lambda: consumer._step() or len(consumer.assignment.at) == PARTITIONS)
         another = lost_commits.server_start() + timedelta(seconds=5)
         monkeypatch.setattr(lost_commits, "server_start", lambda: another)
-        assert not lost_commits.parked_keys_may_go_on()
+        assert not lost_commits.parked_keys_may_run()
 
         connection.close()
         consumer._step()
 
-        assert lost_commits.parked_keys_may_go_on()
+        assert lost_commits.parked_keys_may_run()
     finally:
         lost_commits.forget(consumer.worker)
         consumer.client.close(timeout_ms=5000)
@@ -275,7 +275,7 @@ def test_parked_keys_go_on_when_the_right_data_is_back_though_its_topic_is_pause
 
         row(group).update(next_offset=right)
 
-        eventually(lambda: lost_commits.parked_keys_may_go_on(), 60)
+        eventually(lambda: lost_commits.parked_keys_may_run(), 60)
 
 
 def test_a_group_that_the_service_has_no_more_stops_nothing(group):
@@ -287,7 +287,7 @@ def test_a_group_that_the_service_has_no_more_stops_nothing(group):
         stopped_reason=f"{lost_commits.LOST}: yes",
     )
 
-    assert lost_commits.parked_keys_may_go_on()
+    assert lost_commits.parked_keys_may_run()
 
 
 def test_a_partition_whose_group_has_forgotten_its_offset_begins_like_a_new_one(group):
@@ -317,14 +317,14 @@ def test_another_group_of_the_service_that_is_stopped_so_stops_this_one_too(grou
 def test_parked_keys_wait_until_the_consumer_of_their_process_has_looked_at_the_very_server(monkeypatch):
     lost_commits.note("a consumer", None)
     try:
-        assert not lost_commits.parked_keys_may_go_on()
+        assert not lost_commits.parked_keys_may_run()
         lost_commits.note("a consumer", lost_commits.server_start())
-        assert lost_commits.parked_keys_may_go_on()
+        assert lost_commits.parked_keys_may_run()
         lost_commits.note("a consumer", lost_commits.server_start() - timedelta(seconds=1))
-        assert not lost_commits.parked_keys_may_go_on()
+        assert not lost_commits.parked_keys_may_run()
     finally:
         lost_commits.forget("a consumer")
-    assert lost_commits.parked_keys_may_go_on()
+    assert lost_commits.parked_keys_may_run()
 
 
 def test_the_end_of_a_topic_that_the_broker_does_not_know_is_an_error_not_an_empty_answer():

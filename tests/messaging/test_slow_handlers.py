@@ -65,7 +65,7 @@ def test_slow_attempts_are_used_up_like_others(group):
 
 
 def test_the_same_in_a_process_that_stood_still_is_an_outage(group, monkeypatch):
-    monkeypatch.setattr(Ticker, "stood_still_since", lambda self, begin: True)
+    monkeypatch.setattr(Ticker, "was_frozen_since", lambda self, begin: True)
 
     with pytest.raises(OperationalError):
         singly(group, note("a", 1, "slow", event_id="e"))
@@ -89,7 +89,7 @@ def test_a_ticker_tells_a_freeze_from_hard_work(monkeypatch):
     while time.monotonic() < until:
         sum(range(1000))
 
-    assert not watch.stood_still_since(begin)
+    assert not watch.was_frozen_since(begin)
 
 
 def test_a_frozen_worker_counts_no_attempt(write, group, key):

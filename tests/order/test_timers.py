@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from contracts.order import OrderCanceled
 from messaging import TransientError
-from messaging.consumer.retry_parked import drain_due
+from messaging.consumer.retry_parked import retry_due
 from messaging.models import ConsumerPosition, InboxRow, OutboxRow
 from messaging.testing import deliver, forget_published, published
 from order_app import selectors, services, tasks
@@ -137,7 +137,7 @@ def test_an_answer_that_is_parked_here_cancels_nothing_and_confirms_when_its_tur
     we_are_at(product=7)
     assert sweep(order_id) == 0
     InboxRow.objects.filter(state="waiting").update(next_attempt_at=timezone.now())
-    drain_due()
+    retry_due()
     assert shape(order_id) == ("CONFIRMED", "COMPLETED", {"stock": "DONE", "coupon": "SKIPPED"})
     assert sweep(order_id) == 0
 

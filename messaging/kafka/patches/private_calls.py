@@ -29,22 +29,22 @@ def keep_joining(consumer: KafkaConsumer) -> None:
 
 
 def committed_offsets(consumer: KafkaConsumer, partitions: list[TopicPartition]) -> dict[TopicPartition, int | None]:
-    """Return what the group's coordinator has been told of each partition, None where nothing was.
+    """Return the group's committed offset of each partition, None where there is none.
 
-    In one request: the client's public committed() makes one for each partition.
+    One request for all; the public committed() makes one for each partition.
     """
     committed = consumer._coordinator.fetch_committed_offsets(partitions, timeout_ms=ASK_MS)
     return {tp: committed[tp].offset if tp in committed else None for tp in partitions}
 
 
 def abandon(producer: KafkaProducer) -> None:
-    """Throw a producer away by force: close() may return before its thread has stopped (kafka-python 3.0.12)."""
+    """Discard a producer by force: close() may return before its thread has stopped (kafka-python 3.0.12)."""
     producer._sender.force_close()
     producer._sender.join(ABANDON_SECONDS)
     try:
         producer.close(timeout=0)
     except KafkaError as error:
-        logger.info("relay: the abandoned producer said %r", error)
+        logger.info("relay: the discarded producer raised %r", error)
 
 
 def partitions_by_broker(client: Any, topic: str) -> list[int]:

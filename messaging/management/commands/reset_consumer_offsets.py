@@ -36,7 +36,7 @@ class Command(OperatorCommand):
         parser.add_argument(
             "--accept-lost-commits",
             action="store_true",
-            help="although the position is behind what Kafka was told; see docs/operating/moving-a-group.md",
+            help="although the position is behind Kafka's committed offset; see docs/operating/moving-a-group.md",
         )
         mode = parser.add_mutually_exclusive_group()
         mode.add_argument("--dry-run", action="store_true", help="only show (the default)")
@@ -76,7 +76,7 @@ def line_of(move: Move) -> str:
     """Say where a partition is, and where it would go."""
     words = [f"{move.name}: {'no position' if move.row is None else move.row} → {move.to}"]
     if move.committed != move.row:
-        words.append(f"Kafka was told {'nothing' if move.committed is None else move.committed}")
+        words.append(f"Kafka has {'no offset' if move.committed is None else f'offset {move.committed}'}")
     if move.skipped:
         words.append(f"passes {move.skipped} offsets unhandled")
     if move.row is not None and move.to < move.row:
