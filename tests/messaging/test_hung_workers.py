@@ -75,7 +75,7 @@ def test_a_worker_whose_drain_hangs_ends_and_its_successor_drains(start, group, 
     with start(fault="hung drain", **HANG) as running:
         running.wait_ready()
         eventually(lambda: ticked() and running.child.poll() is not None, 60)
-        assert_ended_by_its_watch(running, "drain of parked keys")
+        assert_ended_by_its_watch(running, "retry of parked keys")
     with start() as running:
         running.wait_ready()
         make_due()

@@ -1,4 +1,4 @@
-"""Partitions added under load: the relays are held back until every group has read the topic to its end."""
+"""Partitions added under load: the relays are stopped until every group has read the topic to its end."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def test_partitions_added_under_load_lose_double_and_reorder_nothing(topic, own_
 
     action = OperatorAction.objects.get()
     assert (action.verb, action.reason, action.targets) == ("repartition", "a sale is near", [["", TOPIC]])
-    assert "the relays are held back" in said
+    assert "the relays are stopped" in said
     assert f"{TOPIC} has 7 partitions; the relays go on" in said
     for each in load.keys:
         assert applied(each) == applied(each, "batch") == list(range(load.count))
@@ -169,7 +169,7 @@ def test_events_wait_while_a_group_is_behind_and_leave_when_the_command_gives_up
             load.publish()
             time.sleep(1.5)
             assert len(waiting()) == KEYS
-            with pytest.raises(CommandError, match=f"not every group came to the end of {TOPIC}.*{key}"):
+            with pytest.raises(CommandError, match=f"not every group reached the end of {TOPIC}.*{key}"):
                 refused.result()
         eventually(lambda: waiting() == [], LONG)
 
@@ -198,7 +198,7 @@ def test_a_command_that_stood_still_holds_nobody_back_and_is_told_so(key, reader
         publish_notes((key, 1))
         eventually(lambda: waiting() == [], LONG)
 
-        with pytest.raises(RepartitionRefused, match="not held back any more"):
+        with pytest.raises(RepartitionRefused, match="were running again"):
             hold.check()
 
 

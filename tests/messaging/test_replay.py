@@ -293,8 +293,8 @@ def test_what_can_not_be_read_or_is_nobodys_is_counted_and_passed(replay, key):
     nobodys = Record(key=key.encode(), headers=[("ce_type", b"abroad.Thing.v1")])
     replay.passed(unreadable, nobodys, *notes(key, 1))
 
-    assert replay(*EXECUTE) == {TYPE: (2, 0, 0), "(can't be read)": (0, 0, 0), "(no handler here)": (0, 0, 0)}
-    assert ReplayRun.objects.get().result["passed_over"] == {"(can't be read)": 1, "(no handler here)": 1}
+    assert replay(*EXECUTE) == {TYPE: (2, 0, 0), "(undecodable)": (0, 0, 0), "(no handler here)": (0, 0, 0)}
+    assert ReplayRun.objects.get().result["passed_over"] == {"(undecodable)": 1, "(no handler here)": 1}
 
 
 def test_the_whole_topic_is_replayed_from_its_start(replay, key, reader):

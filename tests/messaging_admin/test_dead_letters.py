@@ -92,7 +92,7 @@ def test_a_selection_is_confirmed_with_a_reason_and_each_result_is_told(letters,
     text = confirm(operator, LETTERS, frozen)
     drain()
 
-    assert f"Done: {letters[0].event_id} - (it is never handled" in text
+    assert f"Done: {letters[0].event_id} - (it will not be handled" in text
     assert open_keys() == ["c"]
     assert applied("single", "a") == [2]
     action = OperatorAction.objects.get()
@@ -157,7 +157,7 @@ def test_the_page_of_a_letter_has_its_buttons_and_leads_back_to_it(letters, oper
 def test_a_refusal_says_why(letters, operator):
     text = confirm(operator, LETTERS, choose(operator, LETTERS, "retry", letters[0].pk))
 
-    assert "Refused: " in text and "(it can't be read" in text
+    assert "Refused: " in text and "(it cannot be decoded" in text
 
 
 def test_of_many_results_the_failures_are_told_and_the_ledger_has_all(letters, operator, monkeypatch):
@@ -165,7 +165,7 @@ def test_of_many_results_the_failures_are_told_and_the_ledger_has_all(letters, o
 
     text = confirm(operator, LETTERS, choose(operator, LETTERS, "retry", *(letter.pk for letter in letters)))
 
-    assert text.count("(it can't be read") == 2
+    assert text.count("(it cannot be decoded") == 2
     assert "0 of 3 were done" in text
     ledger = page(operator, f"{ACTIONS}{OperatorAction.objects.get().pk}/change/")
     assert ledger.count("<td>refused</td>") == 3
