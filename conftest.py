@@ -10,6 +10,7 @@ import atexit
 import os
 import sys
 from collections.abc import Collection, Iterator
+from typing import Any
 
 import django
 import pytest
@@ -83,10 +84,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(django_db_setup: None) -> Iterator[None]:
-    """Close the wake's own connection before the test database is dropped."""
+def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """Empty tables our way; close the notifier's own connection before the test database is dropped."""
     from messaging.outbox import notifier
+    from tests import emptying
 
+    with django_db_blocker.unblock():
+        emptying.install()
     yield
     notifier.close()
 
