@@ -19,8 +19,9 @@ from stack import testing
 from tests import progress
 from tests.ending import end_on_signals, end_with_parent, undisturbed
 from tests.in_turn import run_in_turn
-from tests.lanes import LANE, lanes_of, run_side_by_side
+from tests.lanes import lanes_of
 from tests.parts import Part, parts_of, servers_of, split
+from tests.side_by_side import LANE, run_side_by_side
 from tests.summary import INTERRUPTED, OUTCOMES, Result
 
 #: What shows something at once, or asks: not for lanes, whose output goes to files.
@@ -33,8 +34,8 @@ def choose(arguments: list[str]) -> None:
     end_with_parent()
     paths, options = split(arguments)
     chosen = parts_of(paths)
-    lanes, is_lane = lanes_of(chosen), os.environ.pop(LANE, None) is not None
-    if not is_lane and len(lanes) > 1 and may_run_at_once(options):
+    is_lane = os.environ.pop(LANE, None) is not None
+    if not is_lane and len(chosen) > 1 and may_run_at_once(options) and len(lanes := lanes_of(chosen)) > 1:
         raise SystemExit(run_side_by_side(lanes, options, testing.layout().directory))
     start_servers(servers_of(chosen))
     if len(chosen) > 1 or is_lane:

@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from textwrap import shorten
 
 from tests import parts
 from tests.ending import PARENT
@@ -27,7 +28,7 @@ def run_in_turn(chosen: dict[Part, list[str]], options: list[str]) -> int:
     result = Result()
     try:
         for number, (part, paths) in enumerate(chosen.items(), start=1):
-            print(f"\n{HEAD}{part.name}: {' '.join(paths)}", flush=True)  # noqa: T201
+            print(f"\n{HEAD}{part.name}: {shorten(' '.join(paths), 120)}", flush=True)  # noqa: T201
             result.add(_run(part, f"{part.name} ({number} of {len(chosen)})", paths, options))
             if result.code not in (0, NO_TESTS) and ends_at_first_failure(options):
                 break

@@ -1,7 +1,7 @@
 """The parts of the test suite: each service's tests run under its own settings, so each in a process of its own.
 
 `pytest tests/order/…` runs in the process at hand, under the order service's settings. Paths of several parts run one
-process after the other (tests/in_turn.py); those of several lanes side by side (tests/lanes.py).
+process after the other (tests/in_turn.py); those of several lanes side by side (tests/side_by_side.py).
 """
 
 from __future__ import annotations
