@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -17,9 +16,9 @@ from typing import Any
 
 import django
 
+from tests.messaging import forkserver
 from tests.messaging.waiting import eventually
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 STOP_SECONDS = 30
 CELERY = ["-A", "config.celery", "worker", "--pool", "threads", "--concurrency", "1", "--loglevel", "INFO"]
 
@@ -28,11 +27,12 @@ class Worker:
     """A worker on the test's own database and topics; what it writes goes to `output`."""
 
     def __init__(self, output: Path, group: str, fault: str, options: tuple[str, ...], own: dict[str, str]) -> None:
-        environment = os.environ | own
         self._output = output
-        command = [sys.executable, "-m", "tests.messaging.worker", fault, *CELERY, "-n", f"{group}@%h", *options]
+        arguments = [fault, *CELERY, "-n", f"{group}@%h", *options]
         with output.open("wb") as file:
-            self.child = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=file, stderr=subprocess.STDOUT)
+            self.child = forkserver.start(
+                "tests.messaging.worker", *arguments, environment=os.environ | own, output=file.fileno()
+            )
 
     @property
     def said(self) -> str:
