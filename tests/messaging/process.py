@@ -37,7 +37,7 @@ class Process:
             "SAMPLE_GROUP": group or settings.SAMPLE_GROUP,
             "SAMPLE_DATABASE": connection.settings_dict["NAME"],
             "SAMPLE_DATABASE_PORT": str(database_port or connection.settings_dict["PORT"]),
-            "SAMPLE_MESSAGING": json.dumps(messaging),
+            "SAMPLE_MESSAGING": json.dumps({"BOOTSTRAP_SERVERS": settings.MESSAGING["BOOTSTRAP_SERVERS"]} | messaging),
         }
         self._child = forkserver.start("tests.messaging.process", role, failpoint, environment=environment)
 

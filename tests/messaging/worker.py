@@ -20,6 +20,8 @@ from tests.messaging import forkserver
 from tests.messaging.waiting import eventually
 
 STOP_SECONDS = 30
+#: Variable that makes a worker which was told to stop, and hangs, end sooner than in production.
+STOP = "SAMPLE_STOP_SECONDS"
 CELERY = ["-A", "config.celery", "worker", "--pool", "threads", "--concurrency", "1", "--loglevel", "INFO"]
 
 
@@ -61,7 +63,7 @@ def variables(group: str, *, database_port: int = 0, **messaging: Any) -> dict[s
         "SAMPLE_GROUP": group,
         "SAMPLE_DATABASE": connection.settings_dict["NAME"],
         "SAMPLE_DATABASE_PORT": str(database_port or connection.settings_dict["PORT"]),
-        "SAMPLE_MESSAGING": json.dumps(messaging),
+        "SAMPLE_MESSAGING": json.dumps({"BOOTSTRAP_SERVERS": settings.MESSAGING["BOOTSTRAP_SERVERS"]} | messaging),
     }
 
 
@@ -98,7 +100,7 @@ def main(fault: str) -> None:
     from celery.__main__ import main as celery
     from kafka import KafkaConsumer, KafkaProducer
 
-    from messaging import attempts
+    from messaging import attempts, bootsteps
     from messaging.consumer import Consumer
     from messaging.relay import Relay
 
@@ -110,6 +112,8 @@ def main(fault: str) -> None:
         "hung flush": (KafkaProducer, "flush", _hang),
         "hung drain": (attempts, "attempt", _hang),
     }
+    bootsteps.STOP_SECONDS = int(os.environ.get(STOP, bootsteps.STOP_SECONDS))
+    bootsteps.JOIN_SECONDS = min(bootsteps.JOIN_SECONDS, bootsteps.STOP_SECONDS - 3.0)
     if fault in faults:
         setattr(*faults[fault])
     celery()
