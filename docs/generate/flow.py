@@ -15,7 +15,7 @@ for _service in SERVICES:
 
 
 def flow_page(described: Described) -> str:
-    """Return docs/generated/flow.md."""
+    """Return docs/reference/flow.md."""
     return page(
         "Topics, events and handlers",
         "Read from `config/topology.py`, `contracts/` and what each service subscribed to.",

@@ -20,7 +20,7 @@ END = "<!-- end of what is generated -->"
 def render() -> dict[Path, str]:
     """Return the text that each file should have."""
     described = describe_all()
-    generated = ROOT / "docs" / "generated"
+    generated = ROOT / "docs" / "reference"
     return {
         generated / "saga.md": saga_page(),
         generated / "flow.md": flow_page(described),

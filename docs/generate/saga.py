@@ -18,7 +18,7 @@ FINAL = {"order": "CANCELED", "saga": "COMPENSATED", "step": "UNDONE"}
 
 
 def saga_page() -> str:
-    """Return docs/generated/saga.md."""
+    """Return docs/reference/saga.md."""
     found = transitions()
     return page(
         "The saga",

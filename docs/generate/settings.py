@@ -25,7 +25,7 @@ TYPES = {
 
 
 def settings_page(described: Described) -> str:
-    """Return docs/generated/settings.md."""
+    """Return docs/reference/settings.md."""
     return page(
         "Settings",
         "Read from `config/env.py`, the only place that reads the environment, and from `messaging/conf.py`.",
