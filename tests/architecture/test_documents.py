@@ -159,7 +159,7 @@ def too_long(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_documents_wrap(path: Path) -> None:
+def test_documents_wrap_at_a_hundred_columns(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
 
     assert text.startswith("<!-- Generated") or not too_long(text)
