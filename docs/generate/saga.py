@@ -122,7 +122,8 @@ def _commands_table() -> str:
 def _participants() -> list[str]:
     words = (
         "A participant keeps one decision row per order. Every decision but HELD is final. The answer is always a "
-        "function of that row, so the order of arrival, repetitions and replays make no difference. Every participant decides by the same "
+        "function of that row, so the order of arrival, repetitions and replays make no difference. "
+        "Every participant decides by the same "
         "table, `saga/participant.py`; only the names of its events differ."
     )
     return [words, *(section(step.service, _decisions(step), level=3) for step in steps.STEPS)]
