@@ -50,8 +50,9 @@ FAULTS ?= 500
 soak: $(INSTALLED) ## Place orders while everything goes wrong, and check every promise: ORDERS=10000 FAULTS=500 SEED=n
 	@$(RUN) -m tests.faults.soak --orders $(ORDERS) --faults $(FAULTS) $(if $(SEED),--seed $(SEED))
 
-docs: $(INSTALLED) ## Generate the flow documentation
+docs: $(INSTALLED) ## Generate the reference pages, and build the documentation site in site/
 	@$(RUN) -m docs.generate
+	@NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict
 
 lock: $(INSTALLED) ## Pin requirements.in and requirements-dev.in anew
 	@$(VENV)/bin/pip-compile --quiet --strip-extras --no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --output-file requirements.txt requirements.in

@@ -18,7 +18,7 @@ FINAL = {"order": "CANCELED", "saga": "COMPENSATED", "step": "UNDONE"}
 
 
 def saga_page() -> str:
-    """Return docs/generated/saga.md."""
+    """Return docs/reference/saga.md."""
     found = transitions()
     return page(
         "The saga",
@@ -98,8 +98,8 @@ def _states(kind: str, found: Iterable[Transition]) -> str:
 def _answers_table() -> str:
     rows = [(status, *(_cell(ANSWERS[status, kind]) for kind in Kind)) for status in StepStatus if _reached(status)]
     words = (
-        "By the state of the step that is answered. *record*: one history row and nothing else. *flag*: record, and "
-        "show to the operators; no honest run reaches one. An answer for an unknown order is a dead letter."
+        "One row per state of the step. *record*: one history row, nothing else. *flag*: record, and show it to the "
+        "operators; no honest run reaches a flag. An answer for an unknown order is a dead letter."
     )
     return section("With an answer", words, table(("step", *Kind), rows), level=3)
 
@@ -116,13 +116,14 @@ def _cell(cell: Cell) -> str:
 
 def _commands_table() -> str:
     rows = [(status, *(COMMANDS[status, command] for command in Command)) for status in SagaStatus]
-    return section("With a command", "By the state of the saga.", table(("saga", *Command), rows), level=3)
+    return section("With a command", "One row per state of the saga.", table(("saga", *Command), rows), level=3)
 
 
 def _participants() -> list[str]:
     words = (
-        "One decision row per order and service, final but for HELD; the answer is always a function of that row. "
-        "The order of arrival, repetitions and replays make no difference. Every participant decides by the same "
+        "A participant keeps one decision row per order. Every decision but HELD is final. The answer is always a "
+        "function of that row, so the order of arrival, repetitions and replays make no difference. "
+        "Every participant decides by the same "
         "table, `saga/participant.py`; only the names of its events differ."
     )
     return [words, *(section(step.service, _decisions(step), level=3) for step in steps.STEPS)]
@@ -134,7 +135,7 @@ def _decisions(step: Step) -> str:
         for decision, cells in DECISIONS.items()
     ]
     heads = ("decision", *Incoming)
-    return f"{table(heads, rows)}\n\nWhere it can't be taken: {_participant_cell(step, CANNOT)}."
+    return f"{table(heads, rows)}\n\nWhen it cannot be taken: {_participant_cell(step, CANNOT)}."
 
 
 def _participant_cell(step: Step, cell: ParticipantCell) -> str:

@@ -1,7 +1,8 @@
-"""Detects a database that lost commits: a restored backup, or a standby that lagged and took over (`SAGA.md` §4).
+"""Detects a database that lost commits: a restored backup, or a standby that lagged and took over.
 
 A restored service could decide some orders differently from what it has already published. So as soon as one position
 lies behind the offset committed to Kafka, the whole service stops: every partition, and every parked key.
+See `docs/explanation/saga.md`, "A database restored from a backup".
 """
 
 from __future__ import annotations

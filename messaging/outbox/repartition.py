@@ -1,8 +1,9 @@
-"""Adds partitions to a topic without reordering the events of a key (DESIGN §4).
+"""Adds partitions to a topic without reordering the events of a key.
 
 After the change a key's events go to another partition. So this command stops the relays of the topic's owner, waits
 until every consumer group has read the topic to its end, and only then adds the partitions. Each relay then builds a
 new producer, which knows them. An advisory lock stops the relays: if this process dies or freezes, they continue.
+See `docs/explanation/publishing.md`, "Adding partitions".
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Whatever comes in whatever order and batches: the invariants of the saga's participants (SAGA §3, 4 to 6) hold."""
+"""Whatever comes in whatever order and batches: the invariants of the saga's participants hold.
+
+They are 4 to 6 of `docs/explanation/saga.md`, "Invariants".
+"""
 
 from __future__ import annotations
 

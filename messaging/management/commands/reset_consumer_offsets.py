@@ -36,7 +36,7 @@ class Command(OperatorCommand):
         parser.add_argument(
             "--accept-lost-commits",
             action="store_true",
-            help="although the position is behind Kafka's committed offset; see docs/operating/moving-a-group.md",
+            help="although the position is behind Kafka's committed offset; see docs/howto/move-a-group.md",
         )
         mode = parser.add_mutually_exclusive_group()
         mode.add_argument("--dry-run", action="store_true", help="only show (the default)")
