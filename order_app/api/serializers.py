@@ -6,7 +6,8 @@ from typing import Any
 
 from rest_framework import serializers
 
-from order_app.domain import OrderStatus, SagaStatus, StepStatus, money
+from money import stored
+from order_app.domain import OrderStatus, SagaStatus, StepStatus
 from order_app.models import Order, Saga
 from order_app.selectors import waiting_for
 from order_app.services import PlacedOrder
@@ -69,12 +70,12 @@ class OrderSerializer(serializers.Serializer[Any]):
                 {
                     "product_id": str(line.product_id),
                     "quantity": line.quantity,
-                    "unit_price": str(money(line.unit_price, order.currency)),
+                    "unit_price": str(stored(line.unit_price, order.currency)),
                 }
                 for line in lines
             ],
-            "total": str(money(order.total, order.currency)),
-            "discount": str(money(order.discount, order.currency)),
+            "total": str(stored(order.total, order.currency)),
+            "discount": str(stored(order.discount, order.currency)),
             "currency": order.currency,
             "coupon_id": str(order.coupon_id) if order.coupon_id else None,
             "created_at": order.created_at.isoformat().replace("+00:00", "Z"),

@@ -6,7 +6,8 @@ from typing import Any
 
 from rest_framework import serializers
 
-from product_app.domain import InvalidPrice, check_price, to_minor_unit
+from money import MINOR_UNITS, stored
+from product_app.domain import InvalidPrice, check_price
 from product_app.models import MOST_PIECES, Product
 
 
@@ -21,7 +22,7 @@ class ProductSerializer(serializers.ModelSerializer):
         fields = ["id", "name", "price", "currency", "active", "version", "available"]
 
     def get_price(self, product: Product) -> str:
-        return str(to_minor_unit(product.price, product.currency))
+        return str(stored(product.price, product.currency))
 
 
 class StrictSerializer(serializers.Serializer):
@@ -38,7 +39,10 @@ class ProductInput(StrictSerializer):
 
     name = serializers.CharField(max_length=200)
     price = serializers.DecimalField(max_digits=18, decimal_places=3, min_value=0)
-    currency = serializers.ChoiceField(choices=Product._meta.get_field("currency").choices)
+    currency = serializers.ChoiceField(
+        choices=list(MINOR_UNITS),
+        error_messages={"invalid_choice": '"{input}" is not an ISO 4217 currency with a minor unit.'},
+    )
     active = serializers.BooleanField(required=False)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
