@@ -40,7 +40,15 @@ class Part:
 PARTS = (
     Part(
         "plain",
-        ("tests/contracts", "tests/money", "tests/saga", "tests/batchsql", "tests/architecture", "tests/config", "tests/stack"),
+        (
+            "tests/contracts",
+            "tests/money",
+            "tests/saga",
+            "tests/batchsql",
+            "tests/architecture",
+            "tests/config",
+            "tests/stack",
+        ),
         infrastructure=False,
     ),
     Part("messaging", ("tests/messaging",), "tests.messaging.settings"),

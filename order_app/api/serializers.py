@@ -12,23 +12,24 @@ from order_app.models import Order, Saga
 from order_app.selectors import waiting_for
 from order_app.services import PlacedOrder
 from webapi.fields import IdField
+from webapi.serializers import StrictSerializer
 
 
-class LineRequestSerializer(serializers.Serializer[Any]):
+class LineRequestSerializer(StrictSerializer):
     """A line as the customer asks for it; the rules of quantity are the domain's."""
 
     product_id = IdField()
     quantity = serializers.IntegerField(help_text="1 to 10,000 pieces.")
 
 
-class OrderRequestSerializer(serializers.Serializer[Any]):
+class OrderRequestSerializer(StrictSerializer):
     """The body of POST /orders. Lines of one product are added up."""
 
     lines = LineRequestSerializer(many=True, help_text="1 to 100 lines, all of one currency.")
     coupon_id = IdField(allow_null=True, default=None)
 
 
-class CancelRequestSerializer(serializers.Serializer[Any]):
+class CancelRequestSerializer(StrictSerializer):
     """The body of a cancel; it may be left out."""
 
     reason = serializers.CharField(

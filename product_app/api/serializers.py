@@ -9,6 +9,7 @@ from rest_framework import serializers
 from money import MINOR_UNITS, stored
 from product_app.domain import InvalidPrice, check_price
 from product_app.models import MOST_PIECES, Product
+from webapi.serializers import StrictSerializer
 
 
 class ProductSerializer(serializers.ModelSerializer):
@@ -23,15 +24,6 @@ class ProductSerializer(serializers.ModelSerializer):
 
     def get_price(self, product: Product) -> str:
         return str(stored(product.price, product.currency))
-
-
-class StrictSerializer(serializers.Serializer):
-    """Refuses fields that it does not know: a misspelt one would be lost without a word."""
-
-    def to_internal_value(self, data: Any) -> Any:
-        if isinstance(data, dict) and (unknown := data.keys() - self.fields.keys()):
-            raise serializers.ValidationError({name: ["There is no such field here."] for name in sorted(unknown)})
-        return super().to_internal_value(data)
 
 
 class ProductInput(StrictSerializer):
