@@ -80,7 +80,7 @@ def pytest_addoption(pluginmanager: pytest.PytestPluginManager) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let whoever waits for this process see where it is."""
+    """Show a waiting process where this one is."""
     progress.register_writer(config)
 
 

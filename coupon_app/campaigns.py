@@ -77,7 +77,7 @@ def discount(terms: Terms, total: Decimal, currency: str) -> Decimal:
 
 
 class Grant(NamedTuple):
-    """A coupon that staff gives. `coupon_id` is made by whoever asks, so that asking twice grants once."""
+    """A coupon that staff gives. The caller makes `coupon_id`, so that a repeated call grants once."""
 
     coupon_id: UUID
     campaign_id: UUID

@@ -28,7 +28,7 @@ def is_free(port: int) -> bool:
 
 
 def choose(defaults: dict[str, int], *, avoid_defaults: bool = False) -> dict[str, int]:
-    """Return a free port for each name: its default, else another one, which is told.
+    """Return a free port for each name: its default, else another one, which is announced.
 
     With `avoid_defaults` always another one, so that a stack started at the same time finds the defaults free.
     """

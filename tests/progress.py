@@ -77,7 +77,7 @@ def register_writer(config: pytest.Config) -> None:
 
 
 class Board:
-    """Shows a line per lane: redrawn in place on a terminal, else written anew from time to time."""
+    """Shows a line per lane: redrawn in place on a terminal, else written again from time to time."""
 
     def __init__(self, out: TextIO | None = None) -> None:
         self._out = out or sys.stdout

@@ -1,4 +1,4 @@
-"""Users, and what they bought as far as the order service has told."""
+"""Users, and what they bought, from the order service's events."""
 
 from __future__ import annotations
 

@@ -212,7 +212,7 @@ _LOGGING = {
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": "INFO"},
-    # The timers of each second would fill the log with their comings and goings; their errors are told all the same.
+    # Timers that run each second would fill the log with their starts and ends; their errors are still logged.
     "loggers": {
         name: {"level": "WARNING"} for name in ("kafka", "celery.beat", "celery.worker.strategy", "celery.app.trace")
     },

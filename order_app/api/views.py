@@ -141,6 +141,6 @@ def _order_request(request: Request) -> OrderRequest:
 
 
 def _refuse_too_many_lines(lines: Any) -> None:
-    # Ten thousand lines are told from their number, before each of them is looked at.
+    # Too many lines are refused by their number, before each of them is validated.
     if isinstance(lines, list) and len(lines) > MAX_LINES:
         raise Problem(422, "too_many_lines", f"An order has at most {MAX_LINES} lines, this one has {len(lines)}.")

@@ -1,4 +1,4 @@
-"""An order is canceled by its customer; what operators and timers do is told in `operators` and `timers`."""
+"""An order is canceled by its customer; operators and timers cancel in `operators` and `timers`."""
 
 from __future__ import annotations
 

@@ -106,7 +106,7 @@ def test_a_cancel_that_keeps_failing_is_not_skipped(monkeypatch):
     assert not published(CouponRestored)
     letter = DeadLetterRow.objects.get()
     # Once the cause is gone, the operator's retry gives the coupon back
-    retry([(letter.event_id, letter.handler)], actor="me", reason="mended")
+    retry([(letter.event_id, letter.handler)], actor="me", reason="fixed")
     assert retry_due() == 1
     assert published(CouponRestored) == [CouponRestored(order_id=order.order_id, restored=True)]
 

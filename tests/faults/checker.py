@@ -89,7 +89,7 @@ class SoakChecker:
             yield Finding(LOST, order, f"order {order} was accepted and does not exist")
         if self._expected.everything:
             for order in set(statuses) - set(self._expected.orders):
-                yield Finding(DOUBLED, order, f"order {order} exists, and no customer was told of it")
+                yield Finding(DOUBLED, order, f"order {order} exists, and no customer got an answer for it")
         for order in self._expected.canceled:
             if statuses.get(order) != "CANCELED":
                 yield Finding(LOST, order, f"order {order} is {statuses.get(order)}, its cancellation was accepted")

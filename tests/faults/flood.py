@@ -37,7 +37,7 @@ class Written:
 
     @property
     def place(self) -> str:
-        """The id under which it is told of when nobody can read its own."""
+        """The id under which it is reported when its own is unreadable."""
         return f"{self.topic}/{self.partition}/{self.offset}"
 
 

@@ -1,4 +1,4 @@
-"""A process of the running stack, started anew with crash points and maybe a mutation in it, for a while."""
+"""A process of the running stack, restarted for a while with crash points and maybe a mutation in it."""
 
 from __future__ import annotations
 

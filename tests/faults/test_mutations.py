@@ -108,7 +108,9 @@ def test_the_checker_sees_a_frozen_worker_that_moves_the_position_back(
             customer.wait_ended(order, "CONFIRMED", PATIENT_SECONDS)
             wait_for_rest(checker)
             end = log.end("order.events", partition)
-            eventually(lambda: log.group_offset("product", "order.events", partition) == end, "Kafka to be told")
+            eventually(
+                lambda: log.group_offset("product", "order.events", partition) == end, "the offset to be committed"
+            )
             # The woken worker freezes again, before it comes by what it has missed: that would hide where it left the
             # position. If it died, the one that is started in its stead would come by it too.
             file = arm(armed, "product-worker", AFTER_COMMIT, "SIGSTOP")
@@ -164,8 +166,8 @@ def test_the_checker_sees_events_of_a_key_that_two_relays_publish_in_the_wrong_o
         wait_frozen("order-worker")
         customer.cancel(order)
         with second_worker("order-worker"):
-            told = "OrderCanceled to be published by the other relay"
-            eventually(lambda: has(log, "order.events", order, "OrderCanceled"), told, seconds=PATIENT_SECONDS)
+            awaited = "OrderCanceled to be published by the other relay"
+            eventually(lambda: has(log, "order.events", order, "OrderCanceled"), awaited, seconds=PATIENT_SECONDS)
             control.kill("order-worker", "SIGCONT")
             customer.wait_ended(order, "CANCELED", PATIENT_SECONDS)
             wait_for_rest(checker)

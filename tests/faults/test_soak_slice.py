@@ -11,7 +11,7 @@ from stack import commands, testing
 from stack.layout import ROOT
 
 ORDERS, FAULTS, SEED = 500, 40, 1
-#: Of the faults, SIGKILLs at the least: a process may be starting anew when its turn comes.
+#: Of the faults, SIGKILLs at the least: a process may be restarting when its turn comes.
 KILLS = 12
 #: On a quiet machine it takes two minutes and a half.
 PATIENT_SECONDS = 1800

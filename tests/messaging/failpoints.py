@@ -79,7 +79,7 @@ FAILPOINTS: dict[str, Callable[[], None]] = {
     "freeze before commit": lambda: _wrap(positions, "move", after=_freeze),
     # The database has the batch; Kafka's own offset is behind it.
     "kill after commit": lambda: _wrap(loop.Consumer, "_done", before=_kill),
-    # A note with the behaviour "kill" kills whoever handles it.
+    # A note with the behaviour "kill" kills the process that handles it.
     "kill in handler": _kill_in_handler,
     # The first note with the behaviour "freeze" freezes the process within its transaction.
     "freeze in handler": _freeze_in_handler,

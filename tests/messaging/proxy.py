@@ -61,7 +61,7 @@ class Proxy:
             self._held.difference_update(directions)
 
     def cut(self, *, only_broken: bool = False) -> None:
-        """End the connections; the clients may connect anew."""
+        """End the connections; the clients may connect again."""
         for link in list(self._links):
             if link.broken or not only_broken:
                 link.close()

@@ -1,4 +1,4 @@
-"""System checks: what must be so before a service starts is told with what to do."""
+"""System checks: each names what a service needs before it starts, and what to do."""
 
 from __future__ import annotations
 

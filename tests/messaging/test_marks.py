@@ -135,7 +135,7 @@ def test_an_event_that_kills_process_after_process_becomes_a_dead_letter(write, 
 
 
 def test_who_gives_up_an_event_that_another_died_over_leaves_the_mark(group, place):
-    """It was not taken up since: whoever comes next has to be as careful, and to count on."""
+    """It was not handled since: the next worker has to be as careful, and continue the count."""
     crash_marks.own(group, [place], "one")
     crash_marks.mark(group, place, 7, "one")
     crash_marks.own(group, [place], "two")

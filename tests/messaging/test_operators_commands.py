@@ -191,7 +191,7 @@ def test_a_handler_is_paused_shown_and_resumed(group):
     assert "1 done" in run("pause", SINGLE, "--reason", "a bad deploy")
     assert f"paused: {SINGLE} since" in run("resume")
     assert "1 unchanged" in run("pause", SINGLE, "--reason", "again")
-    assert "1 done" in run("resume", SINGLE, "--reason", "mended")
+    assert "1 done" in run("resume", SINGLE, "--reason", "fixed")
 
     assert not Pause.objects.exists()
     assert [action.verb for action in OperatorAction.objects.order_by("id")] == ["pause", "pause", "resume"]

@@ -150,10 +150,10 @@ def test_an_event_that_cannot_be_written_as_json_is_refused():
 
 
 def test_the_signal_tells_of_everything_that_one_statement_recorded():
-    told: list[int] = []
+    signals: list[int] = []
 
     def receiver(envelopes: Any, **_: Any) -> None:
-        told.append(len(envelopes))
+        signals.append(len(envelopes))
 
     event_recorded.connect(receiver)
     try:
@@ -163,7 +163,7 @@ def test_the_signal_tells_of_everything_that_one_statement_recorded():
     finally:
         event_recorded.disconnect(receiver)
 
-    assert told == [2, 1]
+    assert signals == [2, 1]
 
 
 def test_what_is_gathered_is_inserted_once_at_the_end_in_order():

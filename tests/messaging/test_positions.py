@@ -188,7 +188,7 @@ def test_a_loss_stops_a_worker_that_has_other_partitions_too(group, write, key, 
 
 
 @pytest.mark.parametrize(
-    ("at", "told", "reason"),
+    ("at", "committed", "reason"),
     [
         (5, None, None),
         (None, None, None),
@@ -200,8 +200,8 @@ def test_a_loss_stops_a_worker_that_has_other_partitions_too(group, write, key, 
         (None, 0, "sample/0 has no position, and 0 was committed"),
     ],
 )
-def test_the_rule_of_what_shows_that_commits_were_lost(at, told, reason):
-    found = lost_commits.reason("sample/0", at, told)
+def test_the_rule_of_what_shows_that_commits_were_lost(at, committed, reason):
+    found = lost_commits.reason("sample/0", at, committed)
 
     assert found is None if reason is None else reason in found
 
@@ -220,7 +220,7 @@ def test_a_database_that_was_exchanged_behind_a_silent_reconnect_is_noticed(grou
         write.events(*notes(key, 3), partition=PARTITION)
         write.events(*notes(f"{key}-other", 3), partition=1)
         eventually(lambda: is_applied(key, 3) and is_applied(f"{key}-other", 3))
-        time.sleep(0.5)  # Kafka is told by then
+        time.sleep(0.5)  # the offset is committed by then
 
         row(group).update(next_offset=0)
         end_sessions()
@@ -245,7 +245,7 @@ def test_parked_keys_go_on_after_a_restart_that_nobody_noticed(group, write, key
 
 
 def test_a_new_connection_lets_everything_be_compared_again(group, monkeypatch):
-    """Django connects anew silently, and it may be to another server: no error tells of it."""
+    """Django reconnects silently, maybe to another server: no error shows it."""
     consumer = consumer_of(group)
     assert consumer._join()
     try:

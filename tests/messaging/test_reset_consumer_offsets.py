@@ -91,7 +91,7 @@ def test_a_group_that_is_moved_back_reads_again_and_doubles_nothing(reset_offset
     assert (position(group), offset_of(group, 0)) == (start, start)
     action = OperatorAction.objects.get()
     assert (action.verb, action.reason) == ("reset_consumer_offsets", "a test")
-    assert action.results[0]["detail"] == f"{start + 3} → {start}; Kafka was told {start + 3}"
+    assert action.results[0]["detail"] == f"{start + 3} → {start}; Kafka had {start + 3}"
 
     InboxRow.objects.filter(key=key, offset=start + 2).delete()  # as if it had never been handled
     with running(consumer_of(group)):
@@ -219,7 +219,7 @@ def test_a_partition_without_a_position_is_given_one(reset_offsets, write, group
     consent = ("--accept-lost-commits", "--allow-skip")
     said = reset_offsets("--from-offset", str(start + 2), *consent, *EXECUTE)
 
-    assert f"no position → {start + 2}; Kafka was told {start + 2}" in said
+    assert f"no position → {start + 2}; Kafka has offset {start + 2}" in said
     assert position(group) == start + 2
 
 
@@ -229,7 +229,7 @@ def test_a_group_that_never_was_in_kafka_is_moved(reset_offsets, write, group, k
 
     said = reset_offsets("--shift-by", "1", "--allow-skip", *EXECUTE)
 
-    assert f"{start} → {start + 1}; Kafka was told nothing; passes 1 offsets unhandled" in said
+    assert f"{start} → {start + 1}; Kafka has no offset; passes 1 offsets unhandled" in said
     assert (position(group), offset_of(group, 0)) == (start + 1, start + 1)
 
 
@@ -261,11 +261,11 @@ def test_a_death_in_between_leaves_nothing_that_looks_like_a_loss(
     monkeypatch.setattr(implementation, real.__name__, lambda *given: dies() if given[-1] else real(*given))
     options = ("--shift-by", str(target), "--allow-skip", *EXECUTE)
     assert "Run the same again" in refused(reset_offsets, ExitCode.INCOMPLETE, *options)
-    at, told = position(group), offset_of(group, 0)
+    at, committed = position(group), offset_of(group, 0)
     assert at is not None
-    assert told is not None
-    assert at >= told
-    assert (at, told) == ((start + 2, start) if before == "Kafka" else (start + 3, start + 2))
+    assert committed is not None
+    assert at >= committed
+    assert (at, committed) == ((start + 2, start) if before == "Kafka" else (start + 3, start + 2))
 
     monkeypatch.undo()
     reset_offsets("--from-offset", str(start + 2 + target), "--allow-skip", *EXECUTE)

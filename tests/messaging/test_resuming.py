@@ -28,7 +28,7 @@ KEYS = [f"k{n}" for n in range(9)]
 
 @pytest.fixture
 def deploy(group: str, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Switch:
-    """A bad deploy of both handlers: all events fail by one and the same bug until it is mended."""
+    """A bad deploy of both handlers: all events fail by the same bug until it is fixed."""
     settings.MESSAGING = {**settings.MESSAGING, "FUSE_EVENTS": FUSE}
     bug = Switch(ZeroDivisionError("a bad deploy"))
     monkeypatch.setitem(handlers.behaviours, "deploy", bug)

@@ -1,4 +1,4 @@
-"""A worker that is told to stop ends what it has in hand, leaves everything in order, and never takes for ever."""
+"""A stopping worker finishes its current work, leaves everything in order, and always ends."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def members(group: str) -> int:
 
 
 def told_to_kafka(group: str) -> dict[positions.Place, int]:
-    """Return where Kafka was told that the group stands."""
+    """Return the group's committed offset."""
     with admin() as client:
         [found] = client.list_group_offsets({group: None}).values()
     return {(tp.topic, tp.partition): answer.offset for tp, answer in found.items()}

@@ -20,7 +20,7 @@ from tests.messaging import forkserver
 from tests.messaging.waiting import eventually
 
 STOP_SECONDS = 30
-#: Variable that makes a worker which was told to stop, and hangs, end sooner than in production.
+#: Variable that makes a stopping worker which hangs end sooner than in production.
 STOP = "SAMPLE_STOP_SECONDS"
 CELERY = ["-A", "config.celery", "worker", "--pool", "threads", "--concurrency", "1", "--loglevel", "INFO"]
 

@@ -1,4 +1,4 @@
-"""The default port where it is free, else another one, which is told."""
+"""The default port where it is free, else another one, which is announced."""
 
 from __future__ import annotations
 

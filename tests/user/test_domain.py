@@ -26,7 +26,7 @@ def test_a_canceled_purchase_never_counts_again(state):
 
 @pytest.mark.parametrize(("state", "ending"), list(product(STATES, Ending)))
 def test_an_ending_told_twice_changes_nothing(state, ending):
-    # When the same is told again
+    # When the same event arrives again
     once = next_state(state, ending)
     # Then nothing changes
     assert next_state(once, ending) is once

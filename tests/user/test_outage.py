@@ -23,7 +23,7 @@ def no_database(as_alice):
 def test_without_a_database_a_read_is_a_503_that_says_when_to_come_back(as_alice, no_database, address):
     # When the database is gone
     response = as_alice.get(address)
-    # Then the caller is told to try again, and nothing of the inside
+    # Then the answer asks to try again, and shows nothing internal
     assert (response.status_code, response.json()["code"]) == (503, "database_unavailable")
     assert response["Retry-After"] == "1"
     assert b"127.0.0.1" not in response.content

@@ -47,7 +47,7 @@ def test_a_taken_username_is_refused_in_any_case_and_publishes_nothing(client, p
     client.post("/api/v1/users", NEW)
     # When somebody else wants the name
     response = client.post("/api/v1/users", {**NEW, "username": name})
-    # Then he is told so, and only the first was published
+    # Then the answer says so, and only the first was published
     assert response.status_code == 409
     assert response.json()["code"] == "username_taken"
     assert len(published()) == User.objects.count() == 1
