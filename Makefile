@@ -28,7 +28,7 @@ test: $(INSTALLED) ## Run all tests, on a stack of their own (.stack/test)
 	@STACK_DIR=.stack/test $(RUN) -m pytest
 
 # The coupon service's domain tests share builders with tests on its tables, so they are not among these.
-FAST := tests/contracts tests/saga tests/batchsql $(filter-out tests/coupon/%,$(wildcard tests/*/test_domain*.py))
+FAST := tests/contracts tests/money tests/saga tests/batchsql $(filter-out tests/coupon/%,$(wildcard tests/*/test_domain*.py))
 
 test-fast: $(INSTALLED) ## Run the pure tests: contracts and domains, no server and no Django settings
 	@$(RUN) -m pytest --noconftest -p no:django -q $(FAST)

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from coupon_app.campaigns import Terms, discount
+from money import MINOR_UNITS
 from saga.participant import CANNOT, DECISIONS, Answer, Cell, Decision, Effect, Incoming
 
 
@@ -104,13 +105,17 @@ def _give_back(order_id: UUID, coupon: Coupon | None) -> None:
         coupon.order_id = None
 
 
+def _is_in_its_currency(coupon: Coupon, use: Use) -> bool:
+    return use.currency in MINOR_UNITS and coupon.terms.currency in (None, use.currency)
+
+
 #: What a known coupon is refused for, in this order.
 OBSTACLES: tuple[tuple[Reason, Callable[[Coupon, Use], bool]], ...] = (
     (Reason.NOT_OWNER, lambda coupon, use: coupon.user_id != use.user_id),
     (Reason.ALREADY_USED, lambda coupon, use: coupon.order_id is not None),
     (Reason.NOT_YET_VALID, lambda coupon, use: use.created_at < coupon.terms.valid_from),
     (Reason.EXPIRED, lambda coupon, use: use.created_at >= coupon.terms.valid_until),
-    (Reason.CURRENCY_MISMATCH, lambda coupon, use: coupon.terms.currency not in (None, use.currency)),
+    (Reason.CURRENCY_MISMATCH, lambda coupon, use: not _is_in_its_currency(coupon, use)),
     (Reason.BELOW_MINIMUM, lambda coupon, use: use.total < coupon.terms.minimum_order),
 )
 

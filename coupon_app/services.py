@@ -36,7 +36,7 @@ class GrantRefused(Exception):
 
 
 class GrantIdReused(Exception):
-    """A coupon of this id was granted before, to another user or from another campaign."""
+    """A coupon of this id was granted before, to another user, from another campaign or for another reason."""
 
 
 # The coupon step of the saga
@@ -131,8 +131,8 @@ def grant_coupon(*, grant: Grant, now: datetime) -> Coupon:
 
 
 def _same_grant(made: Coupon, grant: Grant) -> Coupon:
-    if (made.campaign_id, made.user_id) != (grant.campaign_id, grant.user_id):
-        raise GrantIdReused("This request was used before, for another user or campaign.")
+    if (made.campaign_id, made.user_id, made.grant_reason) != (grant.campaign_id, grant.user_id, grant.reason):
+        raise GrantIdReused("This request was used before, for another user, campaign or reason.")
     return made
 
 

@@ -10,7 +10,7 @@ from uuid import UUID
 from batchsql import execute, execute_newest, insert_new, insert_rows, keep_newest, lock, update_rows
 from coupon_app.campaigns import ClaimStatus, Supply, Terms
 from coupon_app.domain import Coupon, OrderDecision, Reason
-from coupon_app.money import rounded
+from money import stored
 from saga.participant import Decision
 
 _INSERT_DECISIONS = insert_rows(
@@ -50,7 +50,7 @@ def _decision(coupon_id: UUID, decision: str, reason: str, discount: Any, curren
         coupon_id=coupon_id,
         decision=Decision(decision),
         reason=Reason(reason) if reason else None,
-        discount=None if discount is None else rounded(discount, currency),
+        discount=None if discount is None else stored(discount, currency),
         currency=currency,
     )
 

@@ -10,7 +10,8 @@ from typing import Any
 from uuid import UUID
 
 from batchsql import IN_ORDER_GIVEN, execute, fetch, insert_rows, lock, update_rows
-from order_app.domain import Draft, Line, OrderStatus, SagaState, SagaStatus, StepState, StepStatus, money
+from money import stored
+from order_app.domain import Draft, Line, OrderStatus, SagaState, SagaStatus, StepState, StepStatus
 
 _LOCK_ORDERS = """
 SELECT id, status, reason, user_id, coupon_id, total, discount, currency, created_at
@@ -144,14 +145,14 @@ def _saga_row(order: Row, rows: Sequence[Row]) -> SagaRow:
         steps={row[12]: StepState(StepStatus(row[13]), row[14], row[15]) for row in rows},
         reason=reason,
         canceled_by=canceled_by,
-        total=money(total, currency),
-        discount=money(discount, currency),
+        total=stored(total, currency),
+        discount=stored(discount, currency),
         flagged=flagged,
         undo_asked_at=asked_at,
         undo_next_at=next_at,
         undo_count=count,
     )
-    draft = Draft(user_id, (), coupon_id, money(total, currency), currency)
+    draft = Draft(user_id, (), coupon_id, stored(total, currency), currency)
     saga_row = SagaRow(state, draft, created_at, deadline, json.loads(offsets) if offsets else None, *marks)
     saga_row.read = saga_row.columns()
     return saga_row
@@ -163,7 +164,7 @@ def read_lines(rows: Iterable[SagaRow]) -> dict[UUID, tuple[Line, ...]]:
     currencies = {row.id: row.order.currency for row in rows}
     missing = [order_id for order_id, known in lines.items() if not known]
     for order_id, product_id, quantity, price in fetch(_LINES, missing) if missing else ():
-        lines[order_id].append(Line(product_id, quantity, money(price, currencies[order_id])))
+        lines[order_id].append(Line(product_id, quantity, stored(price, currencies[order_id])))
     return {order_id: tuple(found) for order_id, found in lines.items()}
 
 

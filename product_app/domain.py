@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import NamedTuple
 from uuid import UUID
 
+from money import MINOR_UNITS, UnknownCurrency, is_finer
 from saga.participant import CANNOT, DECISIONS, Answer, Cell, Decision, Effect, Incoming
 
 
@@ -118,10 +119,6 @@ def find_obstacle(wanted: Mapping[UUID, int], shelf: Mapping[UUID, Stock]) -> Re
     return None
 
 
-#: Digits after the point, by ISO 4217; a currency that is not here is not sold in.
-MINOR_UNITS = {"KRW": 0, "JPY": 0, "VND": 0, "USD": 2, "EUR": 2, "GBP": 2, "CNY": 2, "SGD": 2, "KWD": 3}
-
-
 class InvalidPrice(ValueError):
     """A price that can't be: unknown currency, below zero, or finer than the currency's minor unit."""
 
@@ -129,13 +126,8 @@ class InvalidPrice(ValueError):
 def check_price(price: Decimal, currency: str) -> None:
     """Raise InvalidPrice, saying what to change, unless `price` can be paid in `currency`."""
     if currency not in MINOR_UNITS:
-        raise InvalidPrice(f"The currency must be one of {', '.join(sorted(MINOR_UNITS))}.")
+        raise InvalidPrice(str(UnknownCurrency(currency)))
     if not price.is_finite() or price < 0:
         raise InvalidPrice("The price must be zero or more.")
-    if price != to_minor_unit(price, currency):
+    if is_finer(price, currency):
         raise InvalidPrice(f"A price in {currency} has {MINOR_UNITS[currency]} digits after the point.")
-
-
-def to_minor_unit(price: Decimal, currency: str) -> Decimal:
-    """Return `price` with as many digits after the point as `currency` has."""
-    return price.quantize(Decimal(1).scaleb(-MINOR_UNITS[currency]))

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from contracts.product import ProductChanged, StockLine, StockReduced, StockReduceFailed, StockRestored
 from messaging import Context, Event, publish, publish_all
+from money import stored
 from product_app import selectors, sql
 from product_app.domain import (
     OrderDecision,
@@ -19,7 +20,6 @@ from product_app.domain import (
     answer,
     check_price,
     likely_decision,
-    to_minor_unit,
 )
 from product_app.models import Product, StockAdjustment
 from saga.participant import Answer, Decision, Incoming
@@ -142,7 +142,7 @@ def _product_changed(product: Product) -> ProductChanged:
         product_id=product.id,
         version=product.version,
         name=product.name,
-        price=to_minor_unit(product.price, product.currency),
+        price=stored(product.price, product.currency),
         currency=product.currency,
         active=product.active,
     )

@@ -35,7 +35,15 @@ class Part:
 PARTS = (
     Part(
         "plain",
-        ("tests/contracts", "tests/saga", "tests/batchsql", "tests/architecture", "tests/config", "tests/stack"),
+        (
+            "tests/contracts",
+            "tests/money",
+            "tests/saga",
+            "tests/batchsql",
+            "tests/architecture",
+            "tests/config",
+            "tests/stack",
+        ),
     ),
     Part("messaging", ("tests/messaging",), "tests.messaging.settings", ("postgres-product", "kafka", "redis")),
     Part("messaging-admin", ("tests/messaging_admin",), "tests.messaging_admin.settings", ("postgres-product",)),

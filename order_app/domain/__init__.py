@@ -14,7 +14,6 @@ from order_app.domain.drafts import (
     OrderRequest,
     Product,
     draft_order,
-    money,
 )
 from order_app.domain.saga import (
     UNDO_IS_ASKED,
@@ -41,7 +40,6 @@ __all__ = [
     "Line",
     "OrderRefused",
     "draft_order",
-    "money",
     "MAX_LINES",
     # The saga's table
     "steps",

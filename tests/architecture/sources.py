@@ -10,7 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent.parent
 SERVICE_APPS = ("order_app", "product_app", "coupon_app", "user_app")
 #: What runs in production.
-PRODUCTION = ("batchsql", "config", "contracts", "messaging", "saga", "webapi", *SERVICE_APPS)
+PRODUCTION = ("batchsql", "config", "contracts", "messaging", "money", "saga", "webapi", *SERVICE_APPS)
 EVERYTHING = (*PRODUCTION, "stack", "docs", "bench", "tests")
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef

@@ -125,6 +125,10 @@ def test_a_coupon_is_refused_for(reason, coupon):
     assert find_obstacle(coupon, USE) == reason
 
 
+def test_no_coupon_is_used_in_a_currency_whose_minor_unit_nobody_knows():
+    assert find_obstacle(a_coupon(), USE._replace(currency="XXX")) is Reason.CURRENCY_MISMATCH
+
+
 def test_the_first_of_several_obstacles_is_told():
     everything: Terms = terms(currency="USD", minimum_order=Decimal(99_999))
     late = everything._replace(valid_from=NOW - 2 * DAY, valid_until=NOW - DAY)

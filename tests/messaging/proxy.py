@@ -36,6 +36,11 @@ class Proxy:
     def address(self) -> str:
         return f"{HOST}:{self.port}"
 
+    @property
+    def has_lost(self) -> bool:
+        """Whether an open connection has lost bytes."""
+        return any(link.broken for link in list(self._links))
+
     @contextlib.contextmanager
     def losing(self, *directions: Direction) -> Iterator[None]:
         """Throw away what goes in these directions; connections that lost something end with the with block."""

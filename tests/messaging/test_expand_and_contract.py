@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -19,11 +17,12 @@ from django.db import connection
 
 from messaging.kafka.clients import admin
 from messaging.models import InboxRow
+from tests.messaging import forkserver
 from tests.messaging.log import Log, header
 from tests.messaging.producing import Writer
 from tests.messaging.records import Record
 from tests.messaging.waiting import eventually
-from tests.messaging.worker import ROOT, Worker, variables, worker
+from tests.messaging.worker import Worker, variables, worker
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -38,10 +37,8 @@ def of_release(release: str) -> dict[str, str]:
 
 def migrate(release: str, target: str) -> None:
     """Run the real command with the code of a release."""
-    command = [sys.executable, "-m", "django", "migrate", "parcels", target]
     environment = os.environ | variables("none") | of_release(release)
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    assert forkserver.start("django", "migrate", "parcels", target, environment=environment).wait(60) == 0
 
 
 @pytest.fixture

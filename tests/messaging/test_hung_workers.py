@@ -16,6 +16,7 @@ from messaging.tasks import retry_parked
 from messaging.worker import live_workers
 from messaging.worker.bootsteps import EXIT_THREAD_DIED
 from tests.messaging.parked import gate, make_due
+from tests.messaging.patience import SOON_MISSED
 from tests.messaging.proxy import proxy
 from tests.messaging.rows import publish_notes, waiting
 from tests.messaging.test_batch import note, singly
@@ -23,15 +24,15 @@ from tests.messaging.test_consumer import applied, is_applied, notes
 from tests.messaging.waiting import eventually
 from tests.messaging.worker import worker
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("impatient_broker")]
 
-HANG = {"HANG_SECONDS": 10}
+HANG = {"HANG_SECONDS": 5}
 
 
 @pytest.fixture
 def start(tmp_path, group, reader):
-    """Start a worker in this test's own group."""
-    return partial(worker, tmp_path / "output", group)
+    """Start a worker in this test's own group, whose partitions go to others soon when it dies."""
+    return partial(worker, tmp_path / "output", group, **SOON_MISSED)
 
 
 @pytest.fixture
@@ -107,12 +108,12 @@ def test_a_worker_whose_database_commit_never_returns_ends_and_the_effect_is_one
 
 
 def test_a_worker_that_was_frozen_as_a_whole_goes_on_when_it_wakes(start, write, key):
-    with start(HANG_SECONDS=3) as running:
+    with start(HANG_SECONDS=3) as running:  # the freeze is longer, and longer than the session timeout
         running.wait_ready()
         write.events(*notes(key, 1))
         eventually(lambda: is_applied(key, 1), 30)
         running.child.send_signal(signal.SIGSTOP)
-        time.sleep(8)
+        time.sleep(5)
         running.child.send_signal(signal.SIGCONT)
         write.events(*notes(key, 2)[1:])
         eventually(lambda: is_applied(key, 2), 30)

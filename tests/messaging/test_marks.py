@@ -11,6 +11,7 @@ from messaging.inbox import crash_marks
 from messaging.models import ConsumerPosition, DeadLetterRow, InboxRow, ParkedKey
 from tests.messaging.conftest import consumer_of
 from tests.messaging.parked import SINGLE, gate, make_due
+from tests.messaging.patience import SOON_MISSED
 from tests.messaging.process import process
 from tests.messaging.records import record_of
 from tests.messaging.sample.events import NoteAdded
@@ -106,13 +107,14 @@ def deaths_until_a_letter(role: str, group: str) -> int:
     """Start process after process, each of which the killer kills, until it is a dead letter; return how many died."""
     deaths = 0
     while not DeadLetterRow.objects.exists():
-        with process(role, "kill in handler", group=group, DEATHS_ALLOWED=2) as child:
+        with process(role, "kill in handler", group=group, DEATHS_ALLOWED=2, **SOON_MISSED) as child:
             eventually(lambda: child.has_ended() or DeadLetterRow.objects.exists(), 60)  # noqa: B023
             deaths += child.has_ended()
             assert deaths <= 5
     return deaths
 
 
+@pytest.mark.usefixtures("impatient_broker")
 def test_an_event_that_kills_process_after_process_becomes_a_dead_letter(write, group, key):
     """The handler kills its own process each time; nobody else's events are lost, and in the end it is parked."""
     write.events(NoteAdded(key=f"{key}-a", number=1), partition=PLACE)

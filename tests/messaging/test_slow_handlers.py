@@ -12,6 +12,7 @@ from messaging.consumer import freeze_detector
 from messaging.consumer.freeze_detector import Ticker
 from messaging.models import InboxRow
 from tests.messaging.parked import SINGLE, drain, is_parked
+from tests.messaging.patience import idle_transactions_end_after, is_in_transaction
 from tests.messaging.process import process
 from tests.messaging.sample import handlers
 from tests.messaging.sample.events import NoteAdded
@@ -24,16 +25,16 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture(autouse=True)
 def quick(settings, monkeypatch):
-    """PostgreSQL ends what is idle for long after 0.4 s, and the library knows it."""
+    """PostgreSQL ends what is idle for long after 0.2 s, and the library knows it."""
     settings.MESSAGING = {**settings.MESSAGING, "RETRY_DELAYED": 3}
-    monkeypatch.setattr("messaging.consumer.retries.longest_idle", lambda: 0.4)
+    monkeypatch.setattr("messaging.consumer.retries.longest_idle", lambda: 0.2)
     monkeypatch.setitem(handlers.behaviours, "slow", idle_for_long)
 
 
 def idle_for_long(event: NoteAdded, context: Any) -> None:
     with connection.cursor() as cursor:
-        cursor.execute("SET LOCAL idle_in_transaction_session_timeout = '400ms'")
-    time.sleep(0.8)
+        cursor.execute("SET LOCAL idle_in_transaction_session_timeout = '200ms'")
+    time.sleep(0.4)
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")
 
@@ -95,10 +96,11 @@ def test_a_ticker_tells_a_freeze_from_hard_work(monkeypatch):
 def test_a_frozen_worker_counts_no_attempt(write, group, key):
     """Frozen within its transaction for longer than PostgreSQL lets it be idle; when it wakes the event is applied."""
     settings = {"RETRY_DELAYED": 3}
-    with process("consumer", "freeze in handler", group=group, **settings) as child:
+    with idle_transactions_end_after(4), process("consumer", "freeze in handler", group=group, **settings) as child:
         write.events(NoteAdded(key=key, number=1, behaviour="freeze"), partition=0)
         eventually(child.is_frozen)
-        time.sleep(10)  # idle_in_transaction_session_timeout is 9 s
+        eventually(is_in_transaction)
+        eventually(lambda: not is_in_transaction())
         child.wake()
         eventually(lambda: is_applied(key, 1))
     assert set(InboxRow.objects.filter(key=key).values_list("state", "attempts")) == {("done", 1)}

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import pytest
 
+from money import stored
 from product_app.domain import (
     RETRIES_EXHAUSTED,
     InvalidLines,
@@ -20,7 +21,6 @@ from product_app.domain import (
     check_price,
     likely_decision,
     quantities,
-    to_minor_unit,
 )
 from saga.participant import Answer, Decision, Incoming
 
@@ -133,4 +133,4 @@ def test_a_price_that_cannot_be_paid_is_refused(price: str, currency: str) -> No
 )
 def test_a_price_has_its_currencys_digits(price: str, currency: str, shown: str) -> None:
     check_price(Decimal(price), currency)
-    assert str(to_minor_unit(Decimal(price), currency)) == shown
+    assert str(stored(Decimal(price), currency)) == shown
