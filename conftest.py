@@ -61,7 +61,7 @@ def start_servers(servers: Collection[str]) -> None:
     if servers and "KAFKA_BOOTSTRAP_SERVERS" not in os.environ:
         if not supervision.is_running(testing.layout()):
             atexit.register(stop_servers)
-        os.environ.update(testing.ensure_infrastructure(servers=servers, synced=False))
+        os.environ.update(testing.ensure_infrastructure(servers=servers, short_lived=True))
 
 
 def stop_servers() -> None:
