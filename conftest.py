@@ -15,7 +15,7 @@ from typing import Any
 import django
 import pytest
 
-from stack import testing
+from stack import supervision, testing
 from tests import progress
 from tests.ending import end_on_signals, end_with_parent, undisturbed
 from tests.in_turn import run_in_turn
@@ -57,10 +57,11 @@ def prepare(part: Part) -> None:
 
 
 def start_servers(servers: Collection[str]) -> None:
-    """Start what is needed of PostgreSQL, Kafka and Redis, unless the environment names some; they end as we do."""
+    """Start what is needed of PostgreSQL, Kafka and Redis, and stop it at the end, unless it runs already."""
     if servers and "KAFKA_BOOTSTRAP_SERVERS" not in os.environ:
-        atexit.register(stop_servers)
-        os.environ.update(testing.ensure_infrastructure(servers=servers, synced=False))
+        if not supervision.is_running(testing.layout()):
+            atexit.register(stop_servers)
+        os.environ.update(testing.ensure_infrastructure(servers=servers, short_lived=True))
 
 
 def stop_servers() -> None:

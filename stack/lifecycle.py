@@ -43,8 +43,8 @@ class Options:
     `for_tests` begins with empty data and lets the services' roles create databases; `end_with_parent` (Linux) ends the
     stack also when the process that started it is killed; `settings` win over the variables of every service; `adapt`
     may change what a service's process is before it is written down (fault tests: a proxy's address, a start module).
-    `servers` names the parts of the infrastructure to start, None all of them; without `synced` PostgreSQL does not
-    wait for the disk.
+    `servers` names the parts of the infrastructure to start, None all of them. A `short_lived` stack is gone after a
+    test run: its PostgreSQL does not wait for the disk, and its Kafka does not optimise its code.
     """
 
     for_tests: bool = False
@@ -53,7 +53,7 @@ class Options:
     settings: Mapping[str, str] = field(default_factory=dict)
     adapt: Callable[[Process], Process] = lambda process: process
     servers: Collection[str] | None = None
-    synced: bool = True
+    short_lived: bool = False
 
     def starts(self, part: str) -> bool:
         """Say whether this part of the infrastructure is wanted."""
@@ -151,7 +151,7 @@ def _parts(layout: Layout, state: State, replaced: Mapping[str, str], options: O
 
 def _postgres(layout: Layout, state: State, name: str, options: Options) -> Part:
     return Part(
-        [postgres.process(layout, state, name, synced=options.synced)],
+        [postgres.process(layout, state, name, synced=not options.short_lived)],
         before=partial(postgres.initialise, layout, state, name),
         is_ready=partial(postgres.answers, state, name),
         after=partial(postgres.create_role, state, name, may_create_databases=options.for_tests),
@@ -167,7 +167,7 @@ def _kafka(layout: Layout, state: State, options: Options) -> Part:
             list(pool.map(partial(broker.prepare, cluster=cluster, state=state), cluster))
 
     is_ready = partial(readiness.kafka, state.addresses["KAFKA_BOOTSTRAP_SERVERS"], options.brokers)
-    return Part([broker.process(node) for node in cluster], before, is_ready, _nothing)
+    return Part([broker.process(node, short_lived=options.short_lived) for node in cluster], before, is_ready, _nothing)
 
 
 def start_services(layout: Layout, values: Mapping[str, str], options: Options) -> None:

@@ -25,17 +25,17 @@ def layout() -> Layout:
     return Layout(Path(os.environ.get("STACK_DIR") or DIRECTORY).resolve())
 
 
-def ensure_infrastructure(*, servers: Collection[str] | None = None, synced: bool = True) -> dict[str, str]:
+def ensure_infrastructure(*, servers: Collection[str] | None = None, short_lived: bool = False) -> dict[str, str]:
     """Start PostgreSQL, Kafka and Redis with empty data unless they run, and return the variables of the env file.
 
-    `servers` and `synced` as for stack.lifecycle.Options. Sets STACK_DIR, so that stack.control and child processes
-    find the same stack. On Linux it ends with this process.
+    `servers` and `short_lived` as for stack.lifecycle.Options. Sets STACK_DIR, so that stack.control and child
+    processes find the same stack. On Linux it ends with this process.
     """
     place = layout()
     os.environ["STACK_DIR"] = str(place.directory)
     if not supervision.is_running(place):
         try:
-            options = Options(for_tests=True, end_with_parent=True, servers=servers, synced=synced)
+            options = Options(for_tests=True, end_with_parent=True, servers=servers, short_lived=short_lived)
             lifecycle.start_infrastructure(place, options)
         except AlreadyRunning:  # another test process was faster
             return environment.read(place)

@@ -15,13 +15,6 @@ from tests.messaging.proxy import Proxy
 from tests.messaging.waiting import eventually
 
 STOP_SECONDS = 20
-COMPILER = "-XX:TieredStopAtLevel="
-QUICK = f"{COMPILER}1"
-
-
-def started_quickly(node: broker.Node) -> list[str]:
-    """Return the command of a broker that lives for minutes: optimising its code would cost more than it saves."""
-    return [QUICK if part.startswith(COMPILER) else part for part in broker.process(node).command]
 
 
 class Broker:
@@ -51,7 +44,8 @@ class Broker:
     def start(self) -> None:
         """Start it and wait until it takes connections."""
         with (self.node.directory / "output").open("ab") as output:
-            self.process = subprocess.Popen(started_quickly(self.node), stdout=output, stderr=output)
+            command = broker.process(self.node, short_lived=True).command
+            self.process = subprocess.Popen(command, stdout=output, stderr=output)
         eventually(self._answers, 240)
 
     def _answers(self) -> bool:

@@ -15,7 +15,6 @@ from kafka import KafkaAdminClient
 from stack import broker, readiness
 from stack.ports import HOST, choose
 from stack.state import State
-from tests.messaging.broker import started_quickly
 from tests.messaging.waiting import eventually
 
 NODES = (1, 2, 3)
@@ -45,7 +44,8 @@ class Cluster:
         for number in numbers:
             node = self.nodes[number]
             with (node.directory / "output").open("ab") as output:
-                self._processes[number] = subprocess.Popen(started_quickly(node), stdout=output, stderr=output)
+                command = broker.process(node, short_lived=True).command
+                self._processes[number] = subprocess.Popen(command, stdout=output, stderr=output)
         eventually(lambda: readiness.kafka(",".join(self.addresses), len(NODES)), 240)
 
     def leaders(self, topic: str) -> dict[int, int]:

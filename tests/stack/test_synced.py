@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
@@ -80,5 +81,7 @@ def test_a_server_of_a_test_run_commits_in_order_and_leaves_the_disk_to_the_kern
 
 def test_nothing_but_a_run_of_tests_asks_for_servers_that_do_not_wait() -> None:
     sources = {*files(*EVERYTHING), *ROOT.glob("*.py")} - {Path(__file__)}
+    asking = re.compile(r"ensure_infrastructure\(.*short_lived|Options\([^)]*short_lived")
 
-    assert [path.name for path in sources if "synced=False" in path.read_text(encoding="utf-8")] == ["conftest.py"]
+    found = {str(path.relative_to(ROOT)) for path in sources if asking.search(path.read_text(encoding="utf-8"))}
+    assert found == {"conftest.py", "stack/testing.py"}  # the second passes on what it is given, by default False
