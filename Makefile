@@ -1,7 +1,7 @@
 # The commands of this repository; `make` alone lists them.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo up down status test test-fast lint bench soak docs lock
+.PHONY: help demo up down status test test-fast lint bench soak models docs lock
 
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$python; break; }; done)
@@ -49,6 +49,9 @@ FAULTS ?= 500
 
 soak: $(INSTALLED) ## Place orders while everything goes wrong, and check every promise: ORDERS=10000 FAULTS=500 SEED=n
 	@$(RUN) -m tests.faults.soak --orders $(ORDERS) --faults $(FAULTS) $(if $(SEED),--seed $(SEED))
+
+models: $(INSTALLED) ## Check the models of consumer, saga and relay by exhaustive search, within ten minutes
+	@$(RUN) -m models
 
 docs: $(INSTALLED) ## Generate the flow documentation
 	@$(RUN) -m docs.generate

@@ -38,7 +38,11 @@ class Part:
 
 
 PARTS = (
-    Part("plain", ("tests/contracts", "tests/architecture", "tests/config", "tests/stack"), infrastructure=False),
+    Part(
+        "plain",
+        ("tests/contracts", "tests/architecture", "tests/config", "tests/models", "tests/stack"),
+        infrastructure=False,
+    ),
     Part("messaging", ("tests/messaging",), "tests.messaging.settings"),
     Part("messaging-admin", ("tests/messaging_admin",), "tests.messaging_admin.settings"),
     Part("user", ("tests/user", "tests/webapi"), "config.settings.user"),
