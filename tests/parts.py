@@ -42,6 +42,7 @@ PARTS = (
             "tests/batchsql",
             "tests/architecture",
             "tests/config",
+            "tests/models",
             "tests/stack",
         ),
     ),

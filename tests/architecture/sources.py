@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 SERVICE_APPS = ("order_app", "product_app", "coupon_app", "user_app")
 #: What runs in production.
 PRODUCTION = ("batchsql", "config", "contracts", "messaging", "money", "saga", "webapi", *SERVICE_APPS)
-EVERYTHING = (*PRODUCTION, "stack", "docs", "bench", "tests")
+EVERYTHING = (*PRODUCTION, "stack", "docs", "bench", "models", "tests")
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
