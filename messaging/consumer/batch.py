@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -53,10 +53,12 @@ def apply(group: str, items: Sequence[Item]) -> None:
 
 @dataclass
 class SortedOut:
-    """A sorted batch: new events with their handlers, and dead letters. The rest is queued already."""
+    """A sorted batch: new events with their handlers, events of parked keys, keys to park, and dead letters."""
 
     works: dict[str, Work] = field(default_factory=dict)
     fresh: list[tuple[Delivery, Handler]] = field(default_factory=list)
+    queued: list[tuple[Entry, bytes]] = field(default_factory=list)
+    to_park: list[ToPark] = field(default_factory=list)
     letters: list[Letter] = field(default_factory=list)
 
 
@@ -64,20 +66,19 @@ def sort_out(group: str, items: Sequence[Item]) -> SortedOut:
     """Insert the inbox rows, lock the parked keys of the batch, and queue the events behind them."""
     found = SortedOut()
     once = _once(items)
-    new = rows.insert_new([entry for item in once for entry in item.entries()])
+    new = rows.insert_new([entry for item in once for entry in item.entries])
     parked = lock_parked(item.place for item in once)
-    waiting: list[tuple[Entry, bytes]] = []
-    to_park: list[ToPark] = []
     for item in once:
+        entries = [entry for entry in item.entries if entry.identity in new]
         if isinstance(item, Poison):
-            _sort_poison(item, new, parked, found, to_park)
+            _sort_poison(item, entries, parked, found)
         elif item.place in parked:
-            waiting += _waiting(item, new)
+            found.queued += [(entry, packed(item.record.raw)) for entry in entries]
         else:
-            found.works[item.record.event_id] = item
-            found.fresh += _fresh(item, new)
-    park(group, to_park)
-    rows.queue(waiting)
+            found.works[item.identity] = item
+            found.fresh += [(item.delivery, item.handler_of(entry)) for entry in entries]
+    park(group, found.to_park)
+    rows.queue(found.queued)
     return found
 
 
@@ -85,37 +86,18 @@ def _once(items: Sequence[Item]) -> list[Item]:
     """Drop events whose id occurs earlier in the batch."""
     seen: dict[str, Item] = {}
     for item in items:
-        identity = item.record.event_id if isinstance(item, Work) else item.entries()[0].event_id
-        seen.setdefault(identity, item)
+        seen.setdefault(item.identity, item)
     return list(seen.values())
 
 
-def _sort_poison(
-    poison: Poison,
-    new: Collection[tuple[str, str]],
-    parked: set[Parked],
-    found: SortedOut,
-    to_park: list[ToPark],
-) -> None:
-    """Make it a dead letter, and park its key so that later events wait behind it."""
-    if poison.entries()[0].identity not in new:
+def _sort_poison(poison: Poison, new: list[Entry], parked: set[Parked], found: SortedOut) -> None:
+    """Make a new one a dead letter, and park its key so that later events wait behind it."""
+    if not new:
         return
     found.letters.append(dead_letters.letter_of(poison))
     if poison.key:
         parked.add(poison.place)
-        to_park.append(ToPark(*poison.place, poison.record.partition))
-
-
-def _waiting(work: Work, new: Collection[tuple[str, str]]) -> list[tuple[Entry, bytes]]:
-    raw = packed(work.record.raw)
-    return [(entry, raw) for entry in work.entries() if entry.identity in new]
-
-
-def _fresh(work: Work, new: Collection[tuple[str, str]]) -> list[tuple[Delivery, Handler]]:
-    event_id = work.record.event_id
-    handlers = [handler for handler in work.handlers if (event_id, handler.name) in new]
-    delivery = work.delivery() if handlers else None
-    return [(delivery, handler) for handler in handlers if delivery]
+        found.to_park.append(ToPark(*poison.place, poison.record.partition))
 
 
 def run(handler: Handler, deliveries: Sequence[Delivery], works: dict[str, Work]) -> list[Letter]:

@@ -77,7 +77,7 @@ def apply_one_by_one(group: str, item: Item, slow: dict[str, SlowAttempt] | None
     if isinstance(item, Poison):
         batch.apply(group, [item])
         return
-    new = rows.insert_new(item.entries())
+    new = rows.insert_new(item.entries)
     handlers = [handler for handler in item.handlers if (item.record.event_id, handler.name) in new]
     parked = bool(lock_parked([item.place]))
     while handlers and not parked:
@@ -104,7 +104,7 @@ def _queue(work: Work, handlers: Sequence[Handler]) -> None:
 
 def bury(group: str, work: Work, deaths: int) -> None:
     """Keep an event as a dead letter without trying it: `deaths` processes in a row died at it."""
-    new = rows.insert_new(work.entries())
+    new = rows.insert_new(work.entries)
     record, raw = work.record, packed(work.record.raw)
     letters = [
         retries.killed(entry_of(record, handler), record.type, raw, deaths)

@@ -86,7 +86,7 @@ def _in_savepoint(handler: Handler, work: Work, made: int) -> AttemptOutcome:
     """Make one attempt. Its writes and events are undone when it fails, or declares the event dead."""
     try:
         with transaction.atomic():
-            letters = run(handler, [work.delivery(made)], {work.record.event_id: work})
+            letters = run(handler, [work.attempt(made)], {work.record.event_id: work})
     except DeadLetter as dead:
         letters = [declared_dead(work, handler, dead.reason, dead.detail, made)]
     if letters:
@@ -170,7 +170,7 @@ def _exhausted(handler: Handler, work: Work, made: int, error: BaseException, *,
 
 
 def _answer(handler: Handler, work: Work, made: int) -> None:
-    delivery = work.delivery(made)
+    delivery = work.attempt(made)
     token = in_hand.set(delivery.context)
     try:
         with transaction.atomic():

@@ -10,7 +10,7 @@ from typing import Any
 from messaging.conf import default_group
 from messaging.context import Delivery
 from messaging.errors import InvalidRecord
-from messaging.event import SCHEMA, Event, decode, spec_of
+from messaging.event import SCHEMA, decode, spec_of
 from messaging.inbox.rows import Entry, entry_of
 from messaging.kafka.records import MAX_EVENT_ID, Received, place_of, readable_key, received, type_of
 from messaging.registry import NO_HANDLER, Handler, handlers_of, is_unknown_version
@@ -18,22 +18,33 @@ from messaging.registry import NO_HANDLER, Handler, handlers_of, is_unknown_vers
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """A record, its event, and the handlers that want it."""
+    """A record, the handlers that want it with an inbox entry for each, and the delivery that they get."""
 
     record: Received
-    event: Event
     handlers: list[Handler]
+    entries: list[Entry]
+    delivery: Delivery
+
+    @property
+    def identity(self) -> str:
+        """The event's id: a second record with it is the same event."""
+        return self.record.event_id
 
     @property
     def place(self) -> tuple[str, str]:
         return (self.record.topic, self.record.key)
 
-    def delivery(self, attempt: int = 1) -> Delivery:
-        """Return what a handler takes."""
-        return Delivery(self.event, self.record.context(attempt))
+    def attempt(self, number: int) -> Delivery:
+        """Return the delivery of attempt `number`, counted from 1."""
+        return Delivery(self.delivery.event, self.record.context(number))
 
-    def entries(self) -> list[Entry]:
-        return [entry_of(self.record, handler) for handler in self.handlers]
+    def handler_of(self, entry: Entry) -> Handler:
+        """Return the handler of one of the entries."""
+        return self.handlers[self.entries.index(entry)]
+
+    def at(self, handlers: list[Handler]) -> Work:
+        """Return the same work for some of its handlers."""
+        return Work(self.record, handlers, [entry_of(self.record, each) for each in handlers], self.delivery)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,18 +52,28 @@ class Poison:
     """An undecodable record, and why. Without a readable key (then '') it parks nothing."""
 
     record: Any
-    key: str
+    entries: list[Entry]
     type: str
     reason: str
     error: str
 
     @property
+    def entry(self) -> Entry:
+        """The inbox entry: one for the record, since nothing tells which handlers would want it."""
+        return self.entries[0]
+
+    @property
+    def identity(self) -> str:
+        """The record's place, which stands for the id of an event without a readable one."""
+        return self.entry.event_id
+
+    @property
+    def key(self) -> str:
+        return self.entry.key
+
+    @property
     def place(self) -> tuple[str, str]:
         return (self.record.topic, self.key)
-
-    def entries(self) -> list[Entry]:
-        record = self.record
-        return [Entry(place_of(record), NO_HANDLER, record.topic, record.partition, record.offset, self.key)]
 
 
 Item = Work | Poison
@@ -75,8 +96,13 @@ def read(record: Any, group: str, received_at: datetime) -> Item | None:
         if is_unknown_version(kind, record.topic, group, default_group()):
             raise InvalidRecord(f"{kind} is a version that this code does not know", reason="unknown_version")
     except InvalidRecord as error:
-        return Poison(record, readable_key(record), kind, error.reason, str(error))
+        return Poison(record, [_entry_of_poison(record)], kind, error.reason, str(error))
     return None
+
+
+def _entry_of_poison(record: Any) -> Entry:
+    key = readable_key(record)
+    return Entry(place_of(record), NO_HANDLER, record.topic, record.partition, record.offset, key)
 
 
 def work_of(record: Received, handlers: list[Handler]) -> Work:
@@ -86,4 +112,5 @@ def work_of(record: Received, handlers: list[Handler]) -> Work:
     if key.lower() != record.key.lower():
         message = f"{record.type} is about {key[:MAX_EVENT_ID]}, and its record is keyed by {record.key[:MAX_EVENT_ID]}"
         raise InvalidRecord(message, reason=SCHEMA)
-    return Work(record, event, handlers)
+    entries = [entry_of(record, handler) for handler in handlers]
+    return Work(record, handlers, entries, Delivery(event, record.context()))

@@ -65,8 +65,7 @@ class Letter:
 def letter_of(poison: Poison) -> Letter:
     """Return the dead letter that an undecodable record becomes; without a readable key it parks nothing."""
     failure = Failure(POISON_FINGERPRINT.format(reason=poison.reason), poison.error)
-    [entry] = poison.entries()
-    return Letter(entry, poison.type, poison.reason, failure, 0, packed(poison.record), parks=bool(poison.key))
+    return Letter(poison.entry, poison.type, poison.reason, failure, 0, packed(poison.record), parks=bool(poison.key))
 
 
 def keep(letters: Sequence[Letter]) -> None:

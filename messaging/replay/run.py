@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -115,7 +115,7 @@ def _selected(record: Any, plan: Plan, outcome: ReplayOutcome) -> Work | None:
         outcome.passed_over["(no handler here)" if item is None else "(undecodable)"] += 1
         return None
     wanted = [each for each in item.handlers if plan.request.handler in (None, each.name)]
-    return replace(item, handlers=wanted) if wanted else None
+    return item.at(wanted) if wanted else None
 
 
 def _take(works: Sequence[Work], plan: Plan, outcome: ReplayOutcome, *, execute: bool) -> None:
@@ -179,7 +179,7 @@ def _unhandled(works: Sequence[Work], counts: ReplayOutcome) -> list[Work]:
                 known.add(work.record.event_id)  # the log may contain it several times
                 wanted.setdefault(work.record.event_id, []).append(handler)
     taken = [work for work in works if work.record.event_id in wanted]
-    return [replace(work, handlers=wanted[work.record.event_id]) for work in taken]
+    return [work.at(wanted[work.record.event_id]) for work in taken]
 
 
 def _add(outcome: ReplayOutcome, counts: ReplayOutcome) -> None:

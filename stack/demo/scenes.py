@@ -30,7 +30,7 @@ def confirmed_one_at_a_time(shop: Shop) -> None:
     for number in range(WARM_UP_ORDERS + MEASURED_ORDERS):
         placed = shop.place("confirmed", buyer, {mug: 1})
         begin = time.perf_counter()
-        wait_until(lambda: buyer.order(placed.id)["status"] != "PENDING", "CONFIRMED", pause=POLL_SECONDS)  # noqa: B023
+        wait_until(lambda: buyer.order(placed.id)["status"] != "PENDING", "CONFIRMED", interval=POLL_SECONDS)  # noqa: B023
         milliseconds = (time.perf_counter() - begin) * 1000
         if number == 0:
             shop.follow(buyer, placed)

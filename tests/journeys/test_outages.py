@@ -16,7 +16,7 @@ from tests.journeys.shop import Person, Shelves, Shop
 from tests.journeys.waiting import eventually
 
 #: One order each 0.3 s. While Kafka is frozen for 18 s: longer than the relay trusts a silent producer (15 s).
-PAUSE_SECONDS = 0.3
+INTERVAL_SECONDS = 0.3
 ORDERS_WHILE_FROZEN, ORDERS_WHILE_STOPPED = 60, 20
 SLOWEST_SECONDS = 5.0
 
@@ -67,7 +67,7 @@ def test_orders_are_accepted_without_kafka_and_end_when_it_is_back(
     databases: Databases,
 ):
     product, customer = shelves.product(10_000), shop.visitor()
-    with Crowd(lambda: customer.try_to_place({product: 1}), PAUSE_SECONDS) as crowd:
+    with Crowd(lambda: customer.try_to_place({product: 1}), INTERVAL_SECONDS) as crowd:
         crowd.wait_for(3)
         with outage(log):
             canceled = customer.place({product: 1})

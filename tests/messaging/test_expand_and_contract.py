@@ -27,7 +27,7 @@ from tests.messaging.worker import Worker, variables, worker
 pytestmark = pytest.mark.django_db(transaction=True)
 
 KEYS = 20
-PAUSE_SECONDS = 0.3
+INTERVAL_SECONDS = 0.3
 Start = Callable[[str], Worker]
 
 
@@ -91,7 +91,7 @@ def load(key: str, write: Writer) -> Iterator[list[int]]:
     count, over = [0], threading.Event()
 
     def run() -> None:
-        while not over.wait(PAUSE_SECONDS):
+        while not over.wait(INTERVAL_SECONDS):
             write.records(*(packed(f"{key}-{part}", count[0]) for part in range(KEYS)))
             count[0] += 1
 
