@@ -137,7 +137,7 @@ def test_a_whole_group_is_retried_once_its_bug_is_mended(letters, group, operato
     drain()
 
     assert "3 are chosen" in answer.content.decode()
-    assert text.count("it is tried again") == 3
+    assert text.count("it will be retried") == 3
     assert [applied("batch", key) for key in "xyz"] == [[1, 2]] * 3
     assert open_keys() == ["a", "b", "c"]
 
@@ -193,7 +193,7 @@ def test_an_edited_value_takes_effect_and_the_original_is_kept_and_shown(letters
     [
         ({"value": '{"key": "a"}'}, "missing required field `number`"),
         ({"value": '{"key": "b", "number": 1}'}, "about b"),
-        ({"value": ""}, "can't be read"),
+        ({"value": ""}, "cannot be decoded"),
         ({"headers": "ce_id: another"}, "can't be changed"),
         ({"headers": "no colon"}, "a colon and a value"),
         ({"reason": " "}, "This field is required"),
