@@ -24,6 +24,10 @@ def _run(name: str, options: str, left_out: str = "", breaks: str = "", *, small
     return Configuration("consumer", name, tuple(options.split()), left_out, breaks, small)
 
 
+def _large(name: str, options: str) -> Configuration:
+    return Configuration("consumer", name, tuple(options.split()), large=True)
+
+
 #: Every rule in place.
 HOLD = (
     _run("two-workers", "TRANSIENT=2 KILLS=0"),
@@ -32,12 +36,12 @@ HOLD = (
     _run("replay", REPLAYED),
     _run("operator", f"{OPERATED} TRANSIENT=2"),
     _run("two-topics", f"LOG=TWO_TOPICS TRANSIENT=2 {ALONE}"),
-    _run("two-workers-all-faults", "TRANSIENT=3", small=False),
-    _run("two-workers-long-log", "LOG=TWO_KEYS_LONG TRANSIENT=2", small=False),
+    _large("two-workers-all-faults", "TRANSIENT=3"),
+    _large("two-workers-long-log", "LOG=TWO_KEYS_LONG TRANSIENT=2"),
     _run("stale-commit", "STALE_COMMIT TRANSIENT=2 REBALANCES=2 KILLS=0", small=False),
-    _run("two-drains", "TRANSIENT=4 DRAINS=2 WORKERS=1 REBALANCES=0", small=False),
-    _run("operator-two-drains", "LOG=ONE_KEY TRANSIENT=2 POISON=1 ACTIONS=1 DRAINS=2 KILLS=0", small=False),
-    _run("failover-rebalance", "FAILOVER TRANSIENT=2 KILLS=0", small=False),
+    _large("two-drains", "TRANSIENT=3 DRAINS=2 WORKERS=1 REBALANCES=0"),
+    _large("operator-two-drains", f"{OPERATED} TRANSIENT=3 DRAINS=2"),
+    _large("failover-rebalance", "FAILOVER TRANSIENT=2 KILLS=0"),
     _run("replay-killed", "LOG=ONE_KEY REPLAY GROUP_BEGINS_AT=1 TRANSIENT=3 REBALANCES=0 WORKERS=1", small=False),
     _run("two-topics-killed", "LOG=TWO_TOPICS TRANSIENT=4 REBALANCES=0 WORKERS=1", small=False),
     _run("new-handler", ADDED, small=False),
