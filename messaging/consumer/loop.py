@@ -71,7 +71,7 @@ class Consumer:
     def run(self) -> None:
         """Consume until stop() is called. No outage or error of the database or the broker ends the loop."""
         ticker()
-        lost_commits.note(self.worker, None)
+        lost_commits.record_compared(self.worker, None)
         try:
             if self._join():
                 self._consume()

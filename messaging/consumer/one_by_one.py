@@ -72,7 +72,7 @@ def _handle(group: str, one: Fetched, slow: dict[str, SlowAttempt], deaths: int)
         pauses.refuse({one.topic})
         item = read(record, group, datetime.now(UTC))
         if isinstance(item, Work) and deaths:
-            bury(group, item, deaths)
+            keep_as_dead_letter(group, item, deaths)
         elif item is not None:
             apply_one_by_one(group, item, slow)
         positions.move(group, {one.place: one.end})
@@ -111,7 +111,7 @@ def _queue(work: Work, handlers: Sequence[Handler]) -> None:
     rows.queue([(entry_of(work.record, handler), raw) for handler in handlers])
 
 
-def bury(group: str, work: Work, deaths: int) -> None:
+def keep_as_dead_letter(group: str, work: Work, deaths: int) -> None:
     """Keep an event as a dead letter without trying it: `deaths` processes in a row died at it."""
     new = rows.insert_new(work.entries)
     record, raw = work.record, packed(work.record.raw)

@@ -26,7 +26,7 @@ from messaging.operations import locking
 from messaging.operations.edit_record import check_identity, edited
 from messaging.operations.locking import Found
 from messaging.parking import pauses
-from messaging.parking.keys import ToPark, lock_alone, park
+from messaging.parking.keys import ToPark, lock_exclusively, park
 from messaging.registry import NO_HANDLER
 from messaging.retention.cleanup import may_be_forgotten
 from messaging.states import InboxState, Resolution
@@ -118,7 +118,7 @@ def _act(
             failed = [
                 ActionResult(event, "failed", f"another operator is changing it, try again: {error}") for event in chunk
             ]
-            audit_log.note(verb, actor, reason, failed)
+            audit_log.write(verb, actor, reason, failed)
             results += failed
     return results
 
@@ -136,7 +136,7 @@ def _together(verb: str, chunk: list[Target], actor: str, reason: str, act: Act,
         done = {event: _one(each, act) for event, each in found.items()}
         missing = "there is no such event at this handler"
         results = [done.get(event) or ActionResult(event, "unknown", missing) for event in chunk]
-        audit_log.note(verb, actor, reason, results)
+        audit_log.write(verb, actor, reason, results)
     return results
 
 
@@ -214,7 +214,7 @@ def _queue_again(found: Found, allow_reorder: bool) -> None:
     if found.parked:
         return
     park(group_of(entry.topic), [ToPark(entry.topic, entry.key, entry.partition)])
-    lock_alone(entry.topic, entry.key)
+    lock_exclusively(entry.topic, entry.key)
 
 
 def _take_apart(found: Found, work: Work, raw: bytes) -> None:
@@ -244,5 +244,5 @@ def _switch(verb: str, name: str, actor: str, reason: str, work: Callable[[], bo
             if work()
             else ActionResult(("", name), "unchanged", f"{verb}: nothing to change")
         )
-        audit_log.note(verb, actor, reason, [result])
+        audit_log.write(verb, actor, reason, [result])
     return result

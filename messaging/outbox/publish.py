@@ -14,7 +14,7 @@ import psycopg2
 from django.db import connection, transaction
 
 from messaging.conf import conf
-from messaging.context import Cause, Context, in_hand
+from messaging.context import Cause, Context, current_context
 from messaging.errors import EventTooLarge, TransactionRequired
 from messaging.event import MAX_KEY, Event, EventSpec, encode, spec_of
 from messaging.ids import new_id
@@ -66,7 +66,7 @@ def publish_all(items: Iterable[tuple[Event, Cause | None]]) -> list[str]:
     """Record several events in one statement, in the order of the list; return their ids. Errors as publish()."""
     if not connection.in_atomic_block:
         raise TransactionRequired("publish() needs the transaction of the state change: with transaction.atomic(): …")
-    envelopes = [envelope_of(event, cause or in_hand.get()) for event, cause in items]
+    envelopes = [envelope_of(event, cause or current_context.get()) for event, cause in items]
     gathering = _gathering.get()
     if gathering is None:
         insert(envelopes)

@@ -25,7 +25,7 @@ from messaging.inbox.positions import Place
 from messaging.kafka.clients import admin, reader
 from messaging.replay.plan import Plan, ReplayRequest
 from messaging.replay.ranges import check_zone, offsets_at, partitions_of, reading_group
-from messaging.replay.run import ReplayOutcome, alone, replay
+from messaging.replay.run import ReplayOutcome, replay, replay_lock
 
 VERB = "reset_consumer_offsets"
 
@@ -164,7 +164,7 @@ def _reordered(moves: Sequence[Move]) -> int:
     if not ranges:
         return 0
     topic, outcome = moves[0].place[0], ReplayOutcome()
-    with reader() as consumer, alone(topic):
+    with reader() as consumer, replay_lock(topic):
         again = Plan(ReplayRequest(topic=topic), reading_group(topic), ranges)
         replay(again, consumer, outcome, execute=False, progress=lambda passed: None)
     return outcome.refused.total()
@@ -223,7 +223,7 @@ def _write(group: str, moves: Sequence[Move], actor: str, reason: str) -> None:
             audit_log.ActionResult(("", move.name), "done", f"{move.row} → {move.to}; {_committed_text(move)}")
             for move in moves
         ]
-        audit_log.note(VERB, actor, reason, results)
+        audit_log.write(VERB, actor, reason, results)
 
 
 def _committed_text(move: Move) -> str:

@@ -50,11 +50,11 @@ def install(app: Celery) -> None:
     app.steps["worker"].add(ConsumerStep)
     app.steps["worker"].add(RelayStep)
     app.steps["worker"].add(RetentionStep)
-    app.steps["worker"].add(DeadlineStep)
-    app.steps["worker"].add(DrainStep)
+    app.steps["worker"].add(StopTimeoutStep)
+    app.steps["worker"].add(RetryStep)
 
 
-class DeadlineStep(bootsteps.StartStopStep):
+class StopTimeoutStep(bootsteps.StartStopStep):
     """Ends a stopping worker that hangs: a task may wait for a frozen server without end."""
 
     name = "messaging.deadline"
@@ -105,7 +105,7 @@ def end_if_too_long(title: str, silent: int) -> None:
         os._exit(EXIT_THREAD_DIED)
 
 
-class DrainStep(bootsteps.StartStopStep):
+class RetryStep(bootsteps.StartStopStep):
     """Ends a worker that hangs while it retries a parked key: it would retry no other parked key."""
 
     name = "messaging.drain"

@@ -26,7 +26,7 @@ from messaging.models import OperatorAction
 from messaging.outbox.relay import Relay
 from messaging.outbox.repartition import relays_blocked
 from messaging.outbox.shard_locks import SENDING_SPACE, ShardConnection
-from messaging.replay.run import alone
+from messaging.replay.run import replay_lock
 from tests.messaging.process import process
 from tests.messaging.rows import envelope, publish_notes, put, waiting
 from tests.messaging.test_consumer import applied
@@ -306,7 +306,7 @@ def test_a_replay_holds_no_relay_back():
     """It has an advisory lock too, on numbers of its own."""
     shards = ShardConnection()
     try:
-        with alone(TOPIC):
+        with replay_lock(TOPIC):
             shards.share()
             assert shards.may_send()
             assert len(shards.owned) > 0

@@ -162,7 +162,7 @@ def test_a_refusal_says_why(letters, operator):
 
 
 def test_of_many_results_the_failures_are_told_and_the_ledger_has_all(letters, operator, monkeypatch):
-    monkeypatch.setattr(results, "SHOWN", 2)
+    monkeypatch.setattr(results, "SHOWN_RESULTS", 2)
 
     text = confirm(operator, LETTERS, choose(operator, LETTERS, "retry", *(letter.pk for letter in letters)))
 
