@@ -17,6 +17,9 @@ from messaging.kafka.patches.private_calls import ASK_MS, committed_offsets
 
 logger = logging.getLogger(__name__)
 
+#: What the operators do about a partition without a usable position.
+MOVE_GROUP = "Stop the workers and run reset_consumer_offsets"
+
 
 class Listener(ConsumerRebalanceListener):
     """Records rebalances. It runs on Kafka's I/O thread, so it does nothing else."""
@@ -198,10 +201,10 @@ class Assignment:
 
     def _place(self, tp: TopicPartition, row: int | None, offset: int | None, begin: int, end: int) -> None:
         if row is None:
-            self.stop(tp, "it has neither a position in the database nor an offset of the group")
+            self.stop(tp, f"it has no position in the database and no offset in Kafka. {MOVE_GROUP}")
             return
         if not begin <= row <= end:
-            self.stop(tp, f"the position {row} is outside the log, which has offsets {begin} to {end}")
+            self.stop(tp, f"the position {row} is outside the log, which has offsets {begin} to {end}. {MOVE_GROUP}")
             return
         self.consumer.seek(tp, row)
         self.consumer.resume(tp)

@@ -49,7 +49,10 @@ def handle_one(group: str, one: Fetched, *, deaths: int = 0) -> None:
     except Exception as error:
         if kind_of(error) is not Kind.BUG or isinstance(error, PartitionStopped):
             raise
-        raise PartitionStopped(f"{place_of(one.records[0])} can't be handled: {error!r}") from error
+        raise PartitionStopped(
+            f"{place_of(one.records[0])} cannot be handled, because messaging itself failed: {error!r}. Report the"
+            " error; the partition is retried"
+        ) from error
 
 
 def _until_nothing_is_lost(group: str, one: Fetched, deaths: int) -> None:

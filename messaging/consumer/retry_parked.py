@@ -122,7 +122,7 @@ def retry_due() -> int:
     except Exception as error:
         if kind_of(error) is not Kind.OUTAGE:
             raise
-        logger.warning("parked keys wait, and no attempt is counted: %r", error)
+        logger.warning("outage: parked keys wait, and no attempt is counted: %r", error)
         return 0
     finally:
         _progress = None
@@ -165,7 +165,7 @@ def _retry_or_log(topic: str, key: str) -> int:
 def _set_aside(topic: str, key: str, why: object) -> None:
     """Try the key again after a delay that grows; other keys continue."""
     delay = _failing.failed((topic, key))
-    logger.warning("%s: the key %s is tried again in %.0f s: %r", topic, key, delay, why)
+    logger.warning("%s: the key %s is retried in %.0f s: %r", topic, key, delay, why)
 
 
 def due() -> list[tuple[str, str]]:
@@ -341,8 +341,12 @@ def _work(head: Head) -> tuple[Handler, Work] | None:
         if handler:
             return handler, item
         if head.received_at > datetime.now(UTC) - timedelta(seconds=NEW_CODE_SECONDS):
-            _set_aside(topic, head.entry.key, f"there is no handler {head.entry.handler}: newer code may have one")
+            _set_aside(topic, head.entry.key, f"this code has no handler {head.entry.handler}; newer code may have it")
             return None
-    reason = item.error if isinstance(item, Poison) else f"no handler {head.entry.handler!r} reads {topic} here"
+    reason = (
+        item.error
+        if isinstance(item, Poison)
+        else f"this service has no handler {head.entry.handler!r} for the topic {topic}"
+    )
     retries.unreadable(head.entry, head.raw, reason)
     return None

@@ -37,8 +37,9 @@ def reason(place: str, row: int | None, committed: int | None) -> str | None:
         return None
     here = "has no position" if row is None else f"is at {row}"
     return (
-        f"{LOST} (a backup restored, a standby that lagged), or the group was moved from outside: {place} {here}, and"
-        f" {committed} was committed. Continuing could contradict what was already published"
+        f"{LOST} (a backup was restored, or a standby that lagged took over), or another tool moved the group:"
+        f" {place} {here}, but Kafka has {committed}. Continuing could contradict published events."
+        " See docs/howto/move-a-group.md"
     )
 
 

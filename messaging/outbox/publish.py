@@ -65,7 +65,9 @@ def publish(event: Event, *, cause: Cause | None = None) -> str:
 def publish_all(items: Iterable[tuple[Event, Cause | None]]) -> list[str]:
     """Record several events in one statement, in the order of the list; return their ids. Errors as publish()."""
     if not connection.in_atomic_block:
-        raise TransactionRequired("publish() needs the transaction of the state change: with transaction.atomic(): …")
+        raise TransactionRequired(
+            "call publish() inside the transaction of the state change: with transaction.atomic(): …"
+        )
     envelopes = [envelope_of(event, cause or current_context.get()) for event, cause in items]
     gathering = _gathering.get()
     if gathering is None:
@@ -83,7 +85,10 @@ def envelope_of(event: Event, cause: Cause | None) -> Envelope:
     key = _key_of(event, spec)
     data = encode(event)
     if len(data) + len(key) > conf().max_event_bytes:
-        raise EventTooLarge(f"{spec.type} has {len(data)} bytes; at most {conf().max_event_bytes} can be sent")
+        raise EventTooLarge(
+            f"{spec.type} has {len(data)} bytes, but at most {conf().max_event_bytes} are allowed; publish less"
+            " data, or a reference to it"
+        )
     return Envelope(
         event_id=str(new_id()),
         topic=spec.topic,

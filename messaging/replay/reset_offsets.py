@@ -127,7 +127,7 @@ def _row_of(tp: TopicPartition, rows: dict[Place, int]) -> int:
 def _inside(tp: TopicPartition, offset: int, begin: int, end: int) -> int:
     if not begin <= offset <= end:
         raise RangeRefused(
-            f"{tp.topic}/{tp.partition} can't go to {offset}: its log has the offsets {begin} to {end}",
+            f"{tp.topic}/{tp.partition} cannot move to {offset}: its log has the offsets {begin} to {end}",
             ExitCode.OUTSIDE_LOG,
         )
     return offset
@@ -150,8 +150,8 @@ def check(moves: Sequence[Move], *, allow_skip: bool, allow_reorder: bool, accep
             )
     if not allow_reorder and (count := _reordered(moves)):
         raise RangeRefused(
-            f"{count} times an event there was never handled, and its handler has handled a later one of its key: the"
-            " live consumer would apply it now, out of order. --allow-reorder permits it; replay_topic leaves them out",
+            f"{count} unhandled events would be applied after later events of their key, out of order. --allow-reorder"
+            " permits it. replay_topic applies only the events that are still in order",
             ExitCode.REFUSED,
         )
 

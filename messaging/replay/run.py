@@ -67,7 +67,7 @@ def replay(
 def replay_lock(topic: str) -> Iterator[None]:
     """Hold the topic's replay lock for a with block. RangeRefused when another replay of the topic runs."""
     if not _call("SELECT pg_try_advisory_lock(%s, hashtext(%s))", topic):
-        raise RangeRefused(f"{topic} is being replayed already; wait until that replay has ended", ExitCode.BUSY)
+        raise RangeRefused(f"another replay of {topic} is running; wait until it ends", ExitCode.BUSY)
     try:
         yield
     finally:

@@ -59,7 +59,7 @@ def test_the_list_is_filtered_by_what_went_wrong(letters, group, operator, bug):
 
 
 def test_an_empty_list_says_that_nothing_is_to_be_done(group, viewer):
-    assert "you have nothing to do" in page(viewer, LETTERS)
+    assert "You need to do nothing" in page(viewer, LETTERS)
 
 
 def test_the_page_of_a_letter_shows_record_error_traceback_and_queue(group, operator, bug):
