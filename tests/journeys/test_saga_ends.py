@@ -87,7 +87,7 @@ def test_a_stuck_compensation_is_shown_resolved_by_hand_and_ended_by_its_late_an
         wait_for_saga(customer, order, "BY_HAND")
         assert (steps_of(customer, order)["stock"], shelves.stock(product)) == ("WAIVED", 7)
 
-    assert reason == "stock: no answer from product yet; we wait for its word that all is undone"
+    assert reason == "stock: no answer from product yet; the saga waits for its undo answer"
     assert "COMPENSATION_STUCK" in page and reason in page
     assert "COMPENSATION_STUCK → BY_HAND" in page
     customer.wait_ended(order, "CANCELED")
@@ -143,7 +143,7 @@ def test_our_own_backlog_cancels_no_order_however_late(
 
     # Then the sweep waits for our own reading, says so, and the answer is heard
     assert (shown["status"], saga["status"]) == ("PENDING", "RUNNING")
-    assert "our consumer has not read product.events/" in saga["waiting_for"][0]
+    assert "the order service has not read product.events/" in saga["waiting_for"][0]
     customer.wait_ended(order, "CONFIRMED")
     assert shelves.stock(product) == 7
 
