@@ -107,7 +107,7 @@ def test_a_value_that_does_not_fit_the_schema_is_refused(stuck, value):
 
 
 def test_another_key_is_refused(stuck):
-    assert_refused(edit_and_retry(stuck, value=value_of(key="b"), **WHO), "about b")
+    assert_refused(edit_and_retry(stuck, value=value_of(key="b"), **WHO), "has the key b in its data")
 
 
 def test_another_id_is_refused(stuck):

@@ -229,7 +229,7 @@ def test_a_letter_from_before_what_the_inbox_remembers_needs_a_word_more(group, 
 
     [result] = retry([("e", SINGLE)], **WHO)
 
-    assert (result.outcome, "may have forgotten" in result.detail) == ("refused", True)
+    assert (result.outcome, "older than the inbox retention" in result.detail) == ("refused", True)
     assert outcomes(retry([("e", SINGLE)], allow_reorder=True, **WHO)) == ["done"]
 
 

@@ -83,7 +83,7 @@ def test_a_position_behind_the_groups_offset_stops_everything(group, write, key,
     write.events(*notes("before", 3), partition=PARTITION)
     commit(offsets, row(group).get().next_offset + 2)
 
-    assert_nothing_goes_on(group, write, key, "was committed", right=row(group).get().next_offset + 2)
+    assert_nothing_goes_on(group, write, key, "but Kafka has", right=row(group).get().next_offset + 2)
 
 
 def test_a_group_offset_without_a_position_stops_everything_and_the_operators_see_it(group, write, key, offsets):
@@ -194,10 +194,10 @@ def test_a_loss_stops_a_worker_that_has_other_partitions_too(group, write, key, 
         (None, None, None),
         (5, 5, None),
         (5, 3, None),
-        (5, 6, "sample/0 is at 5, and 6 was committed"),
-        (0, 1, "sample/0 is at 0, and 1 was committed"),
-        (None, 4, "sample/0 has no position, and 4 was committed"),
-        (None, 0, "sample/0 has no position, and 0 was committed"),
+        (5, 6, "sample/0 is at 5, but Kafka has 6"),
+        (0, 1, "sample/0 is at 0, but Kafka has 1"),
+        (None, 4, "sample/0 has no position, but Kafka has 4"),
+        (None, 0, "sample/0 has no position, but Kafka has 0"),
     ],
 )
 def test_the_rule_of_what_shows_that_commits_were_lost(at, committed, reason):

@@ -193,7 +193,7 @@ def test_an_edited_value_takes_effect_and_the_original_is_kept_and_shown(letters
     ("changes", "why"),
     [
         ({"value": '{"key": "a"}'}, "missing required field `number`"),
-        ({"value": '{"key": "b", "number": 1}'}, "about b"),
+        ({"value": '{"key": "b", "number": 1}'}, "has the key b in its data"),
         ({"value": ""}, "cannot be decoded"),
         ({"headers": "ce_id: another"}, "cannot be changed"),
         ({"headers": "no colon"}, "a colon and a value"),
