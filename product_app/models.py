@@ -1,6 +1,6 @@
-"""Products with their stock, the history of its adjustments, and what was decided and held for orders.
+"""Products with their stock, the history of its adjustments, and the decisions and holds of orders.
 
-At any time, for each product: quantity + what the open hold rows say = the sum of its adjustments.
+For each product, at any time: quantity + open holds = the sum of its adjustments.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from money import MINOR_UNITS
 from product_app.domain import InvalidPrice, check_price
 from saga.participant import Decision
 
-#: Bounds of one adjustment, so that no sum of them leaves the column.
+#: The largest adjustment: the sum of all adjustments must fit the column.
 MOST_PIECES = 1_000_000_000
 REFUSED = Decision.REFUSED.value
 
 
 def currencies() -> list[tuple[str, str]]:
-    """Return what a price can be in. A function, so that a new edition of ISO 4217 asks for no migration."""
+    """Return the currencies of prices. A function, so that a new edition of ISO 4217 needs no migration."""
     return [(code, code) for code in MINOR_UNITS]
 
 
 class Product(models.Model):
-    """Something that is sold. `version` counts the changes that were announced; the stock is not one of them."""
+    """A product for sale. `version` counts the published changes; a change of stock is not one."""
 
     id = models.UUIDField(_("id"), primary_key=True, default=new_id, editable=False)
     name = models.CharField(_("name"), max_length=200)
@@ -60,9 +60,9 @@ class Product(models.Model):
 
 
 class StockAdjustment(models.Model):
-    """A change of stock by a person. Rows are only ever added: a trigger refuses anything else.
+    """A change of stock by a person. Append-only: a trigger refuses updates and deletes.
 
-    `request_key` is the caller's name for the request, so that the same one, sent again, adds nothing.
+    The caller chooses `request_key`, so that a repeated request adds no row.
     """
 
     product = models.ForeignKey(Product, models.PROTECT, related_name="adjustments", verbose_name=_("product"))
@@ -88,7 +88,7 @@ class StockAdjustment(models.Model):
 
 
 class StockDecision(models.Model):
-    """What was decided for an order: one row, for good. `at` is when it was decided first."""
+    """The decision for an order: one row, never deleted. `at` is the time of the first decision."""
 
     order_id = models.UUIDField(_("order"), primary_key=True)
     decision = models.CharField(_("decision"), max_length=20, choices=[(each.value, each.value) for each in Decision])
@@ -114,10 +114,10 @@ class StockDecision(models.Model):
 
 
 class StockHold(models.Model):
-    """What was taken of a product for an order. The row stays when it is given back, with the time of that.
+    """The stock of a product that an order holds, or held: a row that was given back has the time of that.
 
-    The foreign keys are not the database's: rows are written under locks on both, which are never deleted, and
-    checking each again is the dearest part of the insert.
+    The database has no foreign keys here. The writer has locked both rows, rows are never deleted, and the check of
+    the keys would be the slowest part of the insert.
     """
 
     decision = models.ForeignKey(

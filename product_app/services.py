@@ -1,4 +1,4 @@
-"""What changes the product service's data. Every service needs an open transaction: the entry point opens it."""
+"""The product service's changes of data. The caller (an entry point) must open the transaction."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ from saga.participant import Answer, Decision, Incoming
 
 
 class StockBelowZero(Exception):
-    """More would be taken away than is in stock; what orders hold can't be taken."""
+    """The adjustment would remove more than is in stock. Pieces that orders hold cannot be removed."""
 
 
 class RequestKeyReused(Exception):
-    """The caller used this request key before, for another adjustment."""
+    """The caller already used this request key for another adjustment."""
 
 
 def answer_order_events(*, requests: Sequence[tuple[Request, Context | None]]) -> None:
-    """Answer what orders ask of the stock, in the order of the list, each with the event that caused it.
+    """Answer the orders' requests in the order of the list. Each answer names the event that caused it.
 
-    All lines of an order are held or none; what an earlier order of the list took is gone for the later ones.
-    InvalidLines when stock is to be decided by lines that make no sense.
+    Either all lines of an order are held, or none. Later orders of the list get what earlier ones left.
+    InvalidLines if a request takes stock and its lines are invalid.
     """
     now = timezone.now()
     likely = _likely_decisions(requests)
@@ -59,7 +59,7 @@ def answer_order_events(*, requests: Sequence[tuple[Request, Context | None]]) -
 
 
 def _likely_decisions(requests: Sequence[tuple[Request, Context | None]]) -> dict[UUID, OrderDecision]:
-    """The rows are inserted as what they most likely become, so that few of them need a second write."""
+    """Return the most likely decisions. They are inserted first, so that few rows need a second write."""
     likely: dict[UUID, OrderDecision] = {}
     for request, _ in requests:
         if request.order_id not in likely:
@@ -97,7 +97,7 @@ def _answer(request: Request, order: OrderDecision, shelf: dict[UUID, Stock]) ->
 
 
 def create_product(*, name: str, price: Amount, currency: str, active: bool = True) -> Product:
-    """Create a product without stock and announce it. InvalidPrice when it can't be paid in `currency`."""
+    """Create a product without stock and publish it. InvalidPrice if the price is not valid in `currency`."""
     check_price(price, currency)
     product = Product.objects.create(name=name, price=price, currency=currency, active=active)
     publish(_product_changed(product))
@@ -112,9 +112,9 @@ def change_product(
     currency: str | None = None,
     active: bool | None = None,
 ) -> Product:
-    """Change what is given and differs, and announce the next version; nothing is announced when nothing differs.
+    """Change the given values and publish the next version. If no value differs, nothing is published.
 
-    Product.DoesNotExist; InvalidPrice when price and currency don't fit together.
+    Product.DoesNotExist; InvalidPrice if the price is not valid in the currency.
     """
     product = selectors.get_product_locked(product_id=product_id)
     given = {"name": name, "price": price, "currency": currency, "active": active}
@@ -131,7 +131,7 @@ def change_product(
 
 
 def announce_products(*, product_ids: Sequence[UUID]) -> int:
-    """Announce these products again as they are, at their present version; return how many there were."""
+    """Publish these products again, with their current version; return how many exist."""
     products = selectors.list_products_locked(product_ids=product_ids)
     publish_all((_product_changed(product), None) for product in products)
     return len(products)
@@ -151,9 +151,9 @@ def _product_changed(product: Product) -> ProductChanged:
 def adjust_stock(
     *, product_id: UUID, delta: int, reason: str, actor: str, request_key: str | None = None
 ) -> StockAdjustment:
-    """Add `delta` pieces (or take away, below zero) and record the adjustment; `.product` has the new quantity.
+    """Add `delta` pieces (below zero: remove) and record the adjustment; its `.product` has the new quantity.
 
-    With a `request_key` the same request, sent again by the same actor, changes nothing.
+    If the same actor repeats a `request_key`, nothing changes.
     Product.DoesNotExist, StockBelowZero, RequestKeyReused.
     """
     product = selectors.get_product_locked(product_id=product_id)
@@ -169,13 +169,13 @@ def adjust_stock(
 
 
 def check_adjustment(*, product: Product, delta: int) -> None:
-    """Raise StockBelowZero, saying what is there, when `delta` would take more away."""
+    """Raise StockBelowZero, with the current stock, if `delta` would remove more."""
     if product.quantity + delta < 0:
-        raise StockBelowZero(f"{product.name} has {product.quantity} in stock; {-delta} can't be taken away.")
+        raise StockBelowZero(f"{product.name} has {product.quantity} in stock, so {-delta} cannot be removed.")
 
 
 def _same_request(earlier: StockAdjustment, product: Product, delta: int, reason: str) -> StockAdjustment:
     if (earlier.product_id, earlier.delta, earlier.reason) != (product.id, delta, reason):
-        raise RequestKeyReused("This request key was used for another adjustment; take a new one.")
+        raise RequestKeyReused("This request key was used for another adjustment; use a new one.")
     earlier.product = product
     return earlier

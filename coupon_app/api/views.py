@@ -1,4 +1,4 @@
-"""HTTP in, one service call in a transaction, JSON out."""
+"""The coupon service's HTTP API. Each view makes one service call in a transaction and returns JSON."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ from webapi.permissions import IsStaff
 from webapi.problems import Problem
 from webapi.serializers import NoFields, read_body
 
-_KEY_HEADER = key_header("The same key again returns the coupon granted before.")
+_KEY_HEADER = key_header("A repeated key returns the coupon that it granted before.")
 
 
 @contextmanager
 def refusals_as_problems() -> Iterator[None]:
-    """Turn what the services refuse into problem responses."""
+    """Turn the services' refusals into problem responses."""
     try:
         yield
     except InvalidTerms as error:
@@ -52,7 +52,7 @@ class ReadableByAll(APIView):
     """GET for every user, anything else for staff."""
 
     def get_permissions(self) -> Sequence[BasePermission]:
-        """Return who may."""
+        """Return who may use this method."""
         return [IsAuthenticated()] if self.request.method == "GET" else [IsAuthenticated(), IsStaff()]
 
 
@@ -68,7 +68,7 @@ class CampaignsView(ReadableByAll, ListAPIView[Campaign]):
 
     @extend_schema(request=CampaignSerializer, responses={201: CampaignSerializer})
     def post(self, request: Request) -> Response:
-        """Create a campaign. Its terms can't be changed later. Times without a zone are UTC."""
+        """Create a campaign. You cannot change its terms later. Times without a zone are UTC."""
         given = read_body(CampaignSerializer, request)
         terms = Terms(**{name: given.pop(name) for name in Terms._fields})
         with refusals_as_problems(), transaction.atomic():
@@ -96,13 +96,13 @@ class CouponsView(ReadableByAll, ListAPIView[Coupon]):
 
     def get_queryset(self) -> QuerySet[Coupon]:
         """Return the caller's coupons, the newest first."""
-        if getattr(self, "swagger_fake_view", False):  # drf-spectacular looks at the type; there is no caller
+        if getattr(self, "swagger_fake_view", False):  # drf-spectacular reads the type without a caller
             return Coupon.objects.none()
         return selectors.list_coupons(user_id=self.request.user.id, now=timezone.now()).select_related("campaign")
 
     @extend_schema(request=GrantSerializer, responses={201: CouponSerializer}, parameters=[_KEY_HEADER])
     def post(self, request: Request) -> Response:
-        """Grant a coupon. It counts against the campaign's quantity and its limit for each user."""
+        """Grant a coupon. It counts towards the campaign's quantity and its limit per user."""
         given = read_body(GrantSerializer, request)
         wish = Grant(coupon_id=_grant_id(request), granted_by=f"staff {request.user.id}", **given)
         with refusals_as_problems(), transaction.atomic():
@@ -128,11 +128,11 @@ def _shown(coupon: Coupon) -> dict[str, Any]:
 
 
 class CampaignClaimsView(APIView):
-    """Wishes for a coupon of a campaign, first come first served."""
+    """Claims for a coupon of a campaign, first come first served."""
 
     @extend_schema(request=None, responses={202: ClaimSerializer})
     def post(self, request: Request, campaign_id: UUID) -> Response:
-        """Claim a coupon. The answer comes later: poll the address in Location until the status is not PENDING."""
+        """Claim a coupon. It is decided later: poll the URL in Location until the status is no longer PENDING."""
         read_body(NoFields, request)
         with refusals_as_problems(), transaction.atomic():
             claim = _claim(campaign_id, request.user.id)
@@ -154,7 +154,7 @@ class ClaimView(RetrieveAPIView[Claim]):
     lookup_url_kwarg = "claim_id"
 
     def get_queryset(self) -> QuerySet[Claim]:
-        """Return where to look: another's claim is not found."""
+        """Return the caller's own claims, so that another user's claim is a 404."""
         if getattr(self, "swagger_fake_view", False):
             return Claim.objects.none()
         return selectors.list_claims(user_id=self.request.user.id)
