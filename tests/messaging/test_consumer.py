@@ -204,7 +204,9 @@ def offset_of(group: str, partition: int) -> int | None:
         client.close()
 
 
-def test_a_new_group_begins_at_the_start_of_the_log(write, group, key):
+def test_a_new_group_begins_at_the_start_of_the_log(write, group, key, reader):
+    for topic in (django_settings.SAMPLE_TOPIC, django_settings.SAMPLE_UNORDERED):
+        cut(reader, topic)  # other tests have written events there that fail, and that open the circuit breaker
     write.events(*notes(key, 3), partition=LAST)
     ConsumerPosition.objects.filter(consumer_group=group).delete()
 
