@@ -12,6 +12,7 @@ from kafka import KafkaAdminClient, TopicPartition
 
 from messaging.models import ConsumerPosition, DeadLetterRow, InboxRow
 from tests.messaging.conftest import consumer_of
+from tests.messaging.log import cut
 from tests.messaging.records import Record, record_of
 from tests.messaging.sample import handlers
 from tests.messaging.sample.events import NoteAdded
