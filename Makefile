@@ -1,7 +1,7 @@
 # The commands of this repository; `make` alone lists them.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo up down status test test-fast lint bench soak docs lock
+.PHONY: help demo up down status test test-fast lint bench soak models docs lock
 
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$python; break; }; done)
@@ -28,7 +28,7 @@ test: $(INSTALLED) ## Run all tests, on a stack of their own (.stack/test)
 	@STACK_DIR=.stack/test $(RUN) -m pytest
 
 # The coupon service's domain tests share builders with tests on its tables, so they are not among these.
-FAST := tests/contracts $(filter-out tests/coupon/%,$(wildcard tests/*/test_domain*.py))
+FAST := tests/contracts tests/money tests/saga tests/batchsql $(filter-out tests/coupon/%,$(wildcard tests/*/test_domain*.py))
 
 test-fast: $(INSTALLED) ## Run the pure tests: contracts and domains, no server and no Django settings
 	@$(RUN) -m pytest --noconftest -p no:django -q $(FAST)
@@ -50,10 +50,14 @@ FAULTS ?= 500
 soak: $(INSTALLED) ## Place orders while everything goes wrong, and check every promise: ORDERS=10000 FAULTS=500 SEED=n
 	@$(RUN) -m tests.faults.soak --orders $(ORDERS) --faults $(FAULTS) $(if $(SEED),--seed $(SEED))
 
-docs: $(INSTALLED) ## Generate the flow documentation
-	@$(RUN) -m docs.generate
+models: $(INSTALLED) ## Check the models of consumer, saga and relay by exhaustive search, within ten minutes
+	@$(RUN) -m models
 
-lock: $(INSTALLED) ## Pin requirements.in and requirements-dev.in anew
+docs: $(INSTALLED) ## Generate the reference pages, and build the documentation site in site/
+	@$(RUN) -m docs.generate
+	@NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict
+
+lock: $(INSTALLED) ## Pin requirements.in and requirements-dev.in again
 	@$(VENV)/bin/pip-compile --quiet --strip-extras --no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --output-file requirements.txt requirements.in
 	@$(VENV)/bin/pip-compile --quiet --strip-extras --no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --allow-unsafe --output-file requirements-dev.txt requirements-dev.in
 

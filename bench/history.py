@@ -94,7 +94,7 @@ def _rounds(arguments: argparse.Namespace, benches: dict[str, Bench]) -> Rounds:
     rounds: Rounds = {part: {side: [] for side in SIDES} for part in arguments.parts}
     for number in range(arguments.rounds):
         for part in arguments.parts:
-            # Whoever comes first in one round comes second in the next.
+            # The first of one round is the second of the next.
             for side in SIDES if number % 2 == 0 else reversed(SIDES):
                 rounds[part][side].append(PARTS[part](benches[side], arguments.orders))
                 tell(f"Round {number + 1}, {part}, {side}: {rounds[part][side][-1].per_second:.0f} sagas/s")

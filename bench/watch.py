@@ -63,7 +63,7 @@ class Watch:
             self._cursors["order"].execute(_REASONS)
             reasons = dict(self._cursors["order"].fetchall())
             raise BenchError(
-                f"{self.completed} sagas should be COMPLETED, but there are {self.statuses()}; cancelled for {reasons}."
+                f"{self.completed} sagas should be COMPLETED, but there are {self.statuses()}; canceled for {reasons}."
             )
 
     def _outboxes(self) -> dict[str, int]:

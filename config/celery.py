@@ -14,7 +14,7 @@ from celery import Celery
 from django.apps import apps
 from django.conf import settings
 
-from messaging.bootsteps import install
+from messaging.worker.bootsteps import install
 
 
 def schedule() -> dict[str, Any]:

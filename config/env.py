@@ -186,7 +186,7 @@ VARIABLES: tuple[Variable, ...] = (
         "",
         "Workers: a file, one for each process, touched while its threads make progress; a probe looks at its age.",
     ),
-    Variable("SAGA_DEADLINE_SECONDS", positive, 900, "Order service: a saga without all answers by then is cancelled."),
+    Variable("SAGA_DEADLINE_SECONDS", positive, 900, "Order service: a saga without all answers by then is canceled."),
     Variable(
         "SAGA_UNDO_BUDGET_SECONDS", positive, 600, "Order service: compensation unanswered for this long is stuck."
     ),

@@ -16,5 +16,5 @@ limit_waits(seconds=settings.WEB_DATABASE_SECONDS)
 # What is loaded by now lives as long as the process: the garbage collector need not walk it at every request.
 gc.collect()
 gc.freeze()
-# A reload ends the old process when it has seen this line of the new one (docs/operating/rolling.md).
+# A reload ends the old process when it has seen this line of the new one (docs/howto/rolling-deployment.md).
 logging.getLogger(__name__).info("process %s takes requests", os.getpid())

@@ -37,7 +37,7 @@ class CouponUseFailed(Event, frozen=True, kw_only=True):
 
 @event("coupon.CouponRestored.v1", topic=TOPIC, key="order_id")
 class CouponRestored(Event, frozen=True, kw_only=True):
-    """The cancelled order uses no coupon. `restored` is false when it never used one."""
+    """The canceled order uses no coupon. `restored` is false when it never used one."""
 
     order_id: UUID
     restored: bool

@@ -62,9 +62,9 @@ class OrderConfirmed(Event, frozen=True, kw_only=True):
 
 @event("order.OrderCanceled.v1", topic=TOPIC, key="order_id")
 class OrderCanceled(Event, frozen=True, kw_only=True):
-    """The order ended; whoever took something for it gives it back.
+    """The order ended; each service that holds something for it gives it back.
 
-    `actor` is who cancelled: an id, or a part of the system.
+    `actor` is who canceled: an id, or a part of the system.
     """
 
     order_id: UUID

@@ -43,7 +43,7 @@ class StockReduceFailed(Event, frozen=True, kw_only=True):
 
 @event("product.StockRestored.v1", topic=TOPIC, key="order_id")
 class StockRestored(Event, frozen=True, kw_only=True):
-    """The cancelled order holds nothing. `restored` is false when there was never anything to give back."""
+    """The canceled order holds nothing. `restored` is false when there was never anything to give back."""
 
     order_id: UUID
     restored: bool

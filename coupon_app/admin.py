@@ -76,7 +76,7 @@ class CampaignAdmin(ReadOnlyAdmin):
     readonly_fields = ("id", "granted", "created_at", "grant_link")
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """Whoever was given the permission."""
+        """Every user with the permission."""
         return admin.ModelAdmin.has_add_permission(self, request)
 
     def get_fields(self, request: HttpRequest, obj: Campaign | None = None) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import NamedTuple
 from uuid import UUID
 
-from coupon_app.money import MINOR_UNITS, rounded
+from money import MINOR_UNITS, UnknownCurrency, is_finer, rounded
 
 
 class Kind(StrEnum):
@@ -53,14 +53,14 @@ def check_terms(terms: Terms) -> None:
     """Raise InvalidTerms, saying what to change, unless a campaign can have these terms."""
     currency = terms.currency
     if currency is not None and currency not in MINOR_UNITS:
-        raise InvalidTerms("currency", "unknown_currency", f"Use one of {', '.join(sorted(MINOR_UNITS))}.")
+        raise InvalidTerms("currency", "unknown_currency", str(UnknownCurrency(currency)))
     if terms.kind == Kind.AMOUNT and currency is None:
         raise InvalidTerms("currency", "currency_required", "An amount needs its currency.")
     if terms.value <= 0 or (terms.kind == Kind.PERCENT and terms.value > 100):
         raise InvalidTerms("value", "value_out_of_range", "More than 0, and at most 100 if it is percent.")
     for name, amount in (("value", terms.value), ("minimum_order", terms.minimum_order)):
         is_money = name != "value" or terms.kind == Kind.AMOUNT
-        if is_money and currency is not None and amount != rounded(amount, currency):
+        if is_money and currency is not None and is_finer(amount, currency):
             raise InvalidTerms(
                 name, "below_minor_unit", f"{currency} has {MINOR_UNITS[currency]} digits after the point."
             )
@@ -77,7 +77,7 @@ def discount(terms: Terms, total: Decimal, currency: str) -> Decimal:
 
 
 class Grant(NamedTuple):
-    """A coupon that staff gives. `coupon_id` is made by whoever asks, so that asking twice grants once."""
+    """A coupon that staff gives. The caller makes `coupon_id`, so that a repeated call grants once."""
 
     coupon_id: UUID
     campaign_id: UUID

@@ -1,4 +1,4 @@
-"""What the coupon service answers to an order (the table of the saga's participants), and its rules of coupons."""
+"""How the coupon service answers an order, by the table of `saga/participant.py`; and the rules of a coupon's use."""
 
 from __future__ import annotations
 
@@ -11,41 +11,8 @@ from typing import NamedTuple
 from uuid import UUID
 
 from coupon_app.campaigns import Terms, discount
-
-
-class Decision(StrEnum):
-    """What was decided for an order; there is one for each, and all but HELD are final."""
-
-    HELD = "HELD"
-    REFUSED = "REFUSED"
-    CANCELED_FIRST = "CANCELED_FIRST"
-    RESTORED = "RESTORED"
-
-
-class Incoming(StrEnum):
-    """What asks for an answer; the first time, again, replayed or late makes no difference."""
-
-    CREATED = "OrderCreated"
-    EXHAUSTED = "retries exhausted on OrderCreated"
-    CANCELED = "OrderCanceled"
-
-
-class Effect(StrEnum):
-    """What happens to the coupon."""
-
-    NOTHING = "nothing"
-    TAKE = "take the coupon for the order"
-    GIVE_BACK = "give back the coupon that the decision row names"
-
-
-class Answer(StrEnum):
-    """The event that goes back to the order service."""
-
-    USED = "CouponUsed, from the decision row"
-    REFUSED = "CouponUseFailed(stored reason)"
-    CANCELED = "CouponUseFailed(order_canceled)"
-    RESTORED = "CouponRestored(true)"
-    NOT_RESTORED = "CouponRestored(false)"
+from money import MINOR_UNITS
+from saga.participant import CANNOT, DECISIONS, Answer, Cell, Decision, Effect, Incoming
 
 
 class Reason(StrEnum):
@@ -60,48 +27,6 @@ class Reason(StrEnum):
     BELOW_MINIMUM = "below_minimum"
     RETRIES_EXHAUSTED = "retries_exhausted"
     ORDER_CANCELED = "order_canceled"
-
-
-class Cell(NamedTuple):
-    """A cell of the table: the decision after the event, its effect, its answer."""
-
-    decision: Decision
-    effect: Effect
-    answer: Answer
-
-
-_NOTHING = Effect.NOTHING
-
-#: decision so far → incoming → what follows
-DECISIONS: Mapping[Decision | None, Mapping[Incoming, Cell]] = {
-    None: {
-        Incoming.CREATED: Cell(Decision.HELD, Effect.TAKE, Answer.USED),
-        Incoming.EXHAUSTED: Cell(Decision.REFUSED, _NOTHING, Answer.REFUSED),
-        Incoming.CANCELED: Cell(Decision.CANCELED_FIRST, _NOTHING, Answer.NOT_RESTORED),
-    },
-    Decision.HELD: {
-        Incoming.CREATED: Cell(Decision.HELD, _NOTHING, Answer.USED),
-        Incoming.EXHAUSTED: Cell(Decision.HELD, _NOTHING, Answer.USED),
-        Incoming.CANCELED: Cell(Decision.RESTORED, Effect.GIVE_BACK, Answer.RESTORED),
-    },
-    Decision.REFUSED: {
-        Incoming.CREATED: Cell(Decision.REFUSED, _NOTHING, Answer.REFUSED),
-        Incoming.EXHAUSTED: Cell(Decision.REFUSED, _NOTHING, Answer.REFUSED),
-        Incoming.CANCELED: Cell(Decision.REFUSED, _NOTHING, Answer.NOT_RESTORED),
-    },
-    Decision.CANCELED_FIRST: {
-        Incoming.CREATED: Cell(Decision.CANCELED_FIRST, _NOTHING, Answer.CANCELED),
-        Incoming.EXHAUSTED: Cell(Decision.CANCELED_FIRST, _NOTHING, Answer.CANCELED),
-        Incoming.CANCELED: Cell(Decision.CANCELED_FIRST, _NOTHING, Answer.NOT_RESTORED),
-    },
-    Decision.RESTORED: {
-        Incoming.CREATED: Cell(Decision.RESTORED, _NOTHING, Answer.CANCELED),
-        Incoming.EXHAUSTED: Cell(Decision.RESTORED, _NOTHING, Answer.CANCELED),
-        Incoming.CANCELED: Cell(Decision.RESTORED, _NOTHING, Answer.RESTORED),
-    },
-}
-#: In place of the cell that takes, when the coupon can't be used so.
-CANNOT = Cell(Decision.REFUSED, _NOTHING, Answer.REFUSED)
 
 
 class CouponStatus(StrEnum):
@@ -180,13 +105,17 @@ def _give_back(order_id: UUID, coupon: Coupon | None) -> None:
         coupon.order_id = None
 
 
+def _is_in_its_currency(coupon: Coupon, use: Use) -> bool:
+    return use.currency in MINOR_UNITS and coupon.terms.currency in (None, use.currency)
+
+
 #: What a known coupon is refused for, in this order.
 OBSTACLES: tuple[tuple[Reason, Callable[[Coupon, Use], bool]], ...] = (
     (Reason.NOT_OWNER, lambda coupon, use: coupon.user_id != use.user_id),
     (Reason.ALREADY_USED, lambda coupon, use: coupon.order_id is not None),
     (Reason.NOT_YET_VALID, lambda coupon, use: use.created_at < coupon.terms.valid_from),
     (Reason.EXPIRED, lambda coupon, use: use.created_at >= coupon.terms.valid_until),
-    (Reason.CURRENCY_MISMATCH, lambda coupon, use: coupon.terms.currency not in (None, use.currency)),
+    (Reason.CURRENCY_MISMATCH, lambda coupon, use: not _is_in_its_currency(coupon, use)),
     (Reason.BELOW_MINIMUM, lambda coupon, use: use.total < coupon.terms.minimum_order),
 )
 

@@ -6,8 +6,9 @@ from django.db import models
 from django.db.models import F, Q
 
 from coupon_app.campaigns import ClaimStatus, Kind
-from coupon_app.domain import CouponStatus, Decision
+from coupon_app.domain import CouponStatus
 from messaging import new_id
+from saga.participant import Decision
 
 
 def _choices(*values: str) -> list[tuple[str, str]]:

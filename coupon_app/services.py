@@ -13,9 +13,10 @@ from contracts.order import OrderCanceled, OrderCreated
 from contracts.user import UserChanged
 from coupon_app import selectors, sql
 from coupon_app.campaigns import ClaimStatus, Grant, Supply, Terms, check_terms, claim_outcome, grant_obstacle
-from coupon_app.domain import Answer, Incoming, OrderDecision, Reason, Request, Use, answer
+from coupon_app.domain import OrderDecision, Reason, Request, Use, answer
 from coupon_app.models import Campaign, Claim, Coupon
 from messaging import Context, Delivery, Event, new_id, publish, publish_all
+from saga.participant import Answer, Incoming
 
 
 class UnknownCampaign(LookupError):
@@ -35,7 +36,7 @@ class GrantRefused(Exception):
 
 
 class GrantIdReused(Exception):
-    """A coupon of this id was granted before, to another user or from another campaign."""
+    """A coupon of this id was granted before, to another user, from another campaign or for another reason."""
 
 
 # The coupon step of the saga
@@ -86,7 +87,7 @@ def _answer(asked: Sequence[tuple[Request, Context]], now: datetime) -> None:
 
 def _event(order_id: UUID, order: OrderDecision, said: Answer) -> Event:
     match said:
-        case Answer.USED if order.discount is not None:
+        case Answer.TAKEN if order.discount is not None:
             return CouponUsed(order_id=order_id, coupon_id=order.coupon_id, discount=order.discount)
         case Answer.REFUSED if order.reason is not None:
             return CouponUseFailed(order_id=order_id, coupon_id=order.coupon_id, reason=order.reason)
@@ -130,8 +131,8 @@ def grant_coupon(*, grant: Grant, now: datetime) -> Coupon:
 
 
 def _same_grant(made: Coupon, grant: Grant) -> Coupon:
-    if (made.campaign_id, made.user_id) != (grant.campaign_id, grant.user_id):
-        raise GrantIdReused("This request was used before, for another user or campaign.")
+    if (made.campaign_id, made.user_id, made.grant_reason) != (grant.campaign_id, grant.user_id, grant.reason):
+        raise GrantIdReused("This request was used before, for another user, campaign or reason.")
     return made
 
 
@@ -194,5 +195,4 @@ def _outcomes(claims: Sequence[sql.ClaimRow], supplies: dict[UUID, Supply]) -> l
 
 def keep_users(*, events: Iterable[UserChanged]) -> None:
     """Keep the newest version of each user; an older one never overwrites a newer one."""
-    newest = {event.user_id: (event.version, event.active) for event in sorted(events, key=lambda event: event.version)}
-    sql.keep_users(newest)
+    sql.keep_users((event.user_id, event.version, event.active) for event in events)

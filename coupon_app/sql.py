@@ -2,40 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from django.db import connection
-
+from batchsql import execute, execute_newest, insert_new, insert_rows, keep_newest, lock, update_rows
 from coupon_app.campaigns import ClaimStatus, Supply, Terms
-from coupon_app.domain import Coupon, Decision, OrderDecision, Reason
-from coupon_app.money import rounded
-from messaging import TransactionRequired
+from coupon_app.domain import Coupon, OrderDecision, Reason
+from money import stored
+from saga.participant import Decision
 
-
-def _run(statement: str, *columns: Any) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(statement, columns)
-
-
-def _lock(statement: str, *columns: Any) -> list[tuple[Any, ...]]:
-    if not connection.in_atomic_block:
-        raise TransactionRequired("locks end with their statement outside a transaction: with transaction.atomic(): …")
-    with connection.cursor() as cursor:
-        cursor.execute(statement, columns)
-        return cursor.fetchall()
-
-
-_INSERT_DECISIONS = """
-INSERT INTO coupon_app_coupondecision (order_id, coupon_id, reason, currency, at)
-SELECT order_id, coupon_id, '', '', %s
-  FROM unnest(%s::uuid[], %s::uuid[]) AS t(order_id, coupon_id)
- ORDER BY order_id
-    ON CONFLICT DO NOTHING
-RETURNING order_id
-"""
+_INSERT_DECISIONS = insert_rows(
+    "coupon_app_coupondecision",
+    {"order_id": "uuid", "coupon_id": "uuid"},
+    fixed={"reason": "''", "currency": "''", "at": "%s"},
+    order_by="order_id",
+    then="ON CONFLICT DO NOTHING RETURNING order_id",
+)
 _LOCK_DECISIONS = """
 SELECT order_id, coupon_id, decision, reason, discount, currency
   FROM coupon_app_coupondecision
@@ -43,22 +27,20 @@ SELECT order_id, coupon_id, decision, reason, discount, currency
  ORDER BY order_id
    FOR UPDATE
 """
-_WRITE_DECISIONS = """
-UPDATE coupon_app_coupondecision AS d
-   SET decision = t.decision, reason = t.reason, discount = t.discount, currency = t.currency, at = %s
-  FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::numeric[], %s::text[])
-       AS t(order_id, decision, reason, discount, currency)
- WHERE d.order_id = t.order_id
-"""
+_WRITE_DECISIONS = update_rows(
+    "coupon_app_coupondecision",
+    {"order_id": "uuid", "decision": "text", "reason": "text", "discount": "numeric", "currency": "text"},
+    key=["order_id"],
+    also="at = %s",
+)
 
 
 def lock_decisions(named: Mapping[UUID, UUID], at: datetime) -> dict[UUID, OrderDecision]:
     """Insert or lock the decision rows of the orders in `named` (order id → coupon id for a new row); return them."""
-    orders, coupons = _texts(named), _texts(named.values())
-    new = {row[0] for row in _lock(_INSERT_DECISIONS, at, orders, coupons)}
+    new = {row[0] for row in insert_new(_INSERT_DECISIONS, named.items(), at)}
     decisions = {order_id: OrderDecision(coupon_id) for order_id, coupon_id in named.items() if order_id in new}
     if len(new) < len(named):
-        known = _lock(_LOCK_DECISIONS, _texts(order_id for order_id in named if order_id not in new))
+        known = lock(_LOCK_DECISIONS, [order_id for order_id in named if order_id not in new])
         decisions.update((row[0], _decision(*row[1:])) for row in known)
     return decisions
 
@@ -68,25 +50,17 @@ def _decision(coupon_id: UUID, decision: str, reason: str, discount: Any, curren
         coupon_id=coupon_id,
         decision=Decision(decision),
         reason=Reason(reason) if reason else None,
-        discount=None if discount is None else rounded(discount, currency),
+        discount=None if discount is None else stored(discount, currency),
         currency=currency,
     )
 
 
 def write_decisions(decisions: Mapping[UUID, OrderDecision], at: datetime) -> None:
     """Write what was decided."""
-    if not decisions:
-        return
-    rows = decisions.values()
-    _run(
-        _WRITE_DECISIONS,
-        at,
-        _texts(decisions),
-        [row.decision for row in rows],
-        [row.reason or "" for row in rows],
-        [row.discount for row in rows],
-        [row.currency for row in rows],
-    )
+    rows = [
+        (order_id, row.decision, row.reason or "", row.discount, row.currency) for order_id, row in decisions.items()
+    ]
+    execute(_WRITE_DECISIONS, rows, at)
 
 
 _LOCK_COUPONS = """
@@ -97,25 +71,23 @@ SELECT c.id, c.user_id, c.order_id, k.kind, k.value, k.currency, k.minimum_order
  ORDER BY c.id
    FOR UPDATE OF c
 """
-_WRITE_COUPONS = """
-UPDATE coupon_app_coupon AS c
-   SET order_id = t.order_id, status = CASE WHEN t.order_id IS NULL THEN 'AVAILABLE' ELSE 'USED' END
-  FROM unnest(%s::uuid[], %s::uuid[]) AS t(id, order_id)
- WHERE c.id = t.id
-"""
+_WRITE_COUPONS = update_rows(
+    "coupon_app_coupon",
+    {"id": "uuid", "order_id": "uuid"},
+    key=["id"],
+    also="status = CASE WHEN t.order_id IS NULL THEN 'AVAILABLE' ELSE 'USED' END",
+)
 
 
 def lock_coupons(ids: Collection[UUID]) -> dict[UUID, Coupon]:
     """Lock the coupons; return those that exist, with the terms of their campaigns."""
-    rows = _lock(_LOCK_COUPONS, _texts(ids))
+    rows = lock(_LOCK_COUPONS, ids)
     return {row[0]: Coupon(user_id=row[1], order_id=row[2], terms=Terms(*row[3:])) for row in rows}
 
 
 def write_coupons(orders: Mapping[UUID, UUID | None]) -> None:
     """Write which order uses each coupon (coupon id → order id or None)."""
-    if not orders:
-        return
-    _run(_WRITE_COUPONS, _texts(orders), [order_id and str(order_id) for order_id in orders.values()])
+    execute(_WRITE_COUPONS, orders.items())
 
 
 _LOCK_SUPPLIES = """
@@ -125,12 +97,7 @@ SELECT id, quantity, granted, per_user_limit, valid_from, valid_until
  ORDER BY id
    FOR NO KEY UPDATE
 """
-_WRITE_GRANTED = """
-UPDATE coupon_app_campaign AS k
-   SET granted = t.granted
-  FROM unnest(%s::uuid[], %s::int[]) AS t(id, granted)
- WHERE k.id = t.id
-"""
+_WRITE_GRANTED = update_rows("coupon_app_campaign", {"id": "uuid", "granted": "int"}, key=["id"])
 _LOCK_CLAIMS = """
 SELECT id, campaign_id, user_id, status, requested_at
   FROM coupon_app_claim
@@ -145,18 +112,15 @@ SELECT c.campaign_id, c.user_id, count(*)
     ON c.campaign_id = t.campaign_id AND c.user_id = t.user_id
  GROUP BY c.campaign_id, c.user_id
 """
-_INSERT_COUPONS = """
-INSERT INTO coupon_app_coupon (id, campaign_id, user_id, status, granted_by, grant_reason, granted_at)
-SELECT id, campaign_id, user_id, 'AVAILABLE', 'claim', '', %s
-  FROM unnest(%s::uuid[], %s::uuid[], %s::uuid[]) AS t(id, campaign_id, user_id)
- ORDER BY id
-"""
-_WRITE_CLAIMS = """
-UPDATE coupon_app_claim AS c
-   SET status = t.status, coupon_id = t.coupon_id, decided_at = %s
-  FROM unnest(%s::uuid[], %s::text[], %s::uuid[]) AS t(id, status, coupon_id)
- WHERE c.id = t.id
-"""
+_INSERT_COUPONS = insert_rows(
+    "coupon_app_coupon",
+    {"id": "uuid", "campaign_id": "uuid", "user_id": "uuid"},
+    fixed={"status": "'AVAILABLE'", "granted_by": "'claim'", "grant_reason": "''", "granted_at": "%s"},
+    order_by="id",
+)
+_WRITE_CLAIMS = update_rows(
+    "coupon_app_claim", {"id": "uuid", "status": "text", "coupon_id": "uuid"}, key=["id"], also="decided_at = %s"
+)
 
 
 class ClaimRow(NamedTuple):
@@ -179,55 +143,35 @@ class Outcome(NamedTuple):
 
 def lock_supplies(campaign_ids: Collection[UUID]) -> dict[UUID, Supply]:
     """Lock the campaigns against other grants; return those that exist."""
-    return {row[0]: Supply(*row[1:]) for row in _lock(_LOCK_SUPPLIES, _texts(campaign_ids))}
+    return {row[0]: Supply(*row[1:]) for row in lock(_LOCK_SUPPLIES, campaign_ids)}
 
 
 def write_granted(supplies: Mapping[UUID, Supply]) -> None:
     """Write how many coupons the campaigns have given away."""
-    _run(_WRITE_GRANTED, _texts(supplies), [supply.granted for supply in supplies.values()])
+    execute(_WRITE_GRANTED, [(campaign_id, supply.granted) for campaign_id, supply in supplies.items()])
 
 
 def lock_claims(ids: Collection[UUID]) -> dict[UUID, ClaimRow]:
     """Lock the claims; return those that exist."""
-    return {row[0]: ClaimRow(*row) for row in _lock(_LOCK_CLAIMS, _texts(ids))}
+    return {row[0]: ClaimRow(*row) for row in lock(_LOCK_CLAIMS, ids)}
 
 
 def count_owned(pairs: Sequence[tuple[UUID, UUID]]) -> dict[tuple[UUID, UUID], int]:
     """Return how many coupons each (campaign id, user id) has. To be counted on, the campaign must be locked before."""
-    rows = _lock(_COUNT_OWNED, _texts(pair[0] for pair in pairs), _texts(pair[1] for pair in pairs))
+    rows = lock(_COUNT_OWNED, [campaign_id for campaign_id, _ in pairs], [user_id for _, user_id in pairs])
     return {(row[0], row[1]): row[2] for row in rows}
 
 
 def write_outcomes(outcomes: Sequence[Outcome], at: datetime) -> None:
     """Write the coupons that were granted, then the claims."""
-    granted = [each for each in outcomes if each.coupon_id]
-    owners = [each.claim for each in granted]
-    coupons = _texts(each.coupon_id for each in granted)
-    _run(
-        _INSERT_COUPONS,
-        at,
-        coupons,
-        _texts(each.campaign_id for each in owners),
-        _texts(each.user_id for each in owners),
-    )
-    ids, statuses = _texts(each.claim.id for each in outcomes), [each.status for each in outcomes]
-    _run(_WRITE_CLAIMS, at, ids, statuses, [each.coupon_id and str(each.coupon_id) for each in outcomes])
+    granted = [(each.coupon_id, each.claim.campaign_id, each.claim.user_id) for each in outcomes if each.coupon_id]
+    execute(_INSERT_COUPONS, granted, at)
+    execute(_WRITE_CLAIMS, [(each.claim.id, each.status, each.coupon_id) for each in outcomes], at)
 
 
-_KEEP_USERS = """
-INSERT INTO coupon_app_usercopy AS u (user_id, version, active)
-SELECT * FROM unnest(%s::uuid[], %s::bigint[], %s::bool[]) AS t(user_id, version, active)
- ORDER BY user_id
-    ON CONFLICT (user_id) DO UPDATE SET version = excluded.version, active = excluded.active
- WHERE u.version < excluded.version
-"""
+_KEEP_USERS = keep_newest("coupon_app_usercopy", {"user_id": "uuid", "version": "bigint", "active": "bool"})
 
 
-def keep_users(users: Mapping[UUID, tuple[int, bool]]) -> None:
-    """Write the copies (user id → version, active), except where a newer version is kept already."""
-    rows = users.values()
-    _run(_KEEP_USERS, _texts(users), [row[0] for row in rows], [row[1] for row in rows])
-
-
-def _texts(ids: Any) -> list[str]:
-    return [str(each) for each in ids]  # a list of text is what psycopg2 writes fastest
+def keep_users(users: Iterable[tuple[UUID, int, bool]]) -> None:
+    """Write the copies (user id, version, active), except where a newer version is kept already."""
+    execute_newest(_KEEP_USERS, users)

@@ -3,6 +3,8 @@
 The names below are the public interface; everything else is internal.
 """
 
+from messaging.audit_log import ActionResult as Result
+from messaging.audit_log import ReasonMissing
 from messaging.context import Context, Delivery
 from messaging.errors import (
     DeadLetter,
@@ -16,14 +18,14 @@ from messaging.errors import (
 )
 from messaging.event import Event, event, upcaster
 from messaging.ids import new_id
-from messaging.inbox import parked_events, unhandled
-from messaging.ledger import ReasonMissing, Result
-from messaging.offsets import end_offsets, positions_passed
-from messaging.operators import edit_and_retry, pause, resume, retry, skip
-from messaging.outbox import outbox_pending, publish, publish_all
+from messaging.inbox.positions import positions_of
+from messaging.inbox.rows import parked_events, unhandled
+from messaging.kafka.offsets import end_offsets, positions_passed
+from messaging.operations.actions import edit_and_retry, pause, resume, retry, skip
+from messaging.operations.selectors import dead_letters, parked_keys, queue_of
+from messaging.outbox.publish import outbox_pending, publish, publish_all
 from messaging.registry import Retry, subscribe
-from messaging.retention import Expiring, delete_expired
-from messaging.selectors import dead_letters, parked_keys, queue_of
+from messaging.retention.cleanup import Expiring, delete_expired
 from messaging.signals import event_recorded
 
 __all__ = [
@@ -45,6 +47,7 @@ __all__ = [
     # Progress
     "end_offsets",
     "positions_passed",
+    "positions_of",
     "unhandled",
     "parked_events",
     # Cleaning up

@@ -12,7 +12,8 @@ class MessagingConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from messaging import checks, wake
+        from messaging import checks
+        from messaging.outbox import notifier
 
-        wake.connect()
+        notifier.connect()
         checks.register_all()

@@ -5,16 +5,19 @@ from __future__ import annotations
 import importlib.util
 from typing import Any
 
+import kafka
 from django.core.checks import CheckMessage, Error, Warning, register
 
 from messaging.conf import conf
+from messaging.kafka.patches import TRIED_VERSION
 from messaging.registry import all_handlers
-from messaging.topic_retention import MARGIN_DAYS
+from messaging.retention.topic_check import MARGIN_DAYS
 
 
 def register_all() -> None:
     """Register the checks with Django."""
     register(crc32c_is_installed)
+    register(kafka_python_is_the_tried_version)
     register(handlers_fit_topology)
     register(a_topic_has_one_group)
     register(inbox_outlives_topics)
@@ -29,6 +32,19 @@ def crc32c_is_installed(**_: Any) -> list[CheckMessage]:
             "crc32c is not installed: kafka-python is slow without it",
             hint="pip install 'kafka-python[crc32c]'",
             id="messaging.W001",
+        )
+    ]
+
+
+def kafka_python_is_the_tried_version(**_: Any) -> list[CheckMessage]:
+    """The patches of messaging.kafka.patches lean on private parts, which another version may have changed."""
+    if kafka.__version__ == TRIED_VERSION:
+        return []
+    return [
+        Warning(
+            f"kafka-python {kafka.__version__} is installed; messaging.kafka.patches was tried with {TRIED_VERSION}",
+            hint=f"pip install kafka-python=={TRIED_VERSION}, or run tests/messaging and set TRIED_VERSION.",
+            id="messaging.W002",
         )
     ]
 
@@ -53,7 +69,7 @@ def handlers_fit_topology(**_: Any) -> list[CheckMessage]:
 
 
 def a_topic_has_one_group(**_: Any) -> list[CheckMessage]:
-    """A parked key is one topic's key, whoever reads it: two groups would wait for each other's failures."""
+    """A parked key belongs to a topic, not to a group: two groups would wait for each other's failures."""
     readers: dict[str, list[str]] = {}
     for group, topics in conf().groups.items():
         for topic in topics:
@@ -70,7 +86,7 @@ def a_topic_has_one_group(**_: Any) -> list[CheckMessage]:
 
 
 def inbox_outlives_topics(**_: Any) -> list[CheckMessage]:
-    """The inbox remembers for longer than topics keep their records, by what the settings say of both."""
+    """By the settings, the inbox must remember for longer than topics keep their records."""
     needed = conf().retention_days + conf().segment_days + MARGIN_DAYS
     remembered = conf().inbox_retention_days
     if not conf().groups or remembered == 0 or remembered >= needed:

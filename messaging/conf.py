@@ -10,6 +10,8 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 
+from messaging.backoff import Backoff
+
 #: Bytes that a record may have beyond its event.
 ROOM_FOR_HEADERS = 100_000
 
@@ -26,7 +28,7 @@ class MessagingSettings:
     topics: dict[str, dict[str, Any]] = field(default_factory=dict)
     #: Consumer group → the topics that it may read. The first group is the default one.
     groups: dict[str, list[str]] = field(default_factory=dict)
-    #: Topics whose log itself defines the order: their rows need not wait for the row before of the same key.
+    #: Topics whose log itself defines the order: a row need not wait for an earlier row of the same key.
     unordered_topics: list[str] = field(default_factory=list)
     #: Partitions of a topic when it is created.
     partitions: int = 12
@@ -34,7 +36,7 @@ class MessagingSettings:
     replication_factor: int = 3
     #: How long the records of a topic that is not compacted are kept, in days.
     retention_days: int = 30
-    #: Longest time, in days, that such a topic writes one segment: so much longer its records may stay.
+    #: Longest time, in days, that such a topic writes one segment: its records may stay for so much longer.
     segment_days: int = 7
     #: How long a handled event is remembered, in days; longer than any consumed topic keeps it. 0: for ever.
     inbox_retention_days: int = 45
@@ -42,11 +44,11 @@ class MessagingSettings:
     shards: int = 8
     #: Rows in one round of the relay.
     relay_batch: int = 500
-    #: Longest wait, in seconds, before the relay looks without having been woken.
+    #: Longest wait, in seconds, before the relay polls without a wake.
     relay_poll_seconds: float = 1.0
-    #: Seconds without any acknowledgement, with rows in flight, after which the producer is thrown away.
+    #: Seconds without any acknowledgement, with rows in flight, after which the relay replaces its producer.
     relay_stall_seconds: float = 15.0
-    #: Seconds of silence after which PostgreSQL ends a relay's connection, and with it its locks.
+    #: Idle seconds after which PostgreSQL ends a relay's connection, and with it its locks.
     relay_idle_seconds: int = 10
     #: Largest event, in bytes of JSON; less than the broker's max.message.bytes by room for headers.
     max_event_bytes: int = 900_000
@@ -54,7 +56,7 @@ class MessagingSettings:
     max_poll_records: int = 500
     #: Longest wait in one poll, in milliseconds.
     poll_ms: int = 500
-    #: Silence after which Kafka gives a worker's partitions to others, in milliseconds.
+    #: Time without a heartbeat after which Kafka gives a worker's partitions to others, in milliseconds.
     session_timeout_ms: int = 10_000
     #: Longest time between two polls, in milliseconds.
     max_poll_interval_ms: int = 60_000
@@ -62,23 +64,38 @@ class MessagingSettings:
     hang_seconds: int = 120
     #: A file that a worker touches while its threads make progress; empty for none.
     liveness_file: str = ""
-    #: Attempts at an event at once, with short pauses; all that a failure has which is not transient.
+    #: Immediate attempts at an event; a failure that is not transient gets no others.
     retry_immediate: int = 3
-    #: Further attempts at an event that fails for a transient reason, with its key parked meanwhile.
+    #: Delayed attempts at an event that fails for a transient reason; its key is parked meanwhile.
     retry_delayed: int = 8
-    #: First and longest pause between these, in seconds; doubles, with jitter.
+    #: First and longest delay between these, in seconds; doubles, with jitter.
     retry_pause_seconds: float = 1.0
     retry_pause_cap_seconds: float = 60.0
-    #: Events of different keys, one after another, that a handler fails by one fingerprint before the fuse pauses it.
+    #: Consecutive events of different keys that fail by one fingerprint before the circuit breaker pauses the handler.
     fuse_events: int = 20
-    #: Processes that died one after another over the same event before it counts as a dead letter.
+    #: Processes that die in a row at the same event before it becomes a dead letter.
     deaths_allowed: int = 5
-    #: First and longest pause after an outage, in seconds; doubles, with jitter.
+    #: First and longest delay after an outage, in seconds; doubles, with jitter.
     outage_pause_seconds: float = 0.5
     outage_pause_cap_seconds: float = 10.0
-    #: First and longest pause before an event that can't be handled is looked at again, in seconds; doubles.
+    #: First and longest delay before a stopped partition is tried again, in seconds; doubles.
     stopped_retry_seconds: float = 5.0
     stopped_retry_cap_seconds: float = 300.0
+
+    @property
+    def outage_backoff(self) -> Backoff:
+        """Delays after an outage, in seconds."""
+        return Backoff(self.outage_pause_seconds, self.outage_pause_cap_seconds)
+
+    @property
+    def retry_backoff(self) -> Backoff:
+        """Delays between the attempts at a parked event, in seconds."""
+        return Backoff(self.retry_pause_seconds, self.retry_pause_cap_seconds)
+
+    @property
+    def stopped_backoff(self) -> Backoff:
+        """Delays before a stopped partition is looked at again, in seconds."""
+        return Backoff(self.stopped_retry_seconds, self.stopped_retry_cap_seconds)
 
     @property
     def largest_record(self) -> int:
@@ -97,6 +114,21 @@ def conf() -> MessagingSettings:
         return MessagingSettings(**given)
     except TypeError as error:
         raise ImproperlyConfigured(f"MESSAGING is not complete: {error}") from error
+
+
+def default_group() -> str:
+    """Return the service's first consumer group."""
+    return next(iter(conf().groups), "")
+
+
+def group_of(topic: str) -> str:
+    """Return the consumer group of this service that reads a topic; '' when none does."""
+    return next((group for group, topics in conf().groups.items() if topic in topics), "")
+
+
+def dead_letter_topic() -> str:
+    """Return the topic to which this service publishes its dead letters."""
+    return f"{conf().service}.dead-letters"
 
 
 def _forget(*, setting: str, **_: object) -> None:

@@ -1,4 +1,4 @@
-"""Where an event came from, as its handler sees it."""
+"""Where an event came from, as its handler sees it, and what caused an event."""
 
 from __future__ import annotations
 
@@ -6,9 +6,24 @@ from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from messaging.event import Event
+
+
+class Cause(Protocol):
+    """What publish() needs of the event that led to another one.
+
+    A Context is a cause. A caller that has no Context (a timer that sends a request again) gives any object with these.
+    """
+
+    @property
+    def event_id(self) -> str:
+        """The id of the event that led to the new one."""
+
+    @property
+    def correlation_id(self) -> str:
+        """What ties the events of one saga together; the new event has it too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,5 +52,5 @@ class Delivery(NamedTuple):
     context: Context
 
 
-#: The context of the event that a single-form handler has in hand: the cause of what it publishes.
+#: The context of the event that a single-form handler is handling: the cause of what it publishes.
 in_hand: ContextVar[Context | None] = ContextVar("messaging_in_hand", default=None)

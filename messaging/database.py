@@ -1,4 +1,4 @@
-"""Connections of our own, outside Django's handling: the relay's locks and the wake live on them."""
+"""Connections that Django does not manage (the relay's locks and the notifier use them), and what PostgreSQL stores."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def own_connection(*, application_name: str, **session: str) -> Any:
 
 @cache
 def longest_idle() -> float:
-    """Return how long, in seconds, PostgreSQL lets a transaction of ours be idle; infinite when it sets no bound."""
+    """Return for how many seconds PostgreSQL lets our transactions be idle; infinite without a limit."""
     with own_connection(application_name=f"{settings.SERVICE_NAME}:probe") as opened, opened.cursor() as cursor:
         cursor.execute("SELECT setting::float FROM pg_settings WHERE name = 'idle_in_transaction_session_timeout'")
         milliseconds: float = cursor.fetchone()[0]
@@ -39,9 +39,9 @@ def longest_idle() -> float:
 
 
 def takes_writes() -> bool:
-    """Tell whether a trivial write on a fresh connection is committed within two seconds.
+    """Return whether a trivial write on a new connection commits within two seconds.
 
-    That is what tells a database that stands still from a statement that is slow by itself.
+    This distinguishes a database that hangs from a statement that is slow.
     """
     try:
         opened = own_connection(application_name=f"{settings.SERVICE_NAME}:probe", statement_timeout="2s")
@@ -55,3 +55,8 @@ def takes_writes() -> bool:
         return False
     finally:
         opened.close()
+
+
+def storable(text: str) -> str:
+    """Return the text as PostgreSQL can keep it: without zero characters and lone surrogates."""
+    return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()

@@ -1,6 +1,26 @@
-"""One tree of errors. `retryable` on a class says whether the same call may succeed later."""
+"""One tree of errors. A class's `retryable` says whether the same call may succeed later."""
 
 from __future__ import annotations
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """Exit codes of the operators' commands; 0 is success, 1 an unforeseen error, 2 a wrong call."""
+
+    UNKNOWN_TOPIC = 3
+    UNKNOWN_PARTITION = 4
+    NOTHING_FOUND = 5
+    NO_ZONE = 6
+    BEFORE_LOG_START = 7
+    NO_REASON = 8
+    UNKNOWN_NAME = 9
+    BUSY = 10
+    INCOMPLETE = 11
+    REFUSED = 12
+    UNREADABLE_FILE = 13
+    OUTSIDE_LOG = 14
+    GROUP_ACTIVE = 15
 
 
 class MessagingError(Exception):
@@ -14,11 +34,11 @@ class TransactionRequired(MessagingError):
 
 
 class EventTooLarge(MessagingError):
-    """The event is larger than the broker takes; publish less data, or an address of it."""
+    """The event is larger than the broker accepts; publish less data, or a reference to it."""
 
 
 class InvalidRecord(MessagingError):
-    """A record can't be read: a header is missing, or the data does not fit the event's schema; `reason` is a code."""
+    """A record cannot be decoded: a header is missing, or the data does not fit the schema; `reason` is a code."""
 
     def __init__(self, message: str, *, reason: str = "undecodable") -> None:
         super().__init__(message)
@@ -26,13 +46,13 @@ class InvalidRecord(MessagingError):
 
 
 class TransientError(MessagingError):
-    """Raised by a handler for something that may work when it is tried again."""
+    """A handler raises it when a retry may succeed."""
 
     retryable = True
 
 
 class DeadLetter(MessagingError):
-    """Raised by a handler for an event that can never be handled; it is kept in the dead-letter table with `reason`."""
+    """A handler raises it for an event that can never be handled; the event becomes a dead letter with `reason`."""
 
     def __init__(self, reason: str, detail: str = "") -> None:
         super().__init__(f"{reason}: {detail}" if detail else reason)
@@ -41,36 +61,36 @@ class DeadLetter(MessagingError):
 
 
 class ConnectionLost(MessagingError):
-    """The database connection was lost inside a handler, which raised something else: not the event's fault."""
+    """The database connection was lost inside a handler, which raised another error: not the event's fault."""
 
     retryable = True
 
 
 class SlowAttempt(MessagingError):
-    """The database connection was lost during an attempt that took longer than it may: the attempt counts."""
+    """The database connection was lost during an attempt that took too long: the attempt counts."""
 
     retryable = True
 
     def __init__(self, handler: str, attempts: int) -> None:
-        super().__init__(f"{handler}: the connection was lost in attempt {attempts}, which took longer than it may")
+        super().__init__(f"{handler}: the connection was lost in attempt {attempts}, which took too long")
         self.handler = handler
         self.attempts = attempts
 
 
 class Paused(MessagingError):
-    """An operator, or the fuse, has paused a handler or a topic."""
+    """An operator, or the circuit breaker, has paused a handler or a topic."""
 
     retryable = True
 
 
 class PositionMoved(MessagingError):
-    """The partition's position is not the one that the batch was fetched from: another worker has gone on."""
+    """The partition's position differs from the start of the batch: another worker has moved it."""
 
     retryable = True
 
 
 class PartitionStopped(MessagingError):
-    """A partition can't go on without an operator; the message says why."""
+    """A partition cannot continue without an operator; the message says why."""
 
 
 class UnknownName(MessagingError):
@@ -78,16 +98,16 @@ class UnknownName(MessagingError):
 
 
 class Refused(MessagingError):
-    """This can't be done to this event; the message says why, and what can."""
+    """The action is not possible for this event; the message says why, and what is."""
 
 
 class RangeRefused(MessagingError):
-    """Offsets of a topic can't be replayed, or moved to, as asked; `exit_code` tells a script why, the text people."""
+    """Offsets of a topic cannot be replayed, or moved to, as requested; `exit_code` gives scripts the reason."""
 
-    def __init__(self, message: str, exit_code: int) -> None:
+    def __init__(self, message: str, exit_code: ExitCode) -> None:
         super().__init__(message)
         self.exit_code = exit_code
 
 
 class RepartitionRefused(MessagingError):
-    """Partitions can't be added now; the message says why, and what was done so far."""
+    """Partitions cannot be added now; the message says why, and what was done so far."""

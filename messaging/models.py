@@ -181,7 +181,7 @@ class DeadLetterRow(models.Model):
 
 
 class Pause(models.Model):
-    """A handler or a topic that an operator, or the fuse, has paused."""
+    """A handler or a topic that an operator, or the circuit breaker, has paused."""
 
     name = models.CharField(max_length=249, primary_key=True)
     reason = models.TextField()

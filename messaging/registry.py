@@ -1,4 +1,4 @@
-"""Who handles what: @subscribe ties event types to a plain function with a stable name."""
+"""@subscribe connects event types to a plain function with a stable name."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ Replay = Literal["safe", "skip"]
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """How often a handler is tried: `immediate` times at once, then, parked, `delayed` times with growing pauses.
+    """How often a handler is tried: `immediate` times at once, then, parked, `delayed` times with growing delays.
 
-    None: the settings RETRY_IMMEDIATE and RETRY_DELAYED. `on` are further exceptions that are worth a retry; one that
-    is not transient is tried only at once.
+    None: the settings RETRY_IMMEDIATE and RETRY_DELAYED. `on` adds exceptions that count as transient; any other
+    failure gets only the immediate attempts.
     """
 
     immediate: int | None = None
@@ -40,6 +40,9 @@ class Handler:
     on_exhausted: Callable[[Any, Context], None] | None = None
 
 
+#: Stands for the handler of a record that can't be decoded: nothing tells which handlers would want it.
+NO_HANDLER = "-"
+
 _HANDLERS: dict[str, Handler] = {}
 _BY_TYPE: dict[str, list[Handler]] = {}
 
@@ -56,8 +59,8 @@ def subscribe(
     """Subscribe a function to event types.
 
     Single form: `handler(event, context)`. Batch form: `handler(deliveries)`, in key order and by offset within a key;
-    it locks all its rows first, in id order. `replay` says whether handling an event again by name is safe.
-    `on_exhausted(event, context)` gives the failure answer when the attempts are used up. `group` is the consumer
+    it locks all its rows first, in id order. `replay` says whether an operator may have an event handled again.
+    `on_exhausted(event, context)` gives the failure answer when no attempt is left. `group` is the consumer
     group, the service's first one by default. `name` is part of the inbox key: keep it when the function is renamed.
 
     ValueError when the name is taken.
@@ -103,17 +106,23 @@ def all_handlers() -> list[Handler]:
     return list(_HANDLERS.values())
 
 
-def handlers_of(type_name: str, topic: str, group: str, default_group: str) -> list[Handler]:
-    """Return the handlers in `group` for a type, or for an older version of it, that stands on its own topic.
+def handler_names() -> list[str]:
+    """Return NO_HANDLER and the names of all handlers, in the order in which they take an event."""
+    return [NO_HANDLER, *_HANDLERS]
 
-    An event on a topic that is not its own is nobody's: who may write one topic does not speak for every service.
+
+def handlers_of(type_name: str, topic: str, group: str, default_group: str) -> list[Handler]:
+    """Return the handlers in `group` for a type, or for an older version of it, on its declared topic.
+
+    An event is handled only on its declared topic: write access to one topic must not allow forging another service's
+    events.
     """
     found = _BY_TYPE.get(current_type(type_name), ())
     return [handler for handler in found if topic in handler.topics and (handler.group or default_group) == group]
 
 
 def is_unknown_version(type_name: str, topic: str, group: str, default_group: str) -> bool:
-    """Tell whether handlers in `group` want this type of event, but in other versions than this one."""
+    """Return whether handlers in `group` subscribe to this type of event, but to other versions of it."""
     family = family_of(type_name)
     return any(
         topic in handler.topics

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from messaging import retention
-from messaging.drain import drain_due
+from messaging.consumer.retry_parked import retry_due
+from messaging.retention import cleanup
 
-#: A tick that nobody took for so long is thrown away. Beat writes the time, the worker's clock reads it: two clocks
-#: may differ by less than this.
+#: A task that no worker took for so many seconds is discarded. Beat's clock writes the time and the worker's clock
+#: reads it: the two may differ by less than this.
 EXPIRES_SECONDS = 300
 
 _OPTIONS = {"expires": EXPIRES_SECONDS}
@@ -21,11 +21,11 @@ BEAT_SCHEDULE = {
 
 @shared_task(name="messaging.retry_parked")  # type: ignore[untyped-decorator]
 def retry_parked() -> int:
-    """Try what is due of parked keys; return how many events ended. A lost message only delays."""
-    return drain_due()
+    """Retry due events of parked keys; return how many ended. A lost task only delays."""
+    return retry_due()
 
 
 @shared_task(name="messaging.clean_up")  # type: ignore[untyped-decorator]
 def clean_up() -> int:
-    """Let inbox rows leave that are past their retention; return how many did. What is left, the next run takes."""
-    return retention.clean_inbox()
+    """Delete inbox rows past their retention; return how many. The next run takes what is left."""
+    return cleanup.clean_inbox()

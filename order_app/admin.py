@@ -108,7 +108,7 @@ class OrderAdmin(ReadOnly, SearchByIds, admin.ModelAdmin):
 
 EXPLANATIONS = {
     Command.CANCEL: _(
-        "The order is cancelled, and every service is asked to undo what it did for it. This can't be taken back."
+        "The order is canceled, and every service is asked to undo what it did for it. This can't be taken back."
     ),
     Command.REQUEST_AGAIN: _(
         "The request is published again. A service that has decided already answers the same: nothing is done twice."

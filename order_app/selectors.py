@@ -7,34 +7,26 @@ from datetime import datetime
 from uuid import UUID
 
 from django.conf import settings
-from django.db import connection
 from django.db.models import QuerySet
 
-from messaging import outbox_pending, parked_events, unhandled
+from batchsql import fetch
+from messaging import outbox_pending, parked_events, positions_of, unhandled
 from order_app.domain import Product, SagaStatus, StepStatus, steps
 from order_app.models import Order, Saga, SagaStep
 
 # Without the ORM, for it was a sixth of what it cost to place an order.
 _PRODUCTS = "SELECT product_id, price, currency, active FROM order_app_productcopy WHERE product_id = ANY(%s::uuid[])"
 _INACTIVE_USERS = "SELECT user_id FROM order_app_usercopy WHERE user_id = ANY(%s::uuid[]) AND NOT active"
-_POSITIONS = """
-SELECT partition, next_offset, stopped_reason FROM messaging_consumer_position
- WHERE consumer_group = %s AND topic = %s ORDER BY partition
-"""
 
 
 def get_products(product_ids: Iterable[UUID]) -> dict[UUID, Product]:
     """Return what we know of these products; an unknown one is left out."""
-    with connection.cursor() as cursor:
-        cursor.execute(_PRODUCTS, [list(set(product_ids))])
-        return {product_id: Product(price, currency, active) for product_id, price, currency, active in cursor}
+    return {product_id: Product(*known) for product_id, *known in fetch(_PRODUCTS, set(product_ids))}
 
 
 def get_inactive_users(user_ids: Iterable[UUID]) -> set[UUID]:
     """Return those users who were deactivated; one without a copy counts as active."""
-    with connection.cursor() as cursor:
-        cursor.execute(_INACTIVE_USERS, [list(set(user_ids))])
-        return {user_id for (user_id,) in cursor}
+    return {user_id for (user_id,) in fetch(_INACTIVE_USERS, set(user_ids))}
 
 
 def list_orders(*, user_id: UUID | None = None) -> QuerySet[Order]:
@@ -121,14 +113,12 @@ def _our_reading(saga: Saga, step: SagaStep, errors: bool) -> str:
     table = _table_row(step)
     if table is None:
         return ""
-    with connection.cursor() as cursor:
-        cursor.execute(_POSITIONS, [answer_group(), table.topic])
-        rows = cursor.fetchall()
-    for partition, _, reason in rows:
-        if reason is not None:
-            detail = f" ({reason})" if errors else ""
-            return f"our consumer is stopped at {table.topic}/{partition}{detail}; the answer may be there"
-    return _behind(saga, table.topic, {partition: offset for partition, offset, _ in rows})
+    positions = positions_of(answer_group(), table.topic)
+    for position in positions:
+        if position.stopped_reason is not None:
+            detail = f" ({position.stopped_reason})" if errors else ""
+            return f"our consumer is stopped at {table.topic}/{position.partition}{detail}; the answer may be there"
+    return _behind(saga, table.topic, {position.partition: position.next_offset for position in positions})
 
 
 def _behind(saga: Saga, topic: str, here: Mapping[int, int]) -> str:

@@ -15,8 +15,8 @@ from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
 from messaging import new_id
+from money import stored
 from product_app import selectors, services
-from product_app.domain import to_minor_unit
 from product_app.models import Product, StockAdjustment, StockDecision, StockHold
 
 
@@ -42,7 +42,7 @@ class AdjustmentInline(ReadOnly, admin.TabularInline):
 @admin.register(Product)
 class ProductAdmin(admin.ModelAdmin):
     list_display = ["name", "shown_price", "currency", "quantity", "held", "active", "version"]
-    list_filter = ["active", "currency"]
+    list_filter = ["active", ("currency", admin.AllValuesFieldListFilter)]
     search_fields = ["name", "=id"]
     readonly_fields = ["id", "version", "quantity", "held", "adjust"]
     ordering = ["-id"]
@@ -61,7 +61,7 @@ class ProductAdmin(admin.ModelAdmin):
 
     @admin.display(description=_("price"), ordering="price")
     def shown_price(self, product: Product) -> str:
-        return str(to_minor_unit(product.price, product.currency))
+        return str(stored(product.price, product.currency))
 
     @admin.display(description=_("held for orders"), ordering="held")
     def held(self, product: Product) -> int:

@@ -1,4 +1,4 @@
-"""What an order is answered, by the table of the saga's participants; and the rules of stock and money."""
+"""How the stock answers an order, by the table of `saga/participant.py`; and the rules of stock and money."""
 
 from __future__ import annotations
 
@@ -9,40 +9,8 @@ from enum import StrEnum
 from typing import NamedTuple
 from uuid import UUID
 
-
-class Decision(StrEnum):
-    """What was decided for an order; there is one for each, and all but HELD are final."""
-
-    HELD = "HELD"
-    REFUSED = "REFUSED"
-    CANCELED_FIRST = "CANCELED_FIRST"
-    RESTORED = "RESTORED"
-
-
-class Incoming(StrEnum):
-    """What asks for an answer; the first time, again, replayed or late makes no difference."""
-
-    CREATED = "OrderCreated"
-    EXHAUSTED = "retries exhausted on OrderCreated"
-    CANCELED = "OrderCanceled"
-
-
-class Effect(StrEnum):
-    """What happens to the stock."""
-
-    NOTHING = "nothing"
-    TAKE = "take every line"
-    GIVE_BACK = "give back exactly what the hold rows say"
-
-
-class Answer(StrEnum):
-    """The event that goes back to the order service."""
-
-    REDUCED = "StockReduced, from the hold rows"
-    REFUSED = "StockReduceFailed(stored reason)"
-    CANCELED = "StockReduceFailed(order_canceled)"
-    RESTORED = "StockRestored(true)"
-    NOT_RESTORED = "StockRestored(false)"
+from money import MINOR_UNITS, UnknownCurrency, is_finer
+from saga.participant import CANNOT, DECISIONS, Answer, Cell, Decision, Effect, Incoming
 
 
 class Reason(StrEnum):
@@ -52,48 +20,6 @@ class Reason(StrEnum):
     UNKNOWN_PRODUCT = "unknown_product"
     RETRIES_EXHAUSTED = "retries_exhausted"
     ORDER_CANCELED = "order_canceled"
-
-
-class Cell(NamedTuple):
-    """A cell of the table: the decision after the event, its effect, its answer."""
-
-    decision: Decision
-    effect: Effect
-    answer: Answer
-
-
-_NOTHING = Effect.NOTHING
-
-#: decision so far → incoming → what follows
-DECISIONS: Mapping[Decision | None, Mapping[Incoming, Cell]] = {
-    None: {
-        Incoming.CREATED: Cell(Decision.HELD, Effect.TAKE, Answer.REDUCED),
-        Incoming.EXHAUSTED: Cell(Decision.REFUSED, _NOTHING, Answer.REFUSED),
-        Incoming.CANCELED: Cell(Decision.CANCELED_FIRST, _NOTHING, Answer.NOT_RESTORED),
-    },
-    Decision.HELD: {
-        Incoming.CREATED: Cell(Decision.HELD, _NOTHING, Answer.REDUCED),
-        Incoming.EXHAUSTED: Cell(Decision.HELD, _NOTHING, Answer.REDUCED),
-        Incoming.CANCELED: Cell(Decision.RESTORED, Effect.GIVE_BACK, Answer.RESTORED),
-    },
-    Decision.REFUSED: {
-        Incoming.CREATED: Cell(Decision.REFUSED, _NOTHING, Answer.REFUSED),
-        Incoming.EXHAUSTED: Cell(Decision.REFUSED, _NOTHING, Answer.REFUSED),
-        Incoming.CANCELED: Cell(Decision.REFUSED, _NOTHING, Answer.NOT_RESTORED),
-    },
-    Decision.CANCELED_FIRST: {
-        Incoming.CREATED: Cell(Decision.CANCELED_FIRST, _NOTHING, Answer.CANCELED),
-        Incoming.EXHAUSTED: Cell(Decision.CANCELED_FIRST, _NOTHING, Answer.CANCELED),
-        Incoming.CANCELED: Cell(Decision.CANCELED_FIRST, _NOTHING, Answer.NOT_RESTORED),
-    },
-    Decision.RESTORED: {
-        Incoming.CREATED: Cell(Decision.RESTORED, _NOTHING, Answer.CANCELED),
-        Incoming.EXHAUSTED: Cell(Decision.RESTORED, _NOTHING, Answer.CANCELED),
-        Incoming.CANCELED: Cell(Decision.RESTORED, _NOTHING, Answer.RESTORED),
-    },
-}
-#: In place of the cell that takes, when one of the lines can't be had.
-CANNOT = Cell(Decision.REFUSED, _NOTHING, Answer.REFUSED)
 
 
 class InvalidLines(ValueError):
@@ -193,10 +119,6 @@ def find_obstacle(wanted: Mapping[UUID, int], shelf: Mapping[UUID, Stock]) -> Re
     return None
 
 
-#: Digits after the point, by ISO 4217; a currency that is not here is not sold in.
-MINOR_UNITS = {"KRW": 0, "JPY": 0, "VND": 0, "USD": 2, "EUR": 2, "GBP": 2, "CNY": 2, "SGD": 2, "KWD": 3}
-
-
 class InvalidPrice(ValueError):
     """A price that can't be: unknown currency, below zero, or finer than the currency's minor unit."""
 
@@ -204,13 +126,8 @@ class InvalidPrice(ValueError):
 def check_price(price: Decimal, currency: str) -> None:
     """Raise InvalidPrice, saying what to change, unless `price` can be paid in `currency`."""
     if currency not in MINOR_UNITS:
-        raise InvalidPrice(f"The currency must be one of {', '.join(sorted(MINOR_UNITS))}.")
+        raise InvalidPrice(str(UnknownCurrency(currency)))
     if not price.is_finite() or price < 0:
         raise InvalidPrice("The price must be zero or more.")
-    if price != to_minor_unit(price, currency):
+    if is_finer(price, currency):
         raise InvalidPrice(f"A price in {currency} has {MINOR_UNITS[currency]} digits after the point.")
-
-
-def to_minor_unit(price: Decimal, currency: str) -> Decimal:
-    """Return `price` with as many digits after the point as `currency` has."""
-    return price.quantize(Decimal(1).scaleb(-MINOR_UNITS[currency]))

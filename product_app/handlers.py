@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from contracts.order import OrderCanceled, OrderCreated
 from messaging import Context, Delivery, subscribe
 from product_app import services
-from product_app.domain import Incoming, Request
+from product_app.domain import Request
+from saga.participant import Incoming
 
 
 def on_order_created_exhausted(event: OrderCreated, context: Context) -> None:

@@ -13,11 +13,18 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from messaging import new_id
-from product_app.domain import MINOR_UNITS, Decision, InvalidPrice, check_price
+from money import MINOR_UNITS
+from product_app.domain import InvalidPrice, check_price
+from saga.participant import Decision
 
 #: Bounds of one adjustment, so that no sum of them leaves the column.
 MOST_PIECES = 1_000_000_000
 REFUSED = Decision.REFUSED.value
+
+
+def currencies() -> list[tuple[str, str]]:
+    """Return what a price can be in. A function, so that a new edition of ISO 4217 asks for no migration."""
+    return [(code, code) for code in MINOR_UNITS]
 
 
 class Product(models.Model):
@@ -26,7 +33,7 @@ class Product(models.Model):
     id = models.UUIDField(_("id"), primary_key=True, default=new_id, editable=False)
     name = models.CharField(_("name"), max_length=200)
     price = models.DecimalField(_("price"), max_digits=18, decimal_places=3)
-    currency = models.CharField(_("currency"), max_length=3, choices=[(code, code) for code in MINOR_UNITS])
+    currency = models.CharField(_("currency"), max_length=3, choices=currencies)
     quantity = models.BigIntegerField(_("in stock"), default=0, editable=False)
     active = models.BooleanField(_("active"), default=True, help_text=_("Shown to customers and open to new orders."))
     version = models.PositiveIntegerField(_("version"), default=1, editable=False)

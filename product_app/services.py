@@ -10,11 +10,9 @@ from django.utils import timezone
 
 from contracts.product import ProductChanged, StockLine, StockReduced, StockReduceFailed, StockRestored
 from messaging import Context, Event, publish, publish_all
+from money import stored
 from product_app import selectors, sql
 from product_app.domain import (
-    Answer,
-    Decision,
-    Incoming,
     OrderDecision,
     Reason,
     Request,
@@ -22,9 +20,9 @@ from product_app.domain import (
     answer,
     check_price,
     likely_decision,
-    to_minor_unit,
 )
 from product_app.models import Product, StockAdjustment
+from saga.participant import Answer, Decision, Incoming
 
 
 class StockBelowZero(Exception):
@@ -85,7 +83,7 @@ def _products_touched(
 def _answer(request: Request, order: OrderDecision, shelf: dict[UUID, Stock]) -> Event:
     order_id = request.order_id
     match answer(request, order, shelf):
-        case Answer.REDUCED:
+        case Answer.TAKEN:
             lines = tuple(StockLine(product_id=id_, quantity=quantity) for id_, quantity in order.holds.items())
             return StockReduced(order_id=order_id, lines=lines)
         case Answer.REFUSED if order.refusal:
@@ -144,7 +142,7 @@ def _product_changed(product: Product) -> ProductChanged:
         product_id=product.id,
         version=product.version,
         name=product.name,
-        price=to_minor_unit(product.price, product.currency),
+        price=stored(product.price, product.currency),
         currency=product.currency,
         active=product.active,
     )

@@ -18,7 +18,10 @@ from stack.state import State
 POM = ROOT / "stack" / "kafka" / "pom.xml"
 LOGGING = ROOT / "stack" / "kafka" / "log4j2.yaml"
 # Nothing here stores much or lives long, so a small heap and the collector with the fewest threads do.
-JVM = ("-Xmx512m", "-Xms128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=4", f"-Dlog4j2.configurationFile={LOGGING}")
+JVM = ("-Xmx512m", "-Xms128m", "-XX:+UseSerialGC", f"-Dlog4j2.configurationFile={LOGGING}")
+# In a process that lives for minutes, optimising the code further would cost more than it saves.
+SHORT_LIVED = "-XX:TieredStopAtLevel=1"
+LONG_LIVED = "-XX:TieredStopAtLevel=4"
 INTERNAL_PARTITIONS = 4  # the default of 50 per internal topic costs seconds at the first start
 JARS_TOLD_EVERY = 10
 
@@ -109,7 +112,8 @@ def prepare(node: Node, cluster: list[Node], state: State) -> None:
     if (node.directory / "data" / "meta.properties").exists():
         return
     alone = ["--standalone"] if len(cluster) == 1 else []
-    command = [prerequisites.java(), *JVM, "-cp", f"{jars()}/*", "kafka.tools.StorageTool", "format", *alone]
+    program = ["-cp", f"{jars()}/*", "kafka.tools.StorageTool"]
+    command = [prerequisites.java(), *JVM, SHORT_LIVED, *program, "format", *alone]
     commands.run([*command, "-t", state.cluster_id(), "-c", node.properties])
 
 
@@ -161,7 +165,8 @@ _QUICK_FAILOVER: dict[str, object] = {
 }
 
 
-def process(node: Node) -> Process:
-    """Return the node as a process of the stack."""
-    command = [prerequisites.java(), *JVM, "-cp", f"{jars()}/*", "kafka.Kafka", str(node.properties)]
+def process(node: Node, *, short_lived: bool = False) -> Process:
+    """Return the node as a process of the stack; one that is `short_lived` lives for minutes."""
+    compiler = SHORT_LIVED if short_lived else LONG_LIVED
+    command = [prerequisites.java(), *JVM, compiler, "-cp", f"{jars()}/*", "kafka.Kafka", str(node.properties)]
     return Process(node.name, command, directory=str(node.directory), stop_seconds=15)

@@ -10,7 +10,19 @@ from pathlib import Path
 
 from stack.errors import StackError
 
-INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "JAVA_HOME", "MAVEN_OPTS", "USER", "LOGNAME")
+INHERITED = (
+    "PATH",
+    "HOME",
+    "LANG",
+    "LC_ALL",
+    "TZ",
+    "TMPDIR",
+    "JAVA_HOME",
+    "MAVEN_OPTS",
+    "USER",
+    "LOGNAME",
+    "STACK_PORTS",
+)
 LINES_SHOWN = 30
 
 _running: set[subprocess.Popen[str]] = set()

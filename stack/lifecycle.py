@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -43,6 +43,8 @@ class Options:
     `for_tests` begins with empty data and lets the services' roles create databases; `end_with_parent` (Linux) ends the
     stack also when the process that started it is killed; `settings` win over the variables of every service; `adapt`
     may change what a service's process is before it is written down (fault tests: a proxy's address, a start module).
+    `servers` names the parts of the infrastructure to start, None all of them. A `short_lived` stack is gone after a
+    test run: its PostgreSQL does not wait for the disk, and its Kafka does not optimise its code.
     """
 
     for_tests: bool = False
@@ -50,6 +52,12 @@ class Options:
     brokers: int = field(default_factory=lambda: int(os.environ.get("BROKERS") or 1))
     settings: Mapping[str, str] = field(default_factory=dict)
     adapt: Callable[[Process], Process] = lambda process: process
+    servers: Collection[str] | None = None
+    short_lived: bool = False
+
+    def starts(self, part: str) -> bool:
+        """Say whether this part of the infrastructure is wanted."""
+        return self.servers is None or part in self.servers
 
 
 def start_infrastructure(layout: Layout, options: Options) -> dict[str, str]:
@@ -68,7 +76,7 @@ def start_infrastructure(layout: Layout, options: Options) -> dict[str, str]:
         if options.for_tests:
             _empty(layout)
         state = State.load(layout)
-        if "KAFKA_BOOTSTRAP_SERVERS" not in replaced:
+        if "KAFKA_BOOTSTRAP_SERVERS" not in replaced and options.starts("kafka"):
             prerequisites.ensure(maven_too=not broker.jars().exists())
         values = _decide(layout, state, replaced, options)
         parts = _parts(layout, state, replaced, options)
@@ -138,12 +146,12 @@ def _parts(layout: Layout, state: State, replaced: Mapping[str, str], options: O
     if "CELERY_BROKER_URL" not in replaced:
         is_ready = partial(readiness.redis, state.addresses["CELERY_BROKER_URL"])
         parts["redis"] = Part([redis_server.process(state)], _nothing, is_ready, _nothing)
-    return parts
+    return {name: part for name, part in parts.items() if options.starts(name)}
 
 
 def _postgres(layout: Layout, state: State, name: str, options: Options) -> Part:
     return Part(
-        [postgres.process(layout, state, name)],
+        [postgres.process(layout, state, name, synced=not options.short_lived)],
         before=partial(postgres.initialise, layout, state, name),
         is_ready=partial(postgres.answers, state, name),
         after=partial(postgres.create_role, state, name, may_create_databases=options.for_tests),
@@ -159,7 +167,7 @@ def _kafka(layout: Layout, state: State, options: Options) -> Part:
             list(pool.map(partial(broker.prepare, cluster=cluster, state=state), cluster))
 
     is_ready = partial(readiness.kafka, state.addresses["KAFKA_BOOTSTRAP_SERVERS"], options.brokers)
-    return Part([broker.process(node) for node in cluster], before, is_ready, _nothing)
+    return Part([broker.process(node, short_lived=options.short_lived) for node in cluster], before, is_ready, _nothing)
 
 
 def start_services(layout: Layout, values: Mapping[str, str], options: Options) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import socket
 
@@ -9,7 +10,8 @@ from stack.errors import StackError
 from stack.progress import tell
 
 HOST = "127.0.0.1"
-# Below the range from which the kernel gives ports to outgoing connections.
+# Below the range from which the kernel gives ports to outgoing connections. Stacks that start at the same time are
+# given a range each, since a port that one of them has chosen is free until its server listens: STACK_PORTS=20000-22500
 CHOICE = range(20_000, 30_000)
 ATTEMPTS = 200
 
@@ -26,7 +28,7 @@ def is_free(port: int) -> bool:
 
 
 def choose(defaults: dict[str, int], *, avoid_defaults: bool = False) -> dict[str, int]:
-    """Return a free port for each name: its default, else another one, which is told.
+    """Return a free port for each name: its default, else another one, which is announced.
 
     With `avoid_defaults` always another one, so that a stack started at the same time finds the defaults free.
     """
@@ -40,8 +42,16 @@ def choose(defaults: dict[str, int], *, avoid_defaults: bool = False) -> dict[st
 
 
 def _another(taken: set[int]) -> int:
+    choice = _choice()
     for _ in range(ATTEMPTS):
-        port = random.choice(CHOICE)
+        port = random.choice(choice)
         if port not in taken and is_free(port):
             return port
-    raise StackError(f"No free port was found on {HOST} between {CHOICE.start} and {CHOICE.stop}.")
+    raise StackError(f"No free port was found on {HOST} between {choice.start} and {choice.stop}.")
+
+
+def _choice() -> range:
+    if not (given := os.environ.get("STACK_PORTS")):
+        return CHOICE
+    start, _, stop = given.partition("-")
+    return range(int(start), int(stop))

@@ -40,6 +40,8 @@ SERVER_SETTINGS = {
     "random_page_cost": "1.1",
     "log_lock_waits": "on",
 }
+#: A killed server loses nothing by it, a machine that loses its power does: only for data of a test run.
+NOT_SYNCED = {"fsync": "off", "full_page_writes": "off"}
 
 
 def folder(layout: Layout, service: str) -> Path:
@@ -65,9 +67,9 @@ def initialise(layout: Layout, state: State, service: str) -> None:
     (place / "complete").touch()
 
 
-def process(layout: Layout, state: State, service: str) -> Process:
-    """Return the service's server as a process of the stack."""
-    settings = SERVER_SETTINGS | {"port": str(state.ports[f"postgres-{service}"])}
+def process(layout: Layout, state: State, service: str, *, synced: bool = True) -> Process:
+    """Return the service's server as a process of the stack; one that is not `synced` never waits for the disk."""
+    settings = SERVER_SETTINGS | {"port": str(state.ports[f"postgres-{service}"])} | ({} if synced else NOT_SYNCED)
     options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
     place = folder(layout, service)
     command = [*_as_unprivileged(place), PROGRAMS / "postgres", "-D", place / "data", *options]

@@ -1,4 +1,4 @@
-"""Java and Maven: found, installed where that is possible, else named with the command that installs them."""
+"""Programs of the system (Java, Maven, Spin, compilers): found, installed if possible, else named with a command."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from stack.errors import StackError
 from stack.progress import tell
 
 JAVA_LEAST = 17
+#: Program, name and Debian package of what builds and runs the models (models/README.md).
+MODEL_CHECKERS = (("spin", "Spin", "spin"), ("gcc", "gcc", "gcc"), ("g++", "g++", "g++"))
 JAVA_PACKAGES = ("openjdk-17-jre-headless", "openjdk-21-jre-headless", "openjdk-25-jre-headless")
 
 
@@ -26,6 +28,13 @@ def ensure(*, maven_too: bool) -> None:
     if missing:
         _install(" and ".join(name for name, _ in missing), [package for _, package in missing])
     java()
+
+
+def ensure_model_checkers() -> None:
+    """Install what is missing of Spin and the compilers; StackError that names the command where that can't be."""
+    missing = [(name, package) for program, name, package in MODEL_CHECKERS if shutil.which(program) is None]
+    if missing:
+        _install(" and ".join(name for name, _ in missing), [package for _, package in missing])
 
 
 def java() -> str:

@@ -9,7 +9,7 @@ stop_all()
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from stack import control, environment, lifecycle, services, supervision
@@ -25,16 +25,18 @@ def layout() -> Layout:
     return Layout(Path(os.environ.get("STACK_DIR") or DIRECTORY).resolve())
 
 
-def ensure_infrastructure() -> dict[str, str]:
+def ensure_infrastructure(*, servers: Collection[str] | None = None, short_lived: bool = False) -> dict[str, str]:
     """Start PostgreSQL, Kafka and Redis with empty data unless they run, and return the variables of the env file.
 
-    Sets STACK_DIR, so that stack.control and child processes find the same stack. On Linux it ends with this process.
+    `servers` and `short_lived` as for stack.lifecycle.Options. Sets STACK_DIR, so that stack.control and child
+    processes find the same stack. On Linux it ends with this process.
     """
     place = layout()
     os.environ["STACK_DIR"] = str(place.directory)
     if not supervision.is_running(place):
         try:
-            lifecycle.start_infrastructure(place, Options(for_tests=True, end_with_parent=True))
+            options = Options(for_tests=True, end_with_parent=True, servers=servers, short_lived=short_lived)
+            lifecycle.start_infrastructure(place, options)
         except AlreadyRunning:  # another test process was faster
             return environment.read(place)
     return environment.read(place)

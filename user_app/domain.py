@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class PurchaseState(StrEnum):
-    """An order in the purchase history: counted, or cancelled for good."""
+    """An order in the purchase history: counted, or canceled for good."""
 
     COUNTED = "COUNTED"
     CANCELED = "CANCELED"
@@ -19,7 +19,7 @@ class Ending(StrEnum):
     CANCELED = "CANCELED"
 
 
-#: (state so far, what is told) → state. CANCELED is final: a confirmation that is replayed after it must not count.
+#: (state, ending of the order) → state. CANCELED is final: a confirmation that is replayed after it must not count.
 NEXT_STATE: dict[tuple[PurchaseState | None, Ending], PurchaseState] = {
     (None, Ending.CONFIRMED): PurchaseState.COUNTED,
     (None, Ending.CANCELED): PurchaseState.CANCELED,
@@ -31,5 +31,5 @@ NEXT_STATE: dict[tuple[PurchaseState | None, Ending], PurchaseState] = {
 
 
 def next_state(state: PurchaseState | None, ending: Ending) -> PurchaseState:
-    """Return the state of a purchase in `state` (None: never heard of) after `ending` is told."""
+    """Return the state of a purchase in `state` (None: never heard of) after `ending` arrives."""
     return NEXT_STATE[state, ending]

@@ -1,4 +1,4 @@
-"""Users, and what they bought as far as the order service has told."""
+"""Users, and what they bought, from the order service's events."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class MoneyField(models.DecimalField):  # type: ignore[type-arg]
 class Purchase(models.Model):
     """One order in a user's history; the row that makes every event of that order count once.
 
-    An order that was cancelled before it was ever confirmed has no amounts.
+    An order that was canceled before it was ever confirmed has no amounts.
     """
 
     order_id = models.UUIDField(_("order id"), primary_key=True)

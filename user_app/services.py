@@ -10,16 +10,15 @@ from operator import attrgetter
 from uuid import UUID
 
 from django.contrib.auth import authenticate
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, transaction
 from django.utils.crypto import constant_time_compare
 
 from contracts.order import OrderCanceled, OrderConfirmed
 from contracts.user import UserChanged
 from messaging import Delivery, publish, publish_all
-from user_app import selectors, tokens
+from user_app import selectors, sql, tokens
 from user_app.domain import Ending, PurchaseState, next_state
 from user_app.models import User
-from user_app.sql import MERGE_PURCHASES
 
 
 class UsernameTaken(Exception):
@@ -111,7 +110,7 @@ def _as_published(user: User) -> UserChanged:
 
 @dataclass(slots=True)
 class PurchaseRow:
-    """A row of the purchase history as one batch tells it, in the column order of MERGE_PURCHASES."""
+    """A row of the purchase history as one batch tells it, in the column order of `sql.merge_purchases`."""
 
     order_id: UUID
     user_id: UUID
@@ -152,8 +151,4 @@ def record_purchases(*, deliveries: Sequence[Delivery]) -> None:
             row.confirm(event, context.occurred_at)
         else:
             row.cancel(context.occurred_at)
-    if rows:
-        with connection.cursor() as cursor:
-            cursor.execute(
-                MERGE_PURCHASES, [list(column) for column in zip(*map(_columns, rows.values()), strict=True)]
-            )
+    sql.merge_purchases([_columns(row) for row in rows.values()])

@@ -1,16 +1,32 @@
 """SQL of the hot path, where a statement for a whole batch takes the place of a query for each row."""
 
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from batchsql import execute, insert_rows
+
 #: One row per order, in the order of ids so that two batches never wait for each other in a circle. Beside a stored row
 #: only one thing can still happen (domain.NEXT_STATE): COUNTED becomes CANCELED, and keeps its amounts.
-MERGE_PURCHASES = """
-INSERT INTO user_app_purchase AS stored
-       (order_id, user_id, state, total, discount, currency, confirmed_at, canceled_at)
-SELECT *
-  FROM unnest(%s::uuid[], %s::uuid[], %s::text[], %s::numeric[], %s::numeric[], %s::text[],
-              %s::timestamptz[], %s::timestamptz[])
-       AS told(order_id, user_id, state, total, discount, currency, confirmed_at, canceled_at)
- ORDER BY order_id
-    ON CONFLICT (order_id) DO UPDATE
-   SET state = EXCLUDED.state, canceled_at = EXCLUDED.canceled_at
- WHERE stored.state = 'COUNTED' AND EXCLUDED.state = 'CANCELED'
-"""
+_MERGE_PURCHASES = insert_rows(
+    "user_app_purchase",
+    {
+        "order_id": "uuid",
+        "user_id": "uuid",
+        "state": "text",
+        "total": "numeric",
+        "discount": "numeric",
+        "currency": "text",
+        "confirmed_at": "timestamptz",
+        "canceled_at": "timestamptz",
+    },
+    order_by="order_id",
+    then="ON CONFLICT (order_id) DO UPDATE SET state = EXCLUDED.state, canceled_at = EXCLUDED.canceled_at"
+    " WHERE stored.state = 'COUNTED' AND EXCLUDED.state = 'CANCELED'",
+)
+
+
+def merge_purchases(rows: Collection[tuple[Any, ...]]) -> None:
+    """Merge purchases (in the column order above) with what is stored of their orders."""
+    execute(_MERGE_PURCHASES, rows)

@@ -77,6 +77,6 @@ def _outcome(check: Callable[[], Any]) -> Any:
     try:
         return check()
     except DatabaseError as error:
-        # The error names hosts and roles, which are nobody's business at an open address.
+        # The error names hosts and roles, which an open address must not show.
         logger.error("Not ready, %s: %s", check.__name__, error)
         return "the database does not answer"

@@ -68,7 +68,7 @@ class JwksCache:
     def _refresh_after(self, seconds: float) -> None:
         if not self._due(seconds):
             return
-        # Whoever has keys need not wait for the thread that fetches.
+        # A caller that has keys need not wait for the thread that fetches new ones.
         if not self._lock.acquire(blocking=not self._keys):
             return
         try:

@@ -85,7 +85,7 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """Django's handler500, with a problem under /api/. Django has logged the exception; none of it is told.
+    """Django's handler500, with a problem under /api/. Django has logged the exception; the answer shows none of it.
 
     A failed database is a 503 here too, whatever part of a request met it.
     """

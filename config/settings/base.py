@@ -49,7 +49,7 @@ def service_settings(service: Service) -> dict[str, Any]:
         "SPECTACULAR_SETTINGS": _spectacular(service),
         "LOGGING": _LOGGING,
         "WEB_DATABASE_SECONDS": read("WEB_DATABASE_SECONDS"),
-        "READY_NOTES": {"workers": "messaging.presence.workers"},
+        "READY_NOTES": {"workers": "messaging.worker.live_workers.workers"},
         "JWKS_URL": read("USER_URL").rstrip("/") + "/.well-known/jwks.json",
         "JWKS_KEYS": read("USER_JWKS"),
         "MESSAGING": _messaging(service),
@@ -200,7 +200,7 @@ _REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["webapi.parsers.StrictJSONParser"],
     "DEFAULT_PAGINATION_CLASS": "webapi.pagination.Pages",
-    "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
+    "DEFAULT_FILTER_BACKENDS": ["webapi.filters.StrictFilterBackend"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "webapi.problems.handler",
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
@@ -212,7 +212,7 @@ _LOGGING = {
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": "INFO"},
-    # The timers of each second would fill the log with their comings and goings; their errors are told all the same.
+    # Timers that run each second would fill the log with their starts and ends; their errors are still logged.
     "loggers": {
         name: {"level": "WARNING"} for name in ("kafka", "celery.beat", "celery.worker.strategy", "celery.app.trace")
     },

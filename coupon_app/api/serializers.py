@@ -7,10 +7,10 @@ from typing import Any
 
 from rest_framework import serializers
 
-from coupon_app.campaigns import Terms
 from coupon_app.domain import CouponStatus
 from coupon_app.models import Campaign, Claim, Coupon
 from webapi.fields import IdField
+from webapi.serializers import StrictModelSerializer, StrictSerializer
 
 MAX_COUNT = 2_147_483_647  # what the column holds
 
@@ -22,7 +22,7 @@ class MoneyField(serializers.DecimalField):
         super().__init__(max_digits=20, decimal_places=4, normalize_output=True, **options)
 
 
-class CampaignSerializer(serializers.ModelSerializer[Campaign]):
+class CampaignSerializer(StrictModelSerializer):
     """A campaign, as it is created and as it is shown."""
 
     value = MoneyField()
@@ -49,14 +49,8 @@ class CampaignSerializer(serializers.ModelSerializer[Campaign]):
         )
         read_only_fields = ("granted", "created_at")
 
-    def offer(self) -> dict[str, Any]:
-        """Return the valid data as create_campaign() takes it."""
-        data = dict(self.validated_data)
-        terms = Terms(**{name: data.pop(name) for name in Terms._fields})
-        return {"terms": terms, **data}
 
-
-class GrantSerializer(serializers.Serializer[Any]):
+class GrantSerializer(StrictSerializer):
     """What staff says to give a user a coupon."""
 
     campaign_id = IdField()

@@ -11,7 +11,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.urls import reverse
 from django.utils import timezone
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework import status
 from rest_framework.generics import ListAPIView, RetrieveAPIView
 from rest_framework.permissions import BasePermission, IsAuthenticated
@@ -22,15 +22,15 @@ from rest_framework.views import APIView
 from coupon_app import selectors, services
 from coupon_app.api.filters import CampaignFilter, CouponFilter
 from coupon_app.api.serializers import CampaignSerializer, ClaimSerializer, CouponSerializer, GrantSerializer
-from coupon_app.campaigns import Grant, InvalidTerms
+from coupon_app.campaigns import Grant, InvalidTerms, Terms
 from coupon_app.models import Campaign, Claim, Coupon
 from messaging import new_id
+from webapi.idempotency import KeyReused, find_key, key_header
 from webapi.permissions import IsStaff
 from webapi.problems import Problem
+from webapi.serializers import NoFields, read_body
 
-_IDEMPOTENCY_KEY = OpenApiParameter(
-    "Idempotency-Key", str, OpenApiParameter.HEADER, description="The same key again returns the coupon granted before."
-)
+_KEY_HEADER = key_header("The same key again returns the coupon granted before.")
 
 
 @contextmanager
@@ -45,7 +45,7 @@ def refusals_as_problems() -> Iterator[None]:
     except services.GrantRefused as error:
         raise Problem(409, error.status.lower(), str(error)) from error
     except services.GrantIdReused as error:
-        raise Problem(422, "idempotency_key_reused", str(error)) from error
+        raise KeyReused from error
 
 
 class ReadableByAll(APIView):
@@ -69,10 +69,10 @@ class CampaignsView(ReadableByAll, ListAPIView[Campaign]):
     @extend_schema(request=CampaignSerializer, responses={201: CampaignSerializer})
     def post(self, request: Request) -> Response:
         """Create a campaign. Its terms can't be changed later. Times without a zone are UTC."""
-        given = CampaignSerializer(data=request.data)
-        given.is_valid(raise_exception=True)
+        given = read_body(CampaignSerializer, request)
+        terms = Terms(**{name: given.pop(name) for name in Terms._fields})
         with refusals_as_problems(), transaction.atomic():
-            campaign = services.create_campaign(**given.offer())
+            campaign = services.create_campaign(terms=terms, **given)
         location = reverse("campaign", args=[campaign.id])
         return Response(CampaignSerializer(campaign).data, status.HTTP_201_CREATED, headers={"Location": location})
 
@@ -100,12 +100,11 @@ class CouponsView(ReadableByAll, ListAPIView[Coupon]):
             return Coupon.objects.none()
         return selectors.list_coupons(user_id=self.request.user.id, now=timezone.now()).select_related("campaign")
 
-    @extend_schema(request=GrantSerializer, responses={201: CouponSerializer}, parameters=[_IDEMPOTENCY_KEY])
+    @extend_schema(request=GrantSerializer, responses={201: CouponSerializer}, parameters=[_KEY_HEADER])
     def post(self, request: Request) -> Response:
         """Grant a coupon. It counts against the campaign's quantity and its limit for each user."""
-        given = GrantSerializer(data=request.data)
-        given.is_valid(raise_exception=True)
-        wish = Grant(coupon_id=_grant_id(request), granted_by=f"staff {request.user.id}", **given.validated_data)
+        given = read_body(GrantSerializer, request)
+        wish = Grant(coupon_id=_grant_id(request), granted_by=f"staff {request.user.id}", **given)
         with refusals_as_problems(), transaction.atomic():
             coupon = _grant(wish)
         return Response(_shown(coupon), status.HTTP_201_CREATED)
@@ -119,8 +118,8 @@ def _grant(wish: Grant) -> Coupon:
 
 
 def _grant_id(request: Request) -> UUID:
-    key = request.headers.get("Idempotency-Key")
-    return uuid5(request.user.id, key) if key else new_id()
+    key = find_key(request)
+    return uuid5(key.user_id, key.text) if key else new_id()
 
 
 def _shown(coupon: Coupon) -> dict[str, Any]:
@@ -134,6 +133,7 @@ class CampaignClaimsView(APIView):
     @extend_schema(request=None, responses={202: ClaimSerializer})
     def post(self, request: Request, campaign_id: UUID) -> Response:
         """Claim a coupon. The answer comes later: poll the address in Location until the status is not PENDING."""
+        read_body(NoFields, request)
         with refusals_as_problems(), transaction.atomic():
             claim = _claim(campaign_id, request.user.id)
         location = reverse("claim", args=[claim.id])

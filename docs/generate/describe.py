@@ -9,6 +9,7 @@ import json
 import os
 import re
 import sys
+from argparse import Action, ArgumentParser
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
@@ -20,12 +21,18 @@ METHODS = ("get", "post", "put", "patch", "delete")
 
 
 def describe(service: Service) -> dict[str, Any]:
-    """Return the variables that the settings read, the handlers, the timers and the HTTP operations of a service."""
+    """Return what a service has: the variables that its settings read, handlers, timers, operations, commands."""
     variables = _variables_read(service)
     import django
 
     django.setup()
-    return {"variables": variables, "handlers": _handlers(), "timers": _timers(service), "operations": _operations()}
+    return {
+        "variables": variables,
+        "handlers": _handlers(),
+        "timers": _timers(service),
+        "operations": _operations(),
+        "commands": _commands(service),
+    }
 
 
 def _variables_read(service: Service) -> list[str]:
@@ -72,6 +79,25 @@ def _every(schedule: Any) -> str:
     # Celery's crontab shows itself as "<crontab: 30 3 * * * (m/h/dM/MY/d)>".
     cron = re.match(r"<crontab: (.*) \(", str(schedule))
     return f"cron {cron[1]}" if cron else f"{schedule:g} s"
+
+
+def _commands(service: Service) -> dict[str, dict[str, Any]]:
+    from django.core.management import get_commands, load_command_class
+
+    ours = {name: app for name, app in get_commands().items() if app in ("messaging", service.app)}
+    return {name: _command(load_command_class(app, name)) for name, app in ours.items()}
+
+
+def _command(command: Any) -> dict[str, Any]:
+    parser = ArgumentParser(add_help=False)
+    command.add_arguments(parser)
+    return {"help": command.help, "arguments": [_argument(each) for each in parser._actions]}
+
+
+def _argument(action: Action) -> dict[str, str]:
+    value = action.metavar or (action.dest.upper() if action.nargs != 0 else "")
+    name = " ".join([*action.option_strings, str(value) if action.nargs != 0 else ""]).strip()
+    return {"name": name, "help": action.help or ""}
 
 
 def _operations() -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from docs.generate.services import Described
 
 
 def endpoints_page(described: Described) -> str:
-    """Return docs/generated/endpoints.md."""
+    """Return docs/reference/endpoints.md."""
     return page(
         "HTTP API",
         "Read from the OpenAPI schema of each service, which a running one shows at `/api/schema` and, to be tried, "

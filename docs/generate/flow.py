@@ -15,10 +15,10 @@ for _service in SERVICES:
 
 
 def flow_page(described: Described) -> str:
-    """Return docs/generated/flow.md."""
+    """Return docs/reference/flow.md."""
     return page(
         "Topics, events and handlers",
-        "Read from `config/topology.py`, `contracts/` and what each service subscribed to.",
+        "Read from `config/topology.py`, `contracts/` and the handlers of each service.",
         section("Overview", _overview(described)),
         section("Topics", _topics_table()),
         section("Events", _events_table(described)),
@@ -44,7 +44,7 @@ def publishes_table(service: str) -> str:
 def subscribes_table(service: str, described: Described) -> str:
     """Return the handlers of a service."""
     return table(
-        ("handler", "events", "group", "form", "by name again", "attempts used up"),
+        ("handler", "events", "consumer group", "form", "replay", "on_exhausted"),
         [_handler_row(handler) for handler in described[service]["handlers"]],
     )
 

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from config.topology import SERVICES
+from docs.generate.commands import commands_page
 from docs.generate.endpoints import endpoints_page
 from docs.generate.flow import flow_page, publishes_table, subscribes_table
 from docs.generate.markdown import section
-from docs.generate.saga import saga_page, sequence_diagram
+from docs.generate.saga import saga_page
 from docs.generate.services import ROOT, Described, describe_all
 from docs.generate.settings import settings_page
 
@@ -20,13 +21,13 @@ END = "<!-- end of what is generated -->"
 def render() -> dict[Path, str]:
     """Return the text that each file should have."""
     described = describe_all()
-    generated = ROOT / "docs" / "generated"
+    reference = ROOT / "docs" / "reference"
     return {
-        generated / "saga.md": saga_page(),
-        generated / "flow.md": flow_page(described),
-        generated / "settings.md": settings_page(described),
-        generated / "endpoints.md": endpoints_page(described),
-        **{ROOT / name: _with_diagram(ROOT / name) for name in ("README.md", "README.ko.md")},
+        reference / "saga.md": saga_page(),
+        reference / "flow.md": flow_page(described),
+        reference / "settings.md": settings_page(described),
+        reference / "endpoints.md": endpoints_page(described),
+        reference / "commands.md": commands_page(described),
         **{ROOT / each.app / "README.md": _app_readme(each.name, described) for each in SERVICES.values()},
     }
 
@@ -54,10 +55,6 @@ def with_part(text: str, name: str, part: str) -> str:
 
 def _read(path: Path) -> str:
     return path.read_text(encoding="utf-8") if path.exists() else ""
-
-
-def _with_diagram(path: Path) -> str:
-    return with_part(_read(path), "the saga", sequence_diagram())
 
 
 def _app_readme(service: str, described: Described) -> str:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from enum import StrEnum
+from collections.abc import Iterable
 from typing import Any
 
-from coupon_app import domain as coupon
 from docs.generate.markdown import code, first_paragraph, mermaid, page, section, table
 from docs.generate.saga_states import Transition, transitions
-from order_app.domain import ANSWERS, COMMANDS, Cell, Command, Kind, SagaStatus, Step, StepStatus, steps
-from product_app import domain as product
+from order_app.domain import ANSWERS, COMMANDS, Cell, Command, Kind, Publication, SagaStatus, Step, StepStatus, steps
+from saga.participant import CANNOT, DECISIONS, Effect, Incoming
+from saga.participant import Answer as ParticipantAnswer
+from saga.participant import Cell as ParticipantCell
 from user_app import domain as user
 
 INITIAL = {"order": "PENDING", "saga": "RUNNING", "step": "PENDING"}
@@ -18,13 +18,13 @@ FINAL = {"order": "CANCELED", "saga": "COMPENSATED", "step": "UNDONE"}
 
 
 def saga_page() -> str:
-    """Return docs/generated/saga.md."""
+    """Return docs/reference/saga.md."""
     found = transitions()
     return page(
         "The saga",
         "Every diagram and table of this page is read from the domain code: steps from `order_app/domain/steps.py`, "
-        "the coordinator's decisions from `order_app/domain/tables.py`, the participants' from their `domain.py`. The "
-        "arrows are those that appear when every answer and every command is tried in every state.",
+        "the coordinator's decisions from `order_app/domain/tables.py`, the participants' from `saga/participant.py`. "
+        "The arrows are those that appear when every answer and every command is tried in every state.",
         section("Steps", _steps_table()),
         section("An order from start to end", sequence_diagram()),
         section("States", *(_states(kind, found) for kind in ("order", "saga", "step"))),
@@ -69,7 +69,7 @@ def _steps_table() -> str:
         (step.name, step.service, code(step.topic), *(code(each) for each in _types(step)), _skipped(step))
         for step in steps.STEPS
     ]
-    asked = f"`{steps.CREATED}` asks for every step, `{steps.CANCELED}` asks to undo it."
+    asked = f"`{Publication.CREATED}` asks for every step, `{Publication.CANCELED}` asks to undo it."
     return f"{asked}\n\n{table(heads, rows)}"
 
 
@@ -98,8 +98,8 @@ def _states(kind: str, found: Iterable[Transition]) -> str:
 def _answers_table() -> str:
     rows = [(status, *(_cell(ANSWERS[status, kind]) for kind in Kind)) for status in StepStatus if _reached(status)]
     words = (
-        "By the state of the step that is answered. *record*: one history row and nothing else. *flag*: record, and "
-        "show to the operators; no honest run reaches one. An answer for an unknown order is a dead letter."
+        "One row per state of the step. *record*: one history row, nothing else. *flag*: record, and show it to the "
+        "operators; no honest run reaches a flag. An answer for an unknown order is a dead letter."
     )
     return section("With an answer", words, table(("step", *Kind), rows), level=3)
 
@@ -116,32 +116,39 @@ def _cell(cell: Cell) -> str:
 
 def _commands_table() -> str:
     rows = [(status, *(COMMANDS[status, command] for command in Command)) for status in SagaStatus]
-    return section("With a command", "By the state of the saga.", table(("saga", *Command), rows), level=3)
+    return section("With a command", "One row per state of the saga.", table(("saga", *Command), rows), level=3)
 
 
 def _participants() -> list[str]:
     words = (
-        "One decision row per order and service, final but for HELD; the answer is always a function of that row. "
-        "The order of arrival, repetitions and replays make no difference."
+        "A participant keeps one decision row per order. Every decision but HELD is final. The answer is always a "
+        "function of that row, so the order of arrival, repetitions and replays make no difference. "
+        "Every participant decides by the same "
+        "table, `saga/participant.py`; only the names of its events differ."
     )
-    return [
-        words,
-        section("product", _decisions(product.DECISIONS, product.Incoming, product.CANNOT), level=3),
-        section("coupon", _decisions(coupon.DECISIONS, coupon.Incoming, coupon.CANNOT), level=3),
-    ]
+    return [words, *(section(step.service, _decisions(step), level=3) for step in steps.STEPS)]
 
 
-def _decisions(decisions: Mapping[Any, Mapping[Any, Any]], incoming: type[StrEnum], cannot: Any) -> str:
+def _decisions(step: Step) -> str:
     rows = [
-        (str(decision or "none"), *(_participant_cell(cells[each]) for each in incoming))
-        for decision, cells in decisions.items()
+        (str(decision or "none"), *(_participant_cell(step, cells[each]) for each in Incoming))
+        for decision, cells in DECISIONS.items()
     ]
-    return f"{table(('decision', *incoming), rows)}\n\nWhere it can't be taken: {_participant_cell(cannot)}."
+    heads = ("decision", *Incoming)
+    return f"{table(heads, rows)}\n\nWhen it cannot be taken: {_participant_cell(step, CANNOT)}."
 
 
-def _participant_cell(cell: Any) -> str:
-    effect = "" if cell.effect.name == "NOTHING" else f"{cell.effect}; "
-    return f"{cell.decision}: {effect}{cell.answer}"
+def _participant_cell(step: Step, cell: ParticipantCell) -> str:
+    effect = "" if cell.effect is Effect.NOTHING else f"{cell.effect}; "
+    return f"{cell.decision}: {effect}{_answer(step, cell.answer)}"
+
+
+def _answer(step: Step, answer: ParticipantAnswer) -> str:
+    """Return the participant's answer with the name of the step's own event."""
+    succeeds, fails, undone = (_name(each) for each in _types(step))
+    names = {"success": succeeds, "failure": fails, "restored": undone}
+    kind = next(kind for kind in names if answer.startswith(kind))
+    return f"{names[kind]}{answer.removeprefix(kind)}"
 
 
 def _purchases_table() -> str:

@@ -25,7 +25,7 @@ TYPES = {
 
 
 def settings_page(described: Described) -> str:
-    """Return docs/generated/settings.md."""
+    """Return docs/reference/settings.md."""
     return page(
         "Settings",
         "Read from `config/env.py`, the only place that reads the environment, and from `messaging/conf.py`.",
@@ -37,7 +37,7 @@ def settings_page(described: Described) -> str:
         ),
         section(
             "Django's MESSAGING",
-            "What `config/settings/base.py` leaves out has the default. An unknown key stops the start.",
+            "A key that `config/settings/base.py` leaves out has its default. An unknown key stops the start.",
             table(("key", "default", "meaning"), [_messaging_row(each) for each in fields(MessagingSettings)]),
         ),
     )

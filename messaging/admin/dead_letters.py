@@ -14,16 +14,16 @@ from django.urls import path, reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
-from messaging import operators
-from messaging.admin.acting import MOST_TARGETS, Acting, Verb, tell
-from messaging.admin.editing import EditForm
+from messaging.admin.actions import MOST_TARGETS, Acting, Verb, tell
+from messaging.admin.edit_form import EditForm
 from messaging.admin.filters import FingerprintFilter, OpenFilter
-from messaging.admin.queues import queue_table
-from messaging.admin.showing import as_text, block, nothing, pretty, shortened, table
-from messaging.ledger import Target
+from messaging.admin.parked_queue import queue_table
+from messaging.admin.rendering import as_text, block, nothing, pretty, shortened, table
+from messaging.audit_log import Target
+from messaging.kafka.records import RawRecord, unpacked
 from messaging.models import DeadLetterRow, Pause
-from messaging.record import RawRecord, unpacked
-from messaging.selectors import dead_letters, groups_of
+from messaging.operations import actions
+from messaging.operations.selectors import dead_letters, groups_of
 
 EDIT = "messaging.edit_deadletter"
 
@@ -32,7 +32,7 @@ RETRY = Verb(
     _("Retry"),
     "messaging.retry_deadletter",
     _("The events are tried again with the code of today, their attempts afresh, in the order of their keys."),
-    operators.retry,
+    actions.retry,
 )
 SKIP = Verb(
     "skip",
@@ -42,7 +42,7 @@ SKIP = Verb(
         "The events are never handled by these handlers, and what waits behind them goes on. This can't be taken back: "
         "make sure that nothing depends on them, or that their publisher sends them again."
     ),
-    operators.skip,
+    actions.skip,
 )
 
 

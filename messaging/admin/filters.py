@@ -10,8 +10,8 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from messaging.admin.showing import shortened
-from messaging.selectors import dead_letters, groups_of
+from messaging.admin.rendering import shortened
+from messaging.operations.selectors import dead_letters, groups_of
 
 
 class OpenFilter(admin.SimpleListFilter):

@@ -9,13 +9,13 @@ from typing import Any
 from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
 
-from messaging.admin.acting import Acting
+from messaging.admin.actions import Acting
 from messaging.admin.dead_letters import RETRY, SKIP
-from messaging.admin.queues import next_attempt, queue_table
-from messaging.admin.showing import nothing, shortened
-from messaging.ledger import Target
+from messaging.admin.parked_queue import next_attempt, queue_table
+from messaging.admin.rendering import nothing, shortened
+from messaging.audit_log import Target
 from messaging.models import InboxRow, ParkedKey
-from messaging.selectors import queue_of
+from messaging.operations.selectors import queue_of
 
 
 def head_of(parked: ParkedKey) -> InboxRow | None:

@@ -13,18 +13,19 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
-from messaging import operators, pauses
-from messaging.admin.acting import Acting, Verb, tell
-from messaging.fuse import ACTOR as FUSE
-from messaging.ledger import Result, Target
+from messaging.admin.actions import Acting, Verb, tell
+from messaging.audit_log import ActionResult, Target
 from messaging.models import Pause
+from messaging.operations import actions
+from messaging.parking import pauses
+from messaging.parking.circuit_breaker import ACTOR as FUSE
 
 MAY = "messaging.pause_handler"
 
 
-def resume_all(targets: Sequence[Target], *, actor: str, reason: str) -> list[Result]:
+def resume_all(targets: Sequence[Target], *, actor: str, reason: str) -> list[ActionResult]:
     """Resume what is named in the second place of each target."""
-    return [operators.resume(name, actor=actor, reason=reason) for _, name in targets]
+    return [actions.resume(name, actor=actor, reason=reason) for _, name in targets]
 
 
 RESUME = Verb(
@@ -90,7 +91,7 @@ class PauseAdmin(Acting):
         """Pause by the operators' function, which locks, checks and notes."""
         if not request.user.has_perm(MAY):
             raise PermissionDenied
-        result = operators.pause(obj.name, actor=request.user.get_username(), reason=obj.reason)
+        result = actions.pause(obj.name, actor=request.user.get_username(), reason=obj.reason)
         tell(request, [result])
 
     def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:

@@ -3,7 +3,7 @@
 import django.utils.timezone
 from django.db import migrations, models
 
-from messaging.record import RawRecord, packed
+from messaging.kafka.records import RawRecord, packed
 
 
 def keep_records_whole(apps, schema_editor):

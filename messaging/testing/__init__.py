@@ -7,10 +7,10 @@
 Needs a real PostgreSQL (`pytest.mark.django_db(transaction=True)`) and no Kafka.
 """
 
-from messaging.testing.crashing import CrashPoint
-from messaging.testing.delivering import deliver, deliver_late, deliver_twice, deliver_with_a_crash, record_of
-from messaging.testing.ends import assert_same_however_delivered, states_in_every_order
-from messaging.testing.outcome import forget_published, published
+from messaging.testing.assertions import assert_same_however_delivered, states_in_every_order
+from messaging.testing.crashes import CrashPoint
+from messaging.testing.delivery import deliver, deliver_late, deliver_twice, deliver_with_a_crash, record_of
+from messaging.testing.published import forget_published, published
 
 __all__ = [
     # Events come

@@ -6,28 +6,30 @@ from typing import Any
 
 from rest_framework import serializers
 
-from order_app.domain import OrderStatus, SagaStatus, StepStatus, money
+from money import stored
+from order_app.domain import OrderStatus, SagaStatus, StepStatus
 from order_app.models import Order, Saga
 from order_app.selectors import waiting_for
 from order_app.services import PlacedOrder
 from webapi.fields import IdField
+from webapi.serializers import StrictSerializer
 
 
-class LineRequestSerializer(serializers.Serializer[Any]):
+class LineRequestSerializer(StrictSerializer):
     """A line as the customer asks for it; the rules of quantity are the domain's."""
 
     product_id = IdField()
     quantity = serializers.IntegerField(help_text="1 to 10,000 pieces.")
 
 
-class OrderRequestSerializer(serializers.Serializer[Any]):
+class OrderRequestSerializer(StrictSerializer):
     """The body of POST /orders. Lines of one product are added up."""
 
     lines = LineRequestSerializer(many=True, help_text="1 to 100 lines, all of one currency.")
     coupon_id = IdField(allow_null=True, default=None)
 
 
-class CancelRequestSerializer(serializers.Serializer[Any]):
+class CancelRequestSerializer(StrictSerializer):
     """The body of a cancel; it may be left out."""
 
     reason = serializers.CharField(
@@ -44,7 +46,7 @@ class LineSerializer(serializers.Serializer[Any]):
 
 
 class OrderSerializer(serializers.Serializer[Any]):
-    """An order. `total` is of the lines, before `discount`; `reason` says why it was cancelled."""
+    """An order. `total` is of the lines, before `discount`; `reason` says why it was canceled."""
 
     id = serializers.UUIDField()
     user_id = serializers.UUIDField()
@@ -69,12 +71,12 @@ class OrderSerializer(serializers.Serializer[Any]):
                 {
                     "product_id": str(line.product_id),
                     "quantity": line.quantity,
-                    "unit_price": str(money(line.unit_price, order.currency)),
+                    "unit_price": str(stored(line.unit_price, order.currency)),
                 }
                 for line in lines
             ],
-            "total": str(money(order.total, order.currency)),
-            "discount": str(money(order.discount, order.currency)),
+            "total": str(stored(order.total, order.currency)),
+            "discount": str(stored(order.discount, order.currency)),
             "currency": order.currency,
             "coupon_id": str(order.coupon_id) if order.coupon_id else None,
             "created_at": order.created_at.isoformat().replace("+00:00", "Z"),

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from typing import Any
 from uuid import UUID
 
 from django.db import transaction
 from django.db.models import QuerySet
 from django.urls import reverse
-from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -25,19 +23,17 @@ from order_app.api.serializers import (
     SagaSerializer,
 )
 from order_app.domain import MAX_LINES, LineRequest, OrderRefused, OrderRequest
-from order_app.models import Order
+from order_app.models import IdempotencyKey, Order
+from webapi.idempotency import answer_once, key_header, need_key
 from webapi.problems import Problem
+from webapi.serializers import read_body
 
-KEY_HEADER = OpenApiParameter(
-    "Idempotency-Key",
-    str,
-    OpenApiParameter.HEADER,
-    required=True,
-    description="Up to 255 characters, new for each order; the same request again gets the first answer again.",
+KEY_HEADER = key_header(
+    "Up to 255 characters, new for each order; the same request again gets the first answer again.", required=True
 )
 REFUSED = OpenApiResponse(
-    description="unknown_product, product_inactive, mixed_currencies, no_lines, too_many_lines, quantity_out_of_range, "
-    "or idempotency_key_reused."
+    description="unknown_product, product_inactive, mixed_currencies, unknown_currency, no_lines, too_many_lines, "
+    "quantity_out_of_range, total_too_large, or idempotency_key_reused."
 )
 
 NO_REASON = OpenApiResponse(description="reason_missing: staff says why it cancels another's order.")
@@ -64,13 +60,10 @@ class Orders(ListAPIView):
     )
     def post(self, request: Request) -> Response:
         """Place an order at our prices. It is PENDING until every service has answered: see its status or its saga."""
-        key = _key(request)
+        key = need_key(request)
         wanted = _order_request(request)
         with transaction.atomic():
-            try:
-                body = services.place_order_once(request=wanted, key=key, render=_body)
-            except OrderRefused as refusal:
-                raise _problem(refusal) from refusal
+            body = answer_once(IdempotencyKey, key, lambda: _place(wanted))
         return Response(body, status=202, headers={"Location": reverse("order", args=[body["id"]])})
 
 
@@ -92,8 +85,8 @@ class CancelOrder(APIView):
 
         Staff gives a reason to cancel another's order.
         """
+        reason = read_body(CancelRequestSerializer, request)["reason"]
         order = _get_order(request, order_id)
-        reason = _validated(CancelRequestSerializer, request)["reason"]
         with transaction.atomic():
             if order.user_id == request.user.id:
                 services.cancel_order(order_id=order_id, user_id=request.user.id)
@@ -110,6 +103,14 @@ class OrderSaga(APIView):
         """Show the timeline of an order: its steps, what they wait for, and all that happened."""
         _get_order(request, order_id)
         return Response(SagaSerializer(selectors.get_saga(order_id), context={"staff": request.user.is_staff}).data)
+
+
+def _place(wanted: OrderRequest) -> dict[str, Any]:
+    try:
+        return _body(services.place_order(request=wanted))
+    except OrderRefused as refusal:
+        status = 403 if isinstance(refusal, services.UserInactive) else 422
+        raise Problem(status, refusal.code, refusal.detail) from refusal
 
 
 def _body(order: Order | services.PlacedOrder) -> dict[str, Any]:
@@ -131,37 +132,15 @@ def _compensate(order_id: UUID, *, actor: str, reason: str) -> None:
         raise Problem(422, "reason_missing", "Say why you cancel another's order.") from missing
 
 
-def _validated(serializer_class: type[Any], request: Request) -> dict[str, Any]:
-    serializer = serializer_class(data=request.data)
-    serializer.is_valid(raise_exception=True)
-    validated: dict[str, Any] = serializer.validated_data
-    return validated
-
-
 def _order_request(request: Request) -> OrderRequest:
     if isinstance(request.data, dict):
         _refuse_too_many_lines(request.data.get("lines"))
-    validated = _validated(OrderRequestSerializer, request)
+    validated = read_body(OrderRequestSerializer, request)
     lines = tuple(LineRequest(line["product_id"], line["quantity"]) for line in validated["lines"])
     return OrderRequest(request.user.id, lines, validated["coupon_id"])
 
 
 def _refuse_too_many_lines(lines: Any) -> None:
-    # Ten thousand lines are told from their number, before each of them is looked at.
+    # Too many lines are refused by their number, before each of them is validated.
     if isinstance(lines, list) and len(lines) > MAX_LINES:
         raise Problem(422, "too_many_lines", f"An order has at most {MAX_LINES} lines, this one has {len(lines)}.")
-
-
-def _key(request: Request) -> services.Key:
-    text = request.headers.get("Idempotency-Key", "").strip()
-    if not text:
-        raise Problem(400, "idempotency_key_missing", "Send an Idempotency-Key header, new for each order.")
-    if len(text) > 255 or not text.isprintable():
-        raise Problem(400, "idempotency_key_invalid", "The Idempotency-Key has at most 255 printable characters.")
-    canonical = json.dumps(request.data, sort_keys=True, separators=(",", ":"))
-    return services.Key(request.user.id, text, hashlib.sha256(canonical.encode()).hexdigest())
-
-
-def _problem(refusal: OrderRefused) -> Problem:
-    status = 403 if isinstance(refusal, services.UserInactive) else 422
-    return Problem(status, refusal.code, refusal.detail)

@@ -14,7 +14,6 @@ from order_app.domain.drafts import (
     OrderRequest,
     Product,
     draft_order,
-    money,
 )
 from order_app.domain.saga import (
     UNDO_IS_ASKED,
@@ -27,7 +26,7 @@ from order_app.domain.saga import (
     UndoPolicy,
     start_saga,
 )
-from order_app.domain.states import Command, Kind, OrderStatus, SagaStatus, StepStatus
+from order_app.domain.states import Command, Kind, OrderStatus, Publication, SagaStatus, StepStatus
 from order_app.domain.steps import Step, answer_topics, answers_by_type
 from order_app.domain.tables import ANSWERS, COMMANDS, Action, Cell, Then
 
@@ -41,7 +40,6 @@ __all__ = [
     "Line",
     "OrderRefused",
     "draft_order",
-    "money",
     "MAX_LINES",
     # The saga's table
     "steps",
@@ -65,6 +63,7 @@ __all__ = [
     "UndoPolicy",
     "UNDO_IS_ASKED",
     "Outcome",
+    "Publication",
     "Entry",
     "start_saga",
 ]

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import Decimal
 from uuid import UUID
+
+from money import MINOR_UNITS, UnknownCurrency, rounded
 
 MAX_LINES = 100
 MAX_QUANTITY = 10_000
 #: In the currency's units; every service can hold what is less.
 MAX_TOTAL = 10**15
-
-MINOR_UNITS = {"KRW": 0, "JPY": 0, "VND": 0, "KWD": 3}
-"""Digits behind the point, for the currencies that do not have two."""
 
 
 class OrderRefused(Exception):
@@ -71,17 +70,12 @@ class Draft:
     currency: str
 
 
-def money(amount: Decimal, currency: str) -> Decimal:
-    """Return `amount` rounded half up to the minor unit of `currency`."""
-    return amount.quantize(Decimal(1).scaleb(-MINOR_UNITS.get(currency, 2)), rounding=ROUND_HALF_UP)
-
-
 def draft_order(request: OrderRequest, catalogue: Mapping[UUID, Product]) -> Draft:
     """Return the order that `request` asks for, at the prices of `catalogue`; OrderRefused when a rule forbids it."""
     quantities = merge_lines(request.lines)
     currency = _one_currency([_orderable(product_id, catalogue) for product_id in quantities])
     lines = tuple(
-        Line(product_id, quantity, money(catalogue[product_id].price, currency))
+        Line(product_id, quantity, rounded(catalogue[product_id].price, currency))
         for product_id, quantity in quantities.items()
     )
     total = sum((line.unit_price * line.quantity for line in lines), Decimal(0))
@@ -89,7 +83,7 @@ def draft_order(request: OrderRequest, catalogue: Mapping[UUID, Product]) -> Dra
         raise OrderRefused(
             "total_too_large", f"An order comes to less than {MAX_TOTAL:,} {currency}; this one does not."
         )
-    return Draft(request.user_id, lines, request.coupon_id, money(total, currency), currency)
+    return Draft(request.user_id, lines, request.coupon_id, rounded(total, currency), currency)
 
 
 def merge_lines(lines: tuple[LineRequest, ...]) -> dict[UUID, int]:
@@ -125,4 +119,6 @@ def _one_currency(products: list[Product]) -> str:
     currencies = sorted({product.currency for product in products})
     if len(currencies) > 1:
         raise OrderRefused("mixed_currencies", f"An order has one currency, not {', '.join(currencies)}.")
+    if currencies[0] not in MINOR_UNITS:
+        raise OrderRefused("unknown_currency", str(UnknownCurrency(currencies[0])))
     return currencies[0]

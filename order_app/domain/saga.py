@@ -9,7 +9,7 @@ from uuid import UUID
 
 from order_app.domain import steps
 from order_app.domain.drafts import Draft
-from order_app.domain.states import Command, Kind, OrderStatus, SagaStatus, StepStatus
+from order_app.domain.states import Command, Kind, OrderStatus, Publication, SagaStatus, StepStatus
 from order_app.domain.steps import Step
 from order_app.domain.tables import ANSWERS, COMMANDS, FLAG, Action, Cell, Then
 
@@ -68,21 +68,21 @@ class StepState:
 
 @dataclass(frozen=True)
 class Entry:
-    """One row of the history. `step` is empty for the saga itself, `event` when the answer in hand led to it."""
+    """One row of the history. `step` is empty for the saga itself; without an `event` the answer in hand led to it."""
 
     step: str
     from_status: str
     to_status: str
-    event: str = ""
+    event: Publication | None = None
     flagged: bool = False
 
 
 @dataclass
 class Outcome:
-    """What one call decided. `publish` holds event types; `refused` says why nothing was done, for people."""
+    """What one call decided. `publish` is what goes out, in order; `refused` says why nothing was done, for people."""
 
     entries: list[Entry] = field(default_factory=list)
-    publish: list[str] = field(default_factory=list)
+    publish: list[Publication] = field(default_factory=list)
     refused: str = ""
 
     @property
@@ -127,7 +127,7 @@ class SagaState:
         return outcome
 
     def on_cancel(self, *, reason: str, actor: str) -> Outcome:
-        """Cancel for a customer or an operator; accepted without effect when the order is cancelled already."""
+        """Cancel for a customer or an operator; accepted without effect when the order is canceled already."""
         outcome = Outcome()
         if self._action(Command.CANCEL) is Action.CANCEL:
             self._cancel(reason, actor, outcome)
@@ -148,16 +148,16 @@ class SagaState:
             self._saga_to(SagaStatus.STUCK, outcome)
         if outbox_empty and self._action(Command.UNDO_AGAIN) is Action.UNDO_AGAIN:
             self.undo_count += 1
-            outcome.publish.append(steps.CANCELED)
-            outcome.entries.append(Entry("", self.saga_status, self.saga_status, event=steps.CANCELED))
+            outcome.publish.append(Publication.CANCELED)
+            outcome.entries.append(Entry("", self.saga_status, self.saga_status, event=Publication.CANCELED))
         return outcome
 
     def on_request_again(self) -> Outcome:
         """Ask the participants again; they answer from their recorded decisions."""
         if self._action(Command.REQUEST_AGAIN) is not Action.REQUEST_AGAIN or not self._any(StepStatus.PENDING):
             return Outcome(refused=f"the saga is {self.saga_status}: only a RUNNING one waits for its request")
-        entry = Entry("", self.saga_status, self.saga_status, event=steps.CREATED)
-        return Outcome(entries=[entry], publish=[steps.CREATED])
+        entry = Entry("", self.saga_status, self.saga_status, event=Publication.CREATED)
+        return Outcome(entries=[entry], publish=[Publication.CREATED])
 
     def on_resolve(self) -> Outcome:
         """Let a person take the missing undo answers upon themselves; the requests go on being sent."""
@@ -200,26 +200,26 @@ class SagaState:
             self.discount = self.discount if answer.discount is None else answer.discount
             if self._all_in(StepStatus.DONE, StepStatus.SKIPPED):
                 self.order_status = OrderStatus.CONFIRMED
-                self._saga_to(SagaStatus.COMPLETED, outcome, event=steps.CONFIRMED)
-                outcome.publish.append(steps.CONFIRMED)
+                self._saga_to(SagaStatus.COMPLETED, outcome, event=Publication.CONFIRMED)
+                outcome.publish.append(Publication.CONFIRMED)
         elif not self._any(StepStatus.UNDOING) and not self._any(StepStatus.WAIVED):
             self._saga_to(SagaStatus.COMPENSATED, outcome)
 
     def _cancel(self, reason: str, actor: str, outcome: Outcome) -> None:
         self.order_status, self.reason, self.canceled_by = OrderStatus.CANCELED, reason, actor
-        self._saga_to(SagaStatus.COMPENSATING, outcome, event=steps.CANCELED)
+        self._saga_to(SagaStatus.COMPENSATING, outcome, event=Publication.CANCELED)
         for name, step in self.steps.items():
             if step.status is not StepStatus.SKIPPED:
-                self._step_to(name, StepStatus.UNDOING, outcome, event=steps.CANCELED)
-        outcome.publish.append(steps.CANCELED)
+                self._step_to(name, StepStatus.UNDOING, outcome, event=Publication.CANCELED)
+        outcome.publish.append(Publication.CANCELED)
         if not self._any(StepStatus.UNDOING):
             self._saga_to(SagaStatus.COMPENSATED, outcome)
 
-    def _saga_to(self, status: SagaStatus, outcome: Outcome, event: str = "") -> None:
+    def _saga_to(self, status: SagaStatus, outcome: Outcome, event: Publication | None = None) -> None:
         outcome.entries.append(Entry("", self.saga_status, status, event=event))
         self.saga_status = status
 
-    def _step_to(self, name: str, status: StepStatus, outcome: Outcome, event: str = "") -> None:
+    def _step_to(self, name: str, status: StepStatus, outcome: Outcome, event: Publication | None = None) -> None:
         outcome.entries.append(Entry(name, self.steps[name].status, status, event=event))
         self.steps[name].status = status
 
@@ -240,5 +240,5 @@ def start_saga(order_id: UUID, draft: Draft) -> tuple[SagaState, Outcome]:
         for step in steps.STEPS
     }
     state = SagaState(order_id, OrderStatus.PENDING, SagaStatus.RUNNING, states, total=draft.total)
-    entry = Entry("", "", SagaStatus.RUNNING, event=steps.CREATED)
-    return state, Outcome(entries=[entry], publish=[steps.CREATED])
+    entry = Entry("", "", SagaStatus.RUNNING, event=Publication.CREATED)
+    return state, Outcome(entries=[entry], publish=[Publication.CREATED])

@@ -36,6 +36,14 @@ class StepStatus(StrEnum):
     WAIVED = "WAIVED"
 
 
+class Publication(StrEnum):
+    """What the coordinator publishes, by event type. CREATED asks for every step, CANCELED asks to undo it."""
+
+    CREATED = "order.OrderCreated.v1"
+    CONFIRMED = "order.OrderConfirmed.v1"
+    CANCELED = "order.OrderCanceled.v1"
+
+
 class Kind(StrEnum):
     """What a participant's answer says."""
 

@@ -8,17 +8,13 @@ from dataclasses import dataclass
 from order_app.domain.drafts import Draft
 from order_app.domain.states import Kind
 
-CREATED = "order.OrderCreated.v1"
-CONFIRMED = "order.OrderConfirmed.v1"
-CANCELED = "order.OrderCanceled.v1"
-
 
 @dataclass(frozen=True)
 class Step:
     """One thing that another service does for an order.
 
-    `CREATED` asks for every step, `CANCELED` asks to undo it. `succeeds`, `fails` and `undone` are the event types
-    of the answers, on `topic`. `skipped_when` says which orders do not need the step.
+    `OrderCreated` asks for every step, `OrderCanceled` asks to undo it. `succeeds`, `fails` and `undone` are the event
+    types of the answers, on `topic`. `skipped_when` says which orders do not need the step.
     """
 
     name: str

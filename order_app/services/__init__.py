@@ -4,21 +4,11 @@ from order_app.services.answers import UNKNOWN_ORDER, apply_answers
 from order_app.services.canceling import cancel_order
 from order_app.services.copies import copy_products, copy_users
 from order_app.services.operators import ReasonMissing, Result, compensate, request_again, resolve_by_hand
-from order_app.services.placing import (
-    Key,
-    KeyReused,
-    PlacedOrder,
-    UserInactive,
-    place_order,
-    place_order_once,
-    place_orders,
-)
+from order_app.services.placing import PlacedOrder, UserInactive, place_order, place_orders
 from order_app.services.timers import ask_undo_again, cancel_overdue
 
 __all__ = [
     "UNKNOWN_ORDER",
-    "Key",
-    "KeyReused",
     "PlacedOrder",
     "ReasonMissing",
     "Result",
@@ -31,7 +21,6 @@ __all__ = [
     "copy_products",
     "copy_users",
     "place_order",
-    "place_order_once",
     "place_orders",
     "request_again",
     "resolve_by_hand",

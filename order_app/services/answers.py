@@ -8,9 +8,9 @@ from datetime import datetime
 from django.utils import timezone
 
 from messaging import Delivery
-from order_app.changes import Changes
 from order_app.domain import Answer, Kind, Step, answers_by_type
-from order_app.saga_rows import lock_sagas, storable
+from order_app.saga_changes import Changes
+from order_app.sql import lock_sagas, storable
 
 UNKNOWN_ORDER = "unknown_order"
 #: A reason is a word or two; it goes on in OrderCanceled, which must never be too large to be published.

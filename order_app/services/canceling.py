@@ -1,4 +1,4 @@
-"""An order is cancelled by its customer; what operators and timers do is told in `operators` and `timers`."""
+"""An order is canceled by its customer; operators and timers cancel in `operators` and `timers`."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from uuid import UUID
 
 from django.utils import timezone
 
-from order_app.changes import Changes
-from order_app.saga_rows import lock_sagas
+from order_app.saga_changes import Changes
+from order_app.sql import lock_sagas
 
 BY_CUSTOMER = "canceled_by_customer"
 
 
 def cancel_order(*, order_id: UUID, user_id: UUID, now: datetime | None = None) -> None:
-    """Cancel for the customer; nothing changes when the order is cancelled already, or is not there."""
+    """Cancel for the customer; nothing changes when the order is canceled already, or is not there."""
     changes = Changes(now or timezone.now())
     for row in lock_sagas([order_id]).values():
         changes.add(row, row.state.on_cancel(reason=BY_CUSTOMER, actor=str(user_id)), actor="customer")

@@ -9,10 +9,10 @@ from uuid import UUID
 
 from django.utils import timezone
 
-from order_app.changes import Changes
 from order_app.domain import Outcome, SagaState, SagaStatus
 from order_app.models import OperatorAction
-from order_app.saga_rows import SagaRow, lock_sagas
+from order_app.saga_changes import Changes
+from order_app.sql import SagaRow, lock_sagas
 
 BY_OPERATOR = "canceled_by_operator"
 #: How an operator appears in events, which others may read; only our own history and ledger have the name.

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from uuid import UUID
 
-from django.db import connection
 from django.utils import timezone
 
 from messaging import outbox_pending, positions_passed, unhandled
 from order_app import selectors
-from order_app.changes import Changes, undo_policy
 from order_app.domain import UNDO_IS_ASKED, Guard, SagaStatus, answer_topics
-from order_app.saga_rows import SagaRow, execute_columns, lock_sagas
+from order_app.saga_changes import Changes, undo_policy
+from order_app.sql import SagaRow, lock_sagas, store_offsets
 
 Offsets = Mapping[tuple[str, int], int]
-
-_STORE_OFFSETS = """
-UPDATE order_app_saga s SET guard_offsets = t.guard_offsets::jsonb
-  FROM unnest(%s::uuid[], %s::text[]) AS t(order_id, guard_offsets) WHERE s.order_id = t.order_id
-"""
 
 
 def cancel_overdue(*, order_ids: Iterable[UUID], end_offsets: Offsets, now: datetime | None = None) -> int:
@@ -69,12 +62,10 @@ def _store_offsets(rows: Iterable[SagaRow], offsets: Offsets) -> None:
     places = {f"{topic}/{partition}": offset for (topic, partition), offset in offsets.items()}
     if not _complete(places):
         return
-    columns = []
-    for row in rows:
+    found = list(rows)
+    for row in found:
         row.guard_offsets = places
-        columns.append((row.id, json.dumps(places)))
-    with connection.cursor() as cursor:
-        execute_columns(cursor, _STORE_OFFSETS, columns)
+    store_offsets((row.id, places) for row in found)
 
 
 def _guard(row: SagaRow, now: datetime) -> Guard:

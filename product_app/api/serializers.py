@@ -6,8 +6,10 @@ from typing import Any
 
 from rest_framework import serializers
 
-from product_app.domain import InvalidPrice, check_price, to_minor_unit
+from money import MINOR_UNITS, stored
+from product_app.domain import InvalidPrice, check_price
 from product_app.models import MOST_PIECES, Product
+from webapi.serializers import StrictSerializer
 
 
 class ProductSerializer(serializers.ModelSerializer):
@@ -21,16 +23,7 @@ class ProductSerializer(serializers.ModelSerializer):
         fields = ["id", "name", "price", "currency", "active", "version", "available"]
 
     def get_price(self, product: Product) -> str:
-        return str(to_minor_unit(product.price, product.currency))
-
-
-class StrictSerializer(serializers.Serializer):
-    """Refuses fields that it does not know: a misspelt one would be lost without a word."""
-
-    def to_internal_value(self, data: Any) -> Any:
-        if isinstance(data, dict) and (unknown := data.keys() - self.fields.keys()):
-            raise serializers.ValidationError({name: ["There is no such field here."] for name in sorted(unknown)})
-        return super().to_internal_value(data)
+        return str(stored(product.price, product.currency))
 
 
 class ProductInput(StrictSerializer):
@@ -38,7 +31,10 @@ class ProductInput(StrictSerializer):
 
     name = serializers.CharField(max_length=200)
     price = serializers.DecimalField(max_digits=18, decimal_places=3, min_value=0)
-    currency = serializers.ChoiceField(choices=Product._meta.get_field("currency").choices)
+    currency = serializers.ChoiceField(
+        choices=list(MINOR_UNITS),
+        error_messages={"invalid_choice": '"{input}" is not an ISO 4217 currency with a minor unit.'},
+    )
     active = serializers.BooleanField(required=False)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 from uuid import UUID
 
 from django.db import transaction
 from django.db.models import QuerySet
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.generics import ListAPIView, RetrieveAPIView
 from rest_framework.permissions import SAFE_METHODS, AllowAny, BasePermission
@@ -27,12 +26,12 @@ from product_app.api.serializers import (
 )
 from product_app.domain import InvalidPrice
 from product_app.models import Product
+from webapi.idempotency import KeyReused, find_key, key_header
 from webapi.permissions import IsStaff
 from webapi.problems import Problem
+from webapi.serializers import read_body
 
-IDEMPOTENCY_KEY = OpenApiParameter(
-    "Idempotency-Key", str, OpenApiParameter.HEADER, description="The same key again adjusts nothing again."
-)
+KEY_HEADER = key_header("The same key again adjusts nothing again.")
 
 
 @contextmanager
@@ -48,7 +47,7 @@ def changing() -> Iterator[None]:
     except services.StockBelowZero as error:
         raise Problem(409, "stock_below_zero", str(error)) from error
     except services.RequestKeyReused as error:
-        raise Problem(422, "idempotency_key_reused", str(error)) from error
+        raise KeyReused from error
 
 
 class OpenCatalogue:
@@ -72,7 +71,7 @@ class ProductsView(OpenCatalogue, ListAPIView):
     @extend_schema(request=ProductInput, responses={201: ProductSerializer})
     def post(self, request: Request) -> Response:
         """Create a product, without stock."""
-        given = _valid(ProductInput(data=request.data))
+        given = read_body(ProductInput, request)
         with changing():
             product = services.create_product(**given)
         return Response(ProductSerializer(product).data, status=201)
@@ -86,7 +85,7 @@ class ProductView(OpenCatalogue, RetrieveAPIView):
     @extend_schema(request=ProductInput(partial=True), responses=ProductSerializer)
     def patch(self, request: Request, product_id: UUID) -> Response:
         """Change what is given; the version grows when something differs."""
-        given = _valid(ProductInput(data=request.data, partial=True))
+        given = read_body(ProductInput, request, partial=True)
         with changing():
             product = services.change_product(product_id=product_id, **given)
         return Response(ProductSerializer(product).data)
@@ -97,26 +96,13 @@ class StockAdjustmentsView(APIView):
 
     permission_classes = [IsStaff]
 
-    @extend_schema(
-        request=StockAdjustmentInput, responses={201: StockAdjustmentSerializer}, parameters=[IDEMPOTENCY_KEY]
-    )
+    @extend_schema(request=StockAdjustmentInput, responses={201: StockAdjustmentSerializer}, parameters=[KEY_HEADER])
     def post(self, request: Request, product_id: UUID) -> Response:
         """Add to the stock, or take from it what no order holds."""
-        given = _valid(StockAdjustmentInput(data=request.data))
+        given = read_body(StockAdjustmentInput, request)
+        key = find_key(request)
         with changing():
             adjustment = services.adjust_stock(
-                product_id=product_id, actor=str(request.user.id), request_key=_request_key(request), **given
+                product_id=product_id, actor=str(request.user.id), request_key=key and key.text, **given
             )
         return Response(StockAdjustmentSerializer(adjustment).data, status=201)
-
-
-def _valid(serializer: Any) -> dict[str, Any]:
-    serializer.is_valid(raise_exception=True)
-    return dict(serializer.validated_data)
-
-
-def _request_key(request: Request) -> str | None:
-    key = request.headers.get("Idempotency-Key", "").strip()
-    if len(key) > 255:
-        raise Problem(400, "idempotency_key_invalid", "An Idempotency-Key has at most 255 characters.")
-    return key or None

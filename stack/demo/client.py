@@ -87,10 +87,10 @@ class Person:
         self.call("POST", "order", f"/orders/{order_id}/cancel", {"reason": reason})
 
 
-def wait_until(is_so: Callable[[], bool], what: str, *, seconds: float = 60.0, pause: float = 0.05) -> None:
+def wait_until(is_so: Callable[[], bool], what: str, *, seconds: float = 60.0, interval: float = 0.05) -> None:
     """Wait until `is_so`; StackError that names `what` after `seconds`."""
     deadline = time.monotonic() + seconds
     while not is_so():
         if time.monotonic() > deadline:
             raise StackError(f"After {seconds:.0f} s still waiting for {what}.")
-        time.sleep(pause)
+        time.sleep(interval)

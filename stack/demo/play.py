@@ -46,7 +46,7 @@ def play(variables: Mapping[str, str], scenes: Sequence[Scene]) -> Report:
 
 def _check(shop: Shop) -> Report:
     try:
-        wait_until(shop.books.is_at_rest, "every order to end", seconds=REST_SECONDS, pause=0.2)
+        wait_until(shop.books.is_at_rest, "every order to end", seconds=REST_SECONDS, interval=0.2)
     except StackError as error:
         show(f"  {error}")
     statuses = shop.books.statuses([placed.id for placed in shop.placed])

@@ -30,7 +30,7 @@ def confirmed_one_at_a_time(shop: Shop) -> None:
     for number in range(WARM_UP_ORDERS + MEASURED_ORDERS):
         placed = shop.place("confirmed", buyer, {mug: 1})
         begin = time.perf_counter()
-        wait_until(lambda: buyer.order(placed.id)["status"] != "PENDING", "CONFIRMED", pause=POLL_SECONDS)  # noqa: B023
+        wait_until(lambda: buyer.order(placed.id)["status"] != "PENDING", "CONFIRMED", interval=POLL_SECONDS)  # noqa: B023
         milliseconds = (time.perf_counter() - begin) * 1000
         if number == 0:
             shop.follow(buyer, placed)
@@ -83,20 +83,20 @@ def bad_coupon(shop: Shop) -> None:
 
 
 def product_service_down(shop: Shop) -> None:
-    """Orders while product's worker is stopped: accepted, waiting, one of them cancelled, then caught up."""
+    """Orders while product's worker is stopped: accepted, waiting, one of them canceled, then caught up."""
     buyer, book = shop.customer("seojun"), shop.product("Book", "20000", 10)
     control.stop("product-worker")
     show("  product-worker is stopped")
     waiting = [shop.place("product service down", buyer, {book: 1}) for _ in range(3)]
-    given_up = shop.place("cancelled while pending", buyer, {book: 1}, ends="CANCELED")
-    buyer.cancel(given_up.id)
+    canceled = shop.place("canceled while pending", buyer, {book: 1}, ends="CANCELED")
+    buyer.cancel(canceled.id)
     time.sleep(1.0)
-    for placed in (*waiting, given_up):
+    for placed in (*waiting, canceled):
         saga = buyer.saga(placed.id)
         show(f"   {placed.id}: {saga['status']}, waiting for {'; '.join(saga['waiting_for'])}")
     control.start("product-worker", wait=False)
     show("  product-worker is started")
-    shop.follow(buyer, *waiting, given_up)
+    shop.follow(buyer, *waiting, canceled)
 
 
 def lock_conflict(shop: Shop) -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent.parent
 SERVICE_APPS = ("order_app", "product_app", "coupon_app", "user_app")
 #: What runs in production.
-PRODUCTION = ("config", "contracts", "messaging", "webapi", *SERVICE_APPS)
-EVERYTHING = (*PRODUCTION, "stack", "docs", "bench", "tests")
+PRODUCTION = ("batchsql", "config", "contracts", "messaging", "money", "saga", "webapi", *SERVICE_APPS)
+EVERYTHING = (*PRODUCTION, "stack", "docs", "bench", "models", "tests")
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 

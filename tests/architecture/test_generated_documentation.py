@@ -12,7 +12,7 @@ from docs.generate.pages import render, stale, with_part
 from messaging.event import all_specs
 from tests.architecture.sources import ROOT
 
-GENERATED = ROOT / "docs" / "generated"
+GENERATED = ROOT / "docs" / "reference"
 
 
 @pytest.fixture(scope="module")

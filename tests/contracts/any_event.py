@@ -16,7 +16,7 @@ import msgspec
 from hypothesis import strategies as st
 
 from messaging.event import EventSpec, all_specs
-from messaging.record import RawRecord
+from messaging.kafka.records import RawRecord
 
 _offsets = itertools.count(1_000_000)
 

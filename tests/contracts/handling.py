@@ -8,12 +8,12 @@ from datetime import UTC, datetime
 from django.conf import settings
 from django.db import transaction
 
-from messaging import outbox
-from messaging.batch import apply
+from messaging.consumer.batch import apply
+from messaging.consumer.one_by_one import apply_one_by_one
+from messaging.inbox.decoding import read
+from messaging.kafka.records import RawRecord
 from messaging.models import DeadLetterRow, InboxRow
-from messaging.reading import read
-from messaging.record import RawRecord
-from messaging.single import apply_singly
+from messaging.outbox.publish import gather
 
 #: A refusal of these kinds is a clean one: the record, not a handler, is at fault.
 CLEAN = {"undecodable", "schema_violation", "unknown_version", "tombstone", "unknown_order", "unknown_claim"}
@@ -30,10 +30,10 @@ def handle(record: RawRecord) -> None:
     item = read(record, group, datetime.now(UTC))
     if item is None:
         return
-    with transaction.atomic(), outbox.gather():
+    with transaction.atomic(), gather():
         apply(group, [item])
-    with transaction.atomic(), outbox.gather():
-        apply_singly(group, item)
+    with transaction.atomic(), gather():
+        apply_one_by_one(group, item)
 
 
 def faults() -> Sequence[str]:

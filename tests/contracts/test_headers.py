@@ -10,8 +10,8 @@ import pytest
 
 from messaging import InvalidRecord
 from messaging.event import all_specs, decode
-from messaging.outbox import Envelope
-from messaging.record import headers_out, received
+from messaging.kafka.records import received
+from messaging.outbox.envelope import Envelope, headers_out
 from tests.contracts.examples import EXAMPLES, NOON, golden, golden_data
 
 EVENT_ID = "0198a1f0-0000-7000-8000-0000000000aa"

@@ -18,7 +18,7 @@ from product_app.domain import Reason as StockReason
     ("event", "reasons"), [(StockReduceFailed, StockReason), (CouponUseFailed, CouponReason)], ids=["stock", "coupon"]
 )
 def test_a_contract_lists_every_reason_and_no_other(event: type[Event], reasons: type[StrEnum]) -> None:
-    told = re.search(r"`reason`: (.*?)[;.]", event.__doc__ or "", re.S)
+    documented = re.search(r"`reason`: (.*?)[;.]", event.__doc__ or "", re.S)
 
-    assert told
-    assert set(re.findall(r"[a-z_]{3,}", told[1])) == {str(reason) for reason in reasons}
+    assert documented
+    assert set(re.findall(r"[a-z_]{3,}", documented[1])) == {str(reason) for reason in reasons}

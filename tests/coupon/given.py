@@ -109,8 +109,8 @@ def decide(events: Sequence[Event]) -> list[tuple[Delivery, str]]:
 def answers(order_id: UUID) -> list[tuple[str, dict[str, Any]]]:
     """Return what was published about an order, in order: (name of the event, its data without the order id)."""
     rows = OutboxRow.objects.filter(key=str(order_id), topic="coupon.events").order_by("id")
-    told = [(row.type.split(".")[1], json.loads(bytes(row.data))) for row in rows]
-    return [(name, {key: value for key, value in data.items() if key != "order_id"}) for name, data in told]
+    events = [(row.type.split(".")[1], json.loads(bytes(row.data))) for row in rows]
+    return [(name, {key: value for key, value in data.items() if key != "order_id"}) for name, data in events]
 
 
 def words(order_id: UUID) -> list[str]:

@@ -25,8 +25,8 @@ def test_a_claim_is_taken_at_once_and_decided_by_the_log(user):
     assert taken.status_code == 202
     claim = taken.json()
     assert (claim["status"], claim["coupon_id"], claim["campaign_id"]) == ("PENDING", None, str(campaign.id))
-    told = CouponClaimRequested(claim_id=UUID(claim["id"]), campaign_id=campaign.id, user_id=USER)
-    assert published() == [told]
+    expected = CouponClaimRequested(claim_id=UUID(claim["id"]), campaign_id=campaign.id, user_id=USER)
+    assert published() == [expected]
 
     assert user.get(taken.headers["Location"]).json() == claim
     decide(published(CouponClaimRequested))

@@ -77,4 +77,12 @@ def test_a_grant_sent_twice_with_one_key_grants_once(staff):
     first, again = staff.post(COUPONS, wish, headers=key), staff.post(COUPONS, wish, headers=key)
     assert (again.status_code, again.json()) == (201, first.json())
     assert code(staff.post(COUPONS, {**wish, "user_id": str(uuid4())}, headers=key)) == (422, "idempotency_key_reused")
+    assert code(staff.post(COUPONS, {**wish, "reason": "again"}, headers=key)) == (422, "idempotency_key_reused")
     assert Coupon.objects.count() == 1
+
+
+@pytest.mark.parametrize("key", ["k" * 256, "a\x00b"])
+def test_an_idempotency_key_that_cannot_be_kept_is_refused(staff, key):
+    wish = {"campaign_id": str(a_campaign().id), "user_id": str(USER)}
+    assert code(staff.post(COUPONS, wish, headers={"Idempotency-Key": key})) == (400, "idempotency_key_invalid")
+    assert not Coupon.objects.exists()

@@ -17,7 +17,7 @@ from coupon_app.campaigns import (
     claim_outcome,
     discount,
 )
-from coupon_app.money import MINOR_UNITS
+from money import MINOR_UNITS, UnknownCurrency
 from tests.coupon.given import NOW, terms
 
 DAY = timedelta(days=1)
@@ -48,12 +48,18 @@ def test_a_discount_is_rounded_half_up_and_never_above_the_total(kind, value, to
     kind=st.sampled_from(["percent", "amount"]),
     value=st.decimals(min_value="0.01", max_value=100, places=2),
     total=st.decimals(min_value=0, max_value=10**9, places=3),
-    currency=st.sampled_from([*MINOR_UNITS, "XXX"]),
+    currency=st.sampled_from(list(MINOR_UNITS)),
 )
 def test_a_discount_is_whole_minor_units_between_zero_and_the_total(kind, value, total, currency):
     worth = discount(terms(kind=kind, value=value), total, currency)
     assert 0 <= worth <= total
-    assert worth == worth.quantize(Decimal(1).scaleb(-MINOR_UNITS.get(currency, 2)))
+    assert worth == worth.quantize(Decimal(1).scaleb(-MINOR_UNITS[currency]))
+
+
+@pytest.mark.parametrize("kind", ["percent", "amount"])
+def test_there_is_no_discount_in_a_currency_whose_minor_unit_nobody_knows(kind):
+    with pytest.raises(UnknownCurrency, match="XXX"):
+        discount(terms(kind=kind), Decimal(100), "XXX")
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,7 @@ import pytest
 
 from coupon_app.campaigns import Terms
 from coupon_app.domain import (
-    Answer,
     Coupon,
-    Decision,
-    Incoming,
     OrderDecision,
     Reason,
     Request,
@@ -21,6 +18,7 @@ from coupon_app.domain import (
     answer,
     find_obstacle,
 )
+from saga.participant import Answer, Decision, Incoming
 from tests.coupon.given import NOW, USER, terms
 
 ORDER, COUPON = uuid4(), uuid4()
@@ -46,11 +44,11 @@ def ask(row: OrderDecision, incoming: Incoming, coupon: Coupon | None) -> Answer
 @pytest.mark.parametrize(
     ("before", "incoming", "after", "said"),
     [
-        (None, Incoming.CREATED, Decision.HELD, Answer.USED),
+        (None, Incoming.CREATED, Decision.HELD, Answer.TAKEN),
         (None, Incoming.EXHAUSTED, Decision.REFUSED, Answer.REFUSED),
         (None, Incoming.CANCELED, Decision.CANCELED_FIRST, Answer.NOT_RESTORED),
-        (Decision.HELD, Incoming.CREATED, Decision.HELD, Answer.USED),
-        (Decision.HELD, Incoming.EXHAUSTED, Decision.HELD, Answer.USED),
+        (Decision.HELD, Incoming.CREATED, Decision.HELD, Answer.TAKEN),
+        (Decision.HELD, Incoming.EXHAUSTED, Decision.HELD, Answer.TAKEN),
         (Decision.HELD, Incoming.CANCELED, Decision.RESTORED, Answer.RESTORED),
         (Decision.REFUSED, Incoming.CREATED, Decision.REFUSED, Answer.REFUSED),
         (Decision.REFUSED, Incoming.EXHAUSTED, Decision.REFUSED, Answer.REFUSED),
@@ -125,6 +123,10 @@ DAY = timedelta(days=1)
 )
 def test_a_coupon_is_refused_for(reason, coupon):
     assert find_obstacle(coupon, USE) == reason
+
+
+def test_no_coupon_is_used_in_a_currency_whose_minor_unit_nobody_knows():
+    assert find_obstacle(a_coupon(), USE._replace(currency="XXX")) is Reason.CURRENCY_MISMATCH
 
 
 def test_the_first_of_several_obstacles_is_told():

@@ -13,9 +13,9 @@ from contracts.coupon import CouponClaimRequested, CouponRestored, CouponUsed, C
 from contracts.user import UserChanged
 from coupon_app import services, sql
 from coupon_app.models import Claim, Coupon, CouponDecision, UserCopy
-from messaging.drain import drain_due
+from messaging.consumer.retry_parked import retry_due
 from messaging.models import DeadLetterRow, InboxRow
-from messaging.operators import retry
+from messaging.operations.actions import retry
 from messaging.testing import assert_same_however_delivered, deliver, published, states_in_every_order
 from tests.coupon.given import USER, a_campaign, a_claim, a_coupon, canceled, created, valid_now
 
@@ -106,8 +106,8 @@ def test_a_cancel_that_keeps_failing_is_not_skipped(monkeypatch):
     assert not published(CouponRestored)
     letter = DeadLetterRow.objects.get()
     # Once the cause is gone, the operator's retry gives the coupon back
-    retry([(letter.event_id, letter.handler)], actor="me", reason="mended")
-    assert drain_due() == 1
+    retry([(letter.event_id, letter.handler)], actor="me", reason="fixed")
+    assert retry_due() == 1
     assert published(CouponRestored) == [CouponRestored(order_id=order.order_id, restored=True)]
 
 

@@ -1,4 +1,7 @@
-"""Whatever comes in whatever order and batches: the invariants of the saga's participants (SAGA §3, 4 to 6) hold."""
+"""Whatever comes in whatever order and batches: the invariants of the saga's participants hold.
+
+They are 4 to 6 of `docs/explanation/saga.md`, "Invariants".
+"""
 
 from __future__ import annotations
 
@@ -12,8 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from contracts.order import OrderCreated
-from coupon_app.domain import Decision
 from coupon_app.models import Coupon, CouponDecision
+from saga.participant import Decision
 from tests.coupon.given import a_campaign, a_coupon, canceled, created, exhaust, handle, words
 
 pytestmark = pytest.mark.django_db
@@ -72,7 +75,7 @@ class World:
         order = self.orders[step.order]
         return canceled(order) if step.what == "canceled" else order
 
-    def told(self) -> list[list[str]]:
+    def answers_of_all(self) -> list[list[str]]:
         return [words(order.order_id) for order in self.orders]
 
     def holders(self) -> list[int | None]:
@@ -92,8 +95,8 @@ class World:
 
     def _check_answers(self, order: OrderCreated, said: list[str]) -> None:
         refusals = set(said) - {"used", "restored", "nothing restored", "order_canceled"}
-        assert not ("used" in said and refusals), "success and failure told of one order"
-        assert len(refusals) <= 1, "two reasons told of one order"
+        assert not ("used" in said and refusals), "success and failure for one order"
+        assert len(refusals) <= 1, "two reasons for one order"
         assert not ({"restored", "nothing restored"} <= set(said)), "restored both true and false"
         assert len(said) == self.asked[order.order_id], "an event was not answered"
         undone = sum(word in ("restored", "nothing restored") for word in said)
@@ -140,7 +143,7 @@ def test_batches_of_any_cut_do_what_single_events_do(wishes, steps):
         for batch in batches_of(steps):
             batched.run(batch)
             batched.check()
-        assert batched.told() == singly.told()
+        assert batched.answers_of_all() == singly.answers_of_all()
         assert batched.holders() == singly.holders()
         assert batched.decisions() == singly.decisions()
 

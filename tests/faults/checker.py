@@ -89,7 +89,7 @@ class SoakChecker:
             yield Finding(LOST, order, f"order {order} was accepted and does not exist")
         if self._expected.everything:
             for order in set(statuses) - set(self._expected.orders):
-                yield Finding(DOUBLED, order, f"order {order} exists, and no customer was told of it")
+                yield Finding(DOUBLED, order, f"order {order} exists, and no customer got an answer for it")
         for order in self._expected.canceled:
             if statuses.get(order) != "CANCELED":
                 yield Finding(LOST, order, f"order {order} is {statuses.get(order)}, its cancellation was accepted")
@@ -200,7 +200,7 @@ class SoakChecker:
         for sentence in self._state.violations():
             yield Finding(WRONG, "", sentence)
         for (order,) in self._databases.ask("order", _EXHAUSTED):
-            yield Finding(WRONG, order, f"order {order} was cancelled because attempts were used up")
+            yield Finding(WRONG, order, f"order {order} was canceled because attempts were used up")
         wanted, held = set(self._databases.ask("order", _LINES)), set(self._databases.ask("product", _HELD))
         for order, product, pieces in wanted ^ held:
             where = "is ordered and not held" if (order, product, pieces) in wanted else "is held and not ordered"

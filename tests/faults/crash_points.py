@@ -78,13 +78,14 @@ def install() -> None:
 
 
 def _install_in_worker() -> None:
-    from messaging import consumer, sender, shards
+    from messaging.consumer import loop
+    from messaging.outbox import sender, shard_locks
 
-    wrap(consumer, "handle_batch", before=lambda *_: reach(BEFORE_HANDLING))
-    wrap(consumer.Consumer, "_tell_kafka", before=_if_anything_is_untold)
+    wrap(loop, "handle_batch", before=lambda *_: reach(BEFORE_HANDLING))
+    wrap(loop.Consumer, "_commit_offsets", before=_if_anything_is_uncommitted)
     wrap(sender.Sender, "_send_together", before=_if_there_are_rows)
     wrap(sender.Sender, "_await", before=lambda *_: reach(AFTER_PRODUCE))
-    wrap(shards.ShardConnection, "execute", before=_if_it_deletes)
+    wrap(shard_locks.ShardConnection, "execute", before=_if_it_deletes)
 
 
 def _in_hand(point: str) -> Callable[..., None]:
@@ -96,8 +97,8 @@ def _in_hand(point: str) -> Callable[..., None]:
     return in_hand
 
 
-def _if_anything_is_untold(consumer: Any, **_: Any) -> None:
-    if consumer._untold:
+def _if_anything_is_uncommitted(consumer: Any, **_: Any) -> None:
+    if consumer._uncommitted:
         reach(BEFORE_OFFSETS)
 
 

@@ -51,7 +51,7 @@ class Goods:
 
 @dataclass
 class Accepted:
-    """What the customers were told."""
+    """The answers that the customers got."""
 
     orders: dict[str, str] = field(default_factory=dict)  # key → order id
     claims: set[str] = field(default_factory=set)

@@ -1,4 +1,4 @@
-"""What a checker is told beforehand, and what it finds."""
+"""What a checker expects, and what it finds."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Expected:
-    """What the customers were told, and what the test did wrong on purpose.
+    """The answers that the customers got, and what the test did wrong on purpose.
 
     `everything`: the orders are all that can exist.
     """
@@ -40,5 +40,5 @@ class Expected:
 
     @property
     def parked(self) -> set[tuple[str, str]]:
-        """The keys, nobody's but theirs, that the injected dead letters keep parked."""
+        """The keys, used by nothing else, that the injected dead letters keep parked."""
         return {(each.topic, each.key) for each in self.corrupted}

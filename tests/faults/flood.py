@@ -18,7 +18,7 @@ import contracts.product
 import contracts.user
 from config.topology import TOPICS
 from messaging.event import all_specs
-from messaging.record import RawRecord
+from messaging.kafka.records import RawRecord
 from tests.contracts import any_event
 from tests.journeys.foreign_client import ForeignClient
 
@@ -41,7 +41,7 @@ class Written:
 
     @property
     def place(self) -> str:
-        """The id under which it is told of when nobody can read its own."""
+        """The id under which it is reported when its own is unreadable."""
         return f"{self.topic}/{self.partition}/{self.offset}"
 
 

@@ -22,7 +22,7 @@ from tests.faults.plan import Fault
 from tests.faults.records import corrupt, publish_again, publish_late
 from tests.journeys.foreign_client import ForeignClient
 
-#: How long a fault waits for its target: one that is being started anew can't be killed.
+#: How long a fault waits for its target: one that is restarting can't be killed.
 TARGET_SECONDS = 15.0
 #: How long a process has to come by the point that it is armed for.
 POINT_SECONDS = 12.0

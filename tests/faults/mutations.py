@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from types import SimpleNamespace
 from typing import Any
 
 NO_INBOX = "without the inbox and the decision rows"
@@ -17,10 +16,11 @@ KEY_GOES_ON = "with parking that lets the key go on"
 
 def without_inbox_and_decision_rows() -> None:
     """Whatever is delivered counts as new, and so does every order that the product service is asked about."""
-    from messaging import inbox
+    from batchsql import fetch
+    from messaging.inbox import rows
     from product_app import sql
 
-    insert_row, insert_decisions = inbox.insert_new, sql.insert_decisions
+    insert_row, insert_decisions = rows.insert_new, sql.insert_decisions
 
     def everything_is_new(entries: Sequence[Any]) -> set[tuple[str, str]]:
         insert_row(entries)
@@ -28,17 +28,17 @@ def without_inbox_and_decision_rows() -> None:
 
     def forget_and_insert(decisions: Mapping[Any, Any], now: Any) -> set[Any]:
         for table in ("product_app_stockhold", "product_app_stockdecision"):
-            sql._execute(f"DELETE FROM {table} WHERE order_id = ANY(%s)", [list(decisions)])
+            fetch(f"DELETE FROM {table} WHERE order_id = ANY(%s::uuid[]) RETURNING order_id", list(decisions))
         return insert_decisions(decisions, now)
 
-    inbox.insert_new = everything_is_new
+    rows.insert_new = everything_is_new
     sql.insert_decisions = forget_and_insert
 
 
 def without_comparison_of_positions() -> None:
     """The position is locked, and nobody looks whether it is still the one from which the batch was fetched."""
-    from messaging import positions
-    from messaging.assignment import Assignment
+    from messaging.consumer.assignment import Assignment
+    from messaging.inbox import positions
 
     def lock(group: str, batch: Iterable[positions.Fetched]) -> None:
         positions.lock(group, [fetched.place for fetched in batch])
@@ -51,9 +51,10 @@ def with_offsets_committed_first() -> None:
     """The position moves in a transaction of its own, before the batch is handled in another one."""
     from django.db import transaction
 
-    from messaging import consumer, positions
+    from messaging.consumer import loop
+    from messaging.inbox import positions
 
-    handle, handle_one = consumer.handle_batch, consumer.handle_one
+    handle, handle_one = loop.handle_batch, loop.handle_one
     move, compare = positions.move, positions.lock_and_compare
 
     def commit_position(group: str, batch: Sequence[positions.Fetched]) -> None:
@@ -69,16 +70,16 @@ def with_offsets_committed_first() -> None:
         commit_position(group, [one])
         handle_one(group, one, **named)
 
-    consumer.handle_batch, consumer.handle_one = move_then_handle, move_then_handle_one
+    loop.handle_batch, loop.handle_one = move_then_handle, move_then_handle_one
     positions.lock_and_compare = lambda group, batch: None
     positions.move = lambda group, ends: None
 
 
 def with_skip_locked_in_relay() -> None:
     """Every relay reads every row that no other one has locked, in a transaction that lasts until they are sent."""
-    from messaging import relay
     from messaging.conf import conf
-    from messaging.shards import ShardConnection
+    from messaging.outbox import relay
+    from messaging.outbox.shard_locks import ShardConnection
 
     plain_round = relay.Relay.round
 
@@ -100,12 +101,10 @@ def with_skip_locked_in_relay() -> None:
 
 def with_parking_that_lets_the_key_go_on() -> None:
     """An event that failed waits, and those behind it don't."""
-    from messaging import batch, parking, single
+    from messaging.consumer import batch, one_by_one
 
-    blind = SimpleNamespace(**vars(parking))
-    blind.lock_parked = lambda keys: set()
-    batch.parking = blind  # type: ignore[assignment]
-    single.parking = blind  # type: ignore[assignment]
+    batch.lock_parked = lambda keys: set()
+    one_by_one.lock_parked = lambda keys: set()
 
 
 MUTATIONS: dict[str, Callable[[], None]] = {

@@ -1,4 +1,4 @@
-"""Processes of the running stack, started anew with a mutation in them."""
+"""Processes of the running stack, restarted with a mutation in them."""
 
 from __future__ import annotations
 

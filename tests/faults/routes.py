@@ -34,7 +34,7 @@ class Routes:
         self._ports = _beside(set(State.load(layout).ports.values()), names)
 
     def lay(self) -> None:
-        """Open the links; Kafka starts anew, with a listener for each service, since it tells clients where to go."""
+        """Open the links; Kafka restarts, with a listener for each service, since it tells clients where to go."""
         ports = State.load(self._layout).ports
         for service in SERVICES:
             name = link_name(service, "database")

@@ -96,8 +96,8 @@ def a_frozen_worker_wakes(stage: Stage, mutated: bool) -> Seen:
         customer.wait_ended(order, "CONFIRMED", PATIENT_SECONDS)
         stage.wait_for_rest()
         end = stage.log.end("order.events", partition)
-        told = "Kafka to be told"
-        eventually(lambda: stage.log.group_offset("product", "order.events", partition) == end, told)
+        what = "the offset to be committed"
+        eventually(lambda: stage.log.group_offset("product", "order.events", partition) == end, what)
         # The woken worker freezes again, before it comes by what it has missed: that would hide where it left the
         # position. If it died, the one that is started in its stead would come by it too.
         file = arm(stage.armed, "product-worker", AFTER_COMMIT, "SIGSTOP")
@@ -153,8 +153,8 @@ def a_frozen_relay_wakes(stage: Stage, mutated: bool) -> Seen:
     wait_frozen("order-worker")
     customer.cancel(order)
     with another_worker("order-worker"):
-        told = "OrderCanceled to be published by the other relay"
-        eventually(lambda: has(stage.log, order, "OrderCanceled"), told, seconds=PATIENT_SECONDS)
+        what = "OrderCanceled to be published by the other relay"
+        eventually(lambda: has(stage.log, order, "OrderCanceled"), what, seconds=PATIENT_SECONDS)
         control.kill("order-worker", "SIGCONT")
         customer.wait_ended(order, "CANCELED", PATIENT_SECONDS)
         stage.wait_for_rest()

@@ -42,7 +42,7 @@ from tests.journeys.foreign_client import ForeignClient
 from tests.journeys.shop import Shelves, Shop
 from tests.journeys.waiting import eventually
 
-RESULTS = ROOT / "docs" / "operating" / "soak"
+RESULTS = ROOT / "docs" / "reference" / "soak"
 #: Bound, in seconds, of what has to come to rest once the faults are over.
 REST_SECONDS = 120.0
 #: Longest wait for customers that a busy machine keeps waiting, in seconds.

@@ -28,7 +28,7 @@ from tests.journeys.waiting import eventually
 
 EACH, SEED = 1000, 4
 #: How many orders tell how long one takes while nothing else happens, and the seconds between two.
-QUIET, PAUSE_SECONDS = 40, 0.25
+QUIET, INTERVAL_SECONDS = 40, 0.25
 #: How long the flood lasts: about as many records in a second as orders make events when the machine is busy.
 FLOOD_SECONDS = 50.0
 STOCK = 100_000
@@ -69,7 +69,7 @@ def test_a_flood_of_records_that_anybody_could_write_stops_nobody(
     product, visitor = shelves.product(STOCK), shop.visitor()
     pids = {name: control.pid(name) for name in WORKERS}
 
-    with Crowd(lambda: visitor.try_to_place({product: 1}), PAUSE_SECONDS) as crowd:
+    with Crowd(lambda: visitor.try_to_place({product: 1}), INTERVAL_SECONDS) as crowd:
         crowd.wait_for(QUIET)
         quiet = len(crowd.orders)
         written = list(flood.write(log, records, FLOOD_SECONDS))

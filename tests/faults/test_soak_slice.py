@@ -16,7 +16,7 @@ from tests.faults.letters import let_everything_go
 from tests.journeys.databases import Databases
 
 ORDERS, FAULTS, SEED = 500, 40, 1
-#: Of the faults, SIGKILLs at the least: a process may be starting anew when its turn comes.
+#: Of the faults, SIGKILLs at the least: a process may be restarting when its turn comes.
 KILLS = 12
 
 

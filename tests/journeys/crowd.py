@@ -12,19 +12,19 @@ from tests.journeys.waiting import eventually
 
 
 class Crowd:
-    """Places an order every `pause` seconds from a thread of its own, for as long as the with block lasts."""
+    """Places an order every `interval` seconds from a thread of its own, for as long as the with block lasts."""
 
-    def __init__(self, place: Callable[[], requests.Response], pause: float) -> None:
+    def __init__(self, place: Callable[[], requests.Response], interval: float) -> None:
         self.orders: list[str] = []
         self.refused: list[str] = []
         self.slowest = 0.0
         self._place = place
-        self._pause = pause
+        self._interval = interval
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="crowd", daemon=True)
 
     def _run(self) -> None:
-        while not self._over.wait(self._pause):
+        while not self._over.wait(self._interval):
             try:
                 answer = self._place()
             except requests.RequestException as error:

@@ -35,7 +35,7 @@ class Databases:
         return psycopg2.connect(self.urls[service])
 
     def reconnect(self, service: str) -> bool:
-        """Connect anew, after the server was away; False when it does not answer yet."""
+        """Connect again, after the server was away; False when it does not answer yet."""
         try:
             self._opened[service] = self.connect(service)
         except psycopg2.OperationalError:

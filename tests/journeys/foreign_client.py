@@ -121,7 +121,7 @@ class ForeignClient:
         self._admin.delete_records([place])[place].result(timeout=self._seconds)
 
     def group_offset(self, group: str, topic: str, partition: int) -> int:
-        """Return where Kafka has been told that a group stands."""
+        """Return the group's committed offset."""
         place = ConsumerGroupTopicPartitions(group, [TopicPartition(topic, partition)])
         [found] = self._admin.list_consumer_group_offsets([place])[group].result(timeout=self._seconds).topic_partitions
         return int(found.offset)

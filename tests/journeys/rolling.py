@@ -1,4 +1,4 @@
-"""A rolling restart, as docs/operating/rolling.md has it: the new process works before the old one is told to go."""
+"""A rolling restart, as docs/howto/rolling-deployment.md has it: the new process works before the old one ends."""
 
 from __future__ import annotations
 

@@ -83,12 +83,12 @@ def test_a_dead_letter_is_told_with_the_original_key_value_and_headers(
     order: str, broken: Record, log: ForeignClient, databases: Databases, variables
 ):
     for service in READERS:
-        [told] = eventually(lambda at=service: log.read(f"{at}.dead-letters", order), f"the letter of {service}")
-        assert (told.key, told.value) == (order, BROKEN)
-        assert told.headers.items() >= broken.headers.items()
-        assert (told.headers["dl_service"], told.headers["dl_handler"]) == (service, "-")
-        place = "/".join(told.headers[f"dl_{name}"] for name in ("topic", "partition", "offset"))
-        assert (place, told.headers["dl_reason"]) == (event_id(broken), "schema_violation")
+        [letter] = eventually(lambda at=service: log.read(f"{at}.dead-letters", order), f"the letter of {service}")
+        assert (letter.key, letter.value) == (order, BROKEN)
+        assert letter.headers.items() >= broken.headers.items()
+        assert (letter.headers["dl_service"], letter.headers["dl_handler"]) == (service, "-")
+        place = "/".join(letter.headers[f"dl_{name}"] for name in ("topic", "partition", "offset"))
+        assert (place, letter.headers["dl_reason"]) == (event_id(broken), "schema_violation")
         manage(service, "skip_dead_letters", "--key", order, "--execute", "--reason", "the end of a journey")
         assert not is_open(databases, service, broken)
 

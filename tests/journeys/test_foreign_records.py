@@ -22,17 +22,17 @@ def test_events_delivered_a_hundred_times_change_nothing_more(
     customer.wait_ended(confirmed, "CONFIRMED")
     customer.wait_ended(canceled, "CANCELED")
     checker.wait_for_rest()
-    told = [record for topic in ANSWERS for order in (confirmed, canceled) for record in log.read(topic, order)]
+    originals = [record for topic in ANSWERS for order in (confirmed, canceled) for record in log.read(topic, order)]
     before, ends = databases.dump(), log.ends(*ANSWERS)
 
-    for record in told:
+    for record in originals:
         log.publish_again(record, TIMES)
     checker.wait_for_rest()
 
-    assert {record.type for record in told} >= {"OrderCreated", "StockReduced", "CouponUsed", "OrderCanceled"}
+    assert {record.type for record in originals} >= {"OrderCreated", "StockReduced", "CouponUsed", "OrderCanceled"}
     assert databases.dump() == before
-    assert sum(log.ends(*ANSWERS).values()) == sum(ends.values()) + TIMES * len(told)
-    assert {record.partition for record in log.read("order.events", confirmed)} == {partition_of(told, confirmed)}
+    assert sum(log.ends(*ANSWERS).values()) == sum(ends.values()) + TIMES * len(originals)
+    assert {record.partition for record in log.read("order.events", confirmed)} == {partition_of(originals, confirmed)}
 
 
 def partition_of(records: list, key: str) -> int:
@@ -63,7 +63,7 @@ def test_a_foreign_refusal_while_product_is_down_cancels_the_order(
         refusal = {"order_id": order, "reason": "out_of_stock", "detail": "says a stranger"}
         log.publish_event("product.events", "product.StockReduceFailed.v1", order, refusal)
 
-        eventually(lambda: customer.order(order)["status"] == "CANCELED", "the order to be cancelled")
+        eventually(lambda: customer.order(order)["status"] == "CANCELED", "the order to be canceled")
         assert customer.order(order)["reason"] == "out_of_stock"
         assert customer.saga(order)["status"] == "COMPENSATING"
 

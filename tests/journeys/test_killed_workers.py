@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
-from messaging.shards import LOCK_SPACE
+from messaging.outbox.shard_locks import LOCK_SPACE
 from stack import control
 from tests.journeys.consistency import Checker
 from tests.journeys.crowd import Crowd

@@ -1,4 +1,4 @@
-"""One order through all four services: confirmed, refused for every reason, and cancelled."""
+"""One order through all four services: confirmed, refused for every reason, and canceled."""
 
 from __future__ import annotations
 
@@ -160,8 +160,8 @@ def test_a_customer_cancels_a_confirmed_order_and_asking_twice_cancels_once(
     assert shelves.stock(product) == 10
     assert newcomer.coupon(coupon)["status"] == "AVAILABLE"
     assert steps_of(newcomer, order) == {"stock": "UNDONE", "coupon": "UNDONE"}
-    told = ["OrderCreated", "OrderConfirmed", "OrderCanceled"]
-    assert [record.type for record in log.read("order.events", order)] == told
+    expected = ["OrderCreated", "OrderConfirmed", "OrderCanceled"]
+    assert [record.type for record in log.read("order.events", order)] == expected
     eventually(lambda: purchases_of(newcomer) is None, "the purchase to be taken back")
 
 

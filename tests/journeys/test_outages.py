@@ -16,7 +16,7 @@ from tests.journeys.shop import Person, Shelves, Shop
 from tests.journeys.waiting import eventually
 
 #: One order each 0.3 s. While Kafka is frozen for 18 s: longer than the relay trusts a silent producer (15 s).
-PAUSE_SECONDS = 0.3
+INTERVAL_SECONDS = 0.3
 ORDERS_WHILE_FROZEN, ORDERS_WHILE_STOPPED = 60, 20
 SLOWEST_SECONDS = 5.0
 
@@ -26,15 +26,15 @@ def test_orders_placed_while_products_worker_is_stopped_are_confirmed_afterwards
 
     with stopped("product-worker"):
         orders = [customer.place({product: 1}) for _ in range(10)]
-        given_up = customer.place({product: 1})
-        customer.cancel(given_up)
+        canceled = customer.place({product: 1})
+        customer.cancel(canceled)
         assert {customer.order(order)["status"] for order in orders} == {"PENDING"}
-        assert customer.saga(given_up)["status"] == "COMPENSATING"
+        assert customer.saga(canceled)["status"] == "COMPENSATING"
         assert customer.saga(orders[0])["waiting_for"]
 
     for order in orders:
         customer.wait_ended(order, "CONFIRMED")
-    customer.wait_ended(given_up, "CANCELED")
+    customer.wait_ended(canceled, "CANCELED")
     assert shelves.stock(product) == 90
 
 
@@ -67,11 +67,11 @@ def test_orders_are_accepted_without_kafka_and_end_when_it_is_back(
     databases: Databases,
 ):
     product, customer = shelves.product(10_000), shop.visitor()
-    with Crowd(lambda: customer.try_to_place({product: 1}), PAUSE_SECONDS) as crowd:
+    with Crowd(lambda: customer.try_to_place({product: 1}), INTERVAL_SECONDS) as crowd:
         crowd.wait_for(3)
         with outage(log):
-            given_up = customer.place({product: 1})
-            customer.cancel(given_up)
+            canceled = customer.place({product: 1})
+            customer.cancel(canceled)
             crowd.wait_for(orders)
             assert databases.value("order", "SELECT count(*) FROM messaging_outbox") >= orders
         crowd.wait_for(3)
@@ -80,10 +80,10 @@ def test_orders_are_accepted_without_kafka_and_end_when_it_is_back(
     assert crowd.slowest < SLOWEST_SECONDS
     for order in crowd.orders:
         eventually(lambda: customer.order(order)["status"] == "CONFIRMED", f"order {order}")  # noqa: B023
-    customer.wait_ended(given_up, "CANCELED")
+    customer.wait_ended(canceled, "CANCELED")
     assert shelves.stock(product) == 10_000 - len(crowd.orders)
-    assert first_occurrences(log.read("order.events", given_up)) == ["OrderCreated", "OrderCanceled"]
-    assert_each_begins_with_its_creation(log.read("order.events"), {*crowd.orders, given_up})
+    assert first_occurrences(log.read("order.events", canceled)) == ["OrderCreated", "OrderCanceled"]
+    assert_each_begins_with_its_creation(log.read("order.events"), {*crowd.orders, canceled})
 
 
 def first_occurrences(records: list[Record]) -> list[str]:

@@ -34,7 +34,7 @@ def replay(service: str, topic: str, *options: str) -> dict[str, tuple[int, int,
 
 @pytest.fixture(scope="module")
 def orders_of_every_kind(shop: Shop, databases: Databases, checker: Checker) -> None:
-    """A confirmed order, a refused one, and one that was confirmed and then cancelled; all with coupons."""
+    """A confirmed order, a refused one, and one that was confirmed and then canceled; all with coupons."""
     shelves, customer = Shelves(shop.staff(), databases), shop.visitor()
     plenty, scarce = shelves.product(10), shelves.product(1)
     customer.wait_ended(customer.place({plenty: 2}, shelves.coupon(customer)), "CONFIRMED")

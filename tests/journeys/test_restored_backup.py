@@ -36,7 +36,7 @@ def nothing() -> Iterator[None]:
 
 @contextmanager
 def worker_stopped() -> Iterator[None]:
-    """The worker is started anew when the exchanged database is there."""
+    """The worker starts again when the exchanged database is there."""
     with stopped("product-worker"):
         yield
 
@@ -60,7 +60,7 @@ def test_a_backup_put_in_place_of_the_database_is_noticed_before_the_first_recor
     lost = orders_in_peace(customer, product, databases)
     for order in lost:
         customer.wait_ended(order, "CONFIRMED")
-    told = len(said("product-worker"))
+    start = len(said("product-worker"))
 
     with ExitStack() as exchanged:
         with meanwhile():
@@ -68,7 +68,7 @@ def test_a_backup_put_in_place_of_the_database_is_noticed_before_the_first_recor
         positions = databases.ask("product", POSITIONS)
         new = [customer.place({product: 1}) for _ in range(LATER)]
         reasons = wait_all_stopped(databases)
-        wait_looked_at_again(told)
+        wait_looked_at_again(start)
 
         assert all("the database lost commits (a backup restored" in reason for reason in reasons)
         assert databases.ask("product", POSITIONS) == positions
@@ -93,10 +93,10 @@ def wait_all_stopped(databases: Databases) -> list[str]:
     return [reason for _, reason in rows]
 
 
-def wait_looked_at_again(told: int) -> None:
-    """Wait until the worker's log, from `told` on, has two alarms for each partition."""
+def wait_looked_at_again(start: int) -> None:
+    """Wait until the worker's log, from `start` on, has two alarms for each partition."""
     eventually(
-        lambda: said("product-worker")[told:].count(" is stopped: ") >= 2 * PARTITIONS,
+        lambda: said("product-worker")[start:].count(" is stopped: ") >= 2 * PARTITIONS,
         "every partition's second look",
         seconds=SECONDS,
     )
@@ -109,7 +109,7 @@ def answers(log: ForeignClient, orders: list[str]) -> list[str]:
 
 @contextmanager
 def positions_lost(databases: Databases) -> Iterator[None]:
-    """Start the worker anew without the rows of its positions, which come back after the with block."""
+    """Restart the worker without the rows of its positions, which come back after the with block."""
     with stopped("product-worker"):
         positions = databases.ask("product", POSITIONS)
         databases.change("product", "DELETE FROM messaging_consumer_position")
@@ -126,12 +126,12 @@ def test_a_group_that_has_offsets_and_no_positions_stops_before_the_first_record
 ):
     product, customer = shelves.product(10_000), shop.visitor()
     orders_in_peace(customer, product, databases, LATER)
-    told = len(said("product-worker"))
+    start = len(said("product-worker"))
     with positions_lost(databases):
         new = [customer.place({product: 1}) for _ in range(LATER)]
 
         assert all("has no position" in reason for reason in wait_all_stopped(databases))
-        wait_looked_at_again(told)
+        wait_looked_at_again(start)
         assert databases.value("product", DECIDED, [new]) == 0
         assert answers(log, new) == []
 

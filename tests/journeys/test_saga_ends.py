@@ -91,13 +91,13 @@ def test_a_stuck_compensation_is_shown_resolved_by_hand_and_ended_by_its_late_an
         eventually(lambda: steps_of(customer, order) == {"stock": "UNDOING", "coupon": "UNDONE"}, "the coupon's undo")
         [reason] = customer.saga(order)["waiting_for"]
         page = console.get(f"/order_app/saga/{order}/change/").text
-        told = console.act("order_app/saga", "resolve_by_hand", order, "counted on the shelf")
+        page = console.act("order_app/saga", "resolve_by_hand", order, "counted on the shelf")
         wait_for_saga(customer, order, "BY_HAND")
         assert (steps_of(customer, order)["stock"], shelves.stock(product)) == ("WAIVED", 7)
 
     assert reason == "stock: no answer from product yet; we wait for its word that all is undone"
     assert "COMPENSATION_STUCK" in page and reason in page
-    assert "COMPENSATION_STUCK → BY_HAND" in told
+    assert "COMPENSATION_STUCK → BY_HAND" in page
     customer.wait_ended(order, "CANCELED")
     assert steps_of(customer, order) == {"stock": "UNDONE", "coupon": "UNDONE"}
     assert [status for step, status in became(customer, order) if not step][2:] == [
@@ -117,7 +117,7 @@ def assert_the_undo_was_sent_again(log: ForeignClient, order: str) -> None:
     assert {record.data["restored"] for record in answers} == {True}
 
 
-def test_a_saga_is_cancelled_by_its_deadline_and_the_late_success_is_undone(
+def test_a_saga_is_canceled_by_its_deadline_and_the_late_success_is_undone(
     quick_deadline: None, customer: Person, shelves: Shelves
 ):
     product, coupon = shelves.product(10), shelves.coupon(customer)

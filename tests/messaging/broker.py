@@ -30,21 +30,23 @@ class Broker:
         self.proxy = Proxy(ports["kafka-proxied"])
         self.proxied_address = self.proxy.address
         broker.prepare(self.node, [self.node], State())
-        self._listen_behind_the_proxy()
+        self._configure()
 
-    def _listen_behind_the_proxy(self) -> None:
-        """Give the node a second listener, which tells its clients to come by the proxy."""
+    def _configure(self) -> None:
+        """Add a listener that tells its clients to come by the proxy, and allow short session timeouts."""
         settings = dict(line.split("=", 1) for line in self.node.properties.read_text().splitlines())
         settings["listeners"] += f",PROXIED://{HOST}:{self.proxy.target}"
         settings["advertised.listeners"] += f",PROXIED://{self.proxied_address}"
         settings["listener.security.protocol.map"] += ",PROXIED:PLAINTEXT"
+        settings["group.min.session.timeout.ms"] = "1000"
         self.node.properties.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
 
     def start(self) -> None:
         """Start it and wait until it takes connections."""
         with (self.node.directory / "output").open("ab") as output:
-            self.process = subprocess.Popen(broker.process(self.node).command, stdout=output, stderr=output)
-        eventually(self._answers, 60)
+            command = broker.process(self.node, short_lived=True).command
+            self.process = subprocess.Popen(command, stdout=output, stderr=output)
+        eventually(self._answers, 240)
 
     def _answers(self) -> bool:
         with socket.socket() as probe:

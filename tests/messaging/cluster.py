@@ -44,7 +44,8 @@ class Cluster:
         for number in numbers:
             node = self.nodes[number]
             with (node.directory / "output").open("ab") as output:
-                self._processes[number] = subprocess.Popen(broker.process(node).command, stdout=output, stderr=output)
+                command = broker.process(node, short_lived=True).command
+                self._processes[number] = subprocess.Popen(command, stdout=output, stderr=output)
         eventually(lambda: readiness.kafka(",".join(self.addresses), len(NODES)), 240)
 
     def leaders(self, topic: str) -> dict[int, int]:

@@ -13,13 +13,15 @@ from django.conf import settings as django_settings
 from hypothesis import settings as hypothesis_settings
 from kafka import KafkaConsumer
 
-from messaging import positions
-from messaging.consumer import Consumer
-from messaging.relay import Relay
-from messaging.topics import create_topics
+from messaging.consumer.loop import Consumer
+from messaging.inbox import positions
+from messaging.kafka import clients as kafka_clients
+from messaging.kafka.topics import create_topics
+from messaging.outbox.relay import Relay
 from tests.messaging.broker import Broker
-from tests.messaging.log import Log, ends_of
+from tests.messaging.log import Log, cut, ends_of
 from tests.messaging.producing import Writer, writer
+from tests.messaging.settings import MESSAGING as UNCHANGED
 from tests.messaging.threads import running
 
 #: A slow machine is no failure of a property.
@@ -27,25 +29,43 @@ hypothesis_settings.register_profile("messaging", deadline=None)
 hypothesis_settings.load_profile("messaging")
 
 _numbers = itertools.count(1)
+SHARED: list[str] = UNCHANGED["BOOTSTRAP_SERVERS"]
 
 
 @pytest.fixture(autouse=True)
 def _fresh_sample() -> None:
-    from messaging import drain
+    from messaging.consumer import retry_parked
     from tests.messaging.sample import handlers
 
-    drain._failing.clear()
+    retry_parked._failing.clear()
     handlers.batches.clear()
     handlers.attempts.clear()
 
 
 @pytest.fixture(scope="session")
-def reader() -> Iterator[KafkaConsumer]:
-    """A consumer without a group, for looking at the shared broker's topics, which exist from here on."""
+def shared_reader() -> Iterator[KafkaConsumer]:
     create_topics()
-    consumer = KafkaConsumer(bootstrap_servers=django_settings.MESSAGING["BOOTSTRAP_SERVERS"], group_id=None)
+    yield from _reader(SHARED)
+
+
+@pytest.fixture
+def reader(request: pytest.FixtureRequest) -> Iterator[KafkaConsumer]:
+    """A consumer without a group, for looking at the topics of the broker in the settings: they exist from here on."""
+    if _is_shared():
+        yield request.getfixturevalue("shared_reader")
+    else:
+        create_topics()
+        yield from _reader(django_settings.MESSAGING["BOOTSTRAP_SERVERS"])
+
+
+def _reader(servers: list[str]) -> Iterator[KafkaConsumer]:
+    consumer = KafkaConsumer(bootstrap_servers=servers, group_id=None)
     yield consumer
     consumer.close()
+
+
+def _is_shared() -> bool:
+    return bool(django_settings.MESSAGING["BOOTSTRAP_SERVERS"] == SHARED)
 
 
 @pytest.fixture
@@ -72,10 +92,19 @@ def group(reader: KafkaConsumer, settings: Any, db: None) -> str:
 
 
 @pytest.fixture(scope="session")
-def write(reader: KafkaConsumer) -> Iterator[Writer]:
-    """Writes to the shared broker's sample topic."""
+def shared_write() -> Iterator[Writer]:
     with writer() as writing:
         yield writing
+
+
+@pytest.fixture
+def write(request: pytest.FixtureRequest, reader: KafkaConsumer) -> Iterator[Writer]:
+    """Writes to the sample's topic on the broker in the settings."""
+    if _is_shared():
+        yield request.getfixturevalue("shared_write")
+    else:
+        with writer() as writing:
+            yield writing
 
 
 @pytest.fixture
@@ -115,7 +144,15 @@ def broker(own_broker: Broker, settings: Any, key: str) -> Broker:
         "GROUPS": {key: [django_settings.SAMPLE_TOPIC]},
     }
     create_topics()
+    with kafka_clients.reader() as looking:
+        cut(looking, django_settings.SAMPLE_TOPIC)  # a new group begins at the start of the log
     return own_broker
+
+
+@pytest.fixture
+def impatient_broker(own_broker: Broker, settings: Any) -> None:
+    """Have the test talk to a broker that allows SOON_MISSED; the shared one allows no session timeout below 6 s."""
+    settings.MESSAGING = {**settings.MESSAGING, "BOOTSTRAP_SERVERS": [own_broker.address]}
 
 
 @pytest.fixture

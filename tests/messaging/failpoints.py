@@ -9,7 +9,9 @@ import signal
 from collections.abc import Callable
 from typing import Any
 
-from messaging import batch, consumer, positions, sender, shards
+from messaging.consumer import batch, loop
+from messaging.inbox import positions
+from messaging.outbox import sender, shard_locks
 from tests import own_signal
 
 
@@ -44,15 +46,15 @@ def _wrap(
 
 
 def _before_delete(act: Callable[[], None]) -> None:
-    original = shards.ShardConnection.execute
+    original = shard_locks.ShardConnection.execute
 
     def execute(self: Any, sql: str, parameters: Any = None) -> Any:
         if sql.startswith("DELETE"):
-            shards.ShardConnection.execute = original  # type: ignore[method-assign]
+            shard_locks.ShardConnection.execute = original  # type: ignore[method-assign]
             act()
         return original(self, sql, parameters)
 
-    shards.ShardConnection.execute = execute  # type: ignore[method-assign]
+    shard_locks.ShardConnection.execute = execute  # type: ignore[method-assign]
 
 
 def _kill_in_handler() -> None:
@@ -76,8 +78,8 @@ FAILPOINTS: dict[str, Callable[[], None]] = {
     "kill before commit": lambda: _wrap(positions, "move", after=_kill),
     "freeze before commit": lambda: _wrap(positions, "move", after=_freeze),
     # The database has the batch; Kafka's own offset is behind it.
-    "kill after commit": lambda: _wrap(consumer.Consumer, "_done", before=_kill),
-    # A note with the behaviour "kill" kills whoever handles it.
+    "kill after commit": lambda: _wrap(loop.Consumer, "_done", before=_kill),
+    # A note with the behaviour "kill" kills the process that handles it.
     "kill in handler": _kill_in_handler,
     # The first note with the behaviour "freeze" freezes the process within its transaction.
     "freeze in handler": _freeze_in_handler,

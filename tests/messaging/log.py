@@ -8,8 +8,8 @@ from typing import Any
 from kafka import KafkaConsumer, TopicPartition
 
 from messaging.event import decode
-from messaging.kafka_clients import admin
-from messaging.positions import Place
+from messaging.inbox.positions import Place
+from messaging.kafka.clients import admin
 
 
 def ends_of(reader: KafkaConsumer, topic: str) -> dict[Place, int]:

@@ -12,7 +12,7 @@ from django.conf import settings as django_settings
 from django.db import connection, connections
 
 from messaging import Result, TransientError
-from messaging.drain import drain_due
+from messaging.consumer.retry_parked import retry_due
 from messaging.models import InboxRow, ParkedKey
 from tests.messaging.records import Record, record_of
 from tests.messaging.sample.events import NoteAdded
@@ -69,7 +69,7 @@ def undecodable(key: str) -> tuple[str, str]:
 
 def drain() -> None:
     """Run the timer's work until nothing is due."""
-    while drain_due():
+    while retry_due():
         continue
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from django.conf import settings as django_settings
 from django.db import connection
 
-from messaging.drain import drain_due
+from messaging.consumer.retry_parked import retry_due
 from messaging.errors import TransientError
 from messaging.models import InboxRow, ParkedKey
 from tests.messaging.sample import handlers
@@ -58,4 +58,4 @@ def make_due() -> None:
 def drain() -> int:
     """Let the time pass and run the drain."""
     make_due()
-    return drain_due()
+    return retry_due()

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -19,7 +18,8 @@ from typing import Any
 import django
 import psutil
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+from tests.messaging import forkserver
+
 WAIT_SECONDS = 30
 
 
@@ -37,10 +37,9 @@ class Process:
             "SAMPLE_GROUP": group or settings.SAMPLE_GROUP,
             "SAMPLE_DATABASE": connection.settings_dict["NAME"],
             "SAMPLE_DATABASE_PORT": str(database_port or connection.settings_dict["PORT"]),
-            "SAMPLE_MESSAGING": json.dumps(messaging),
+            "SAMPLE_MESSAGING": json.dumps({"BOOTSTRAP_SERVERS": settings.MESSAGING["BOOTSTRAP_SERVERS"]} | messaging),
         }
-        command = [sys.executable, "-m", "tests.messaging.process", role, failpoint]
-        self._child = subprocess.Popen(command, cwd=ROOT, env=environment)
+        self._child = forkserver.start("tests.messaging.process", role, failpoint, environment=environment)
 
     def freeze(self) -> None:
         self._child.send_signal(signal.SIGSTOP)
@@ -85,9 +84,9 @@ def main(role: str, failpoint: str) -> None:
     from django.conf import settings
     from django.core.management import call_command
 
-    from messaging.consumer import Consumer
-    from messaging.drain import drain_due
-    from messaging.relay import Relay
+    from messaging.consumer.loop import Consumer
+    from messaging.consumer.retry_parked import retry_due
+    from messaging.outbox.relay import Relay
     from tests.messaging import failpoints
 
     if failpoint:
@@ -96,7 +95,7 @@ def main(role: str, failpoint: str) -> None:
         Relay().run()
     elif role == "drain":
         while True:
-            drain_due()
+            retry_due()
             time.sleep(0.05)
     elif role == "repartition":
         call_command("repartition", settings.SAMPLE_TOPIC, "7", "--timeout", "600")

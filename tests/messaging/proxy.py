@@ -36,6 +36,11 @@ class Proxy:
     def address(self) -> str:
         return f"{HOST}:{self.port}"
 
+    @property
+    def has_lost(self) -> bool:
+        """Whether an open connection has lost bytes."""
+        return any(link.broken for link in list(self._links))
+
     @contextlib.contextmanager
     def losing(self, *directions: Direction) -> Iterator[None]:
         """Throw away what goes in these directions; connections that lost something end with the with block."""
@@ -56,7 +61,7 @@ class Proxy:
             self._held.difference_update(directions)
 
     def cut(self, *, only_broken: bool = False) -> None:
-        """End the connections; the clients may connect anew."""
+        """End the connections; the clients may connect again."""
         for link in list(self._links):
             if link.broken or not only_broken:
                 link.close()

@@ -7,9 +7,10 @@ from typing import Any
 
 from django.conf import settings
 
-from messaging import new_id, positions
+from messaging import new_id
 from messaging.event import Event, encode, spec_of
-from messaging.positions import Fetched
+from messaging.inbox import positions
+from messaging.inbox.positions import Fetched
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from django.conf import settings
 from django.core.management import call_command
 from kafka import KafkaConsumer, TopicPartition
 
-from messaging import positions
 from messaging.event import Event
+from messaging.inbox import positions
 from messaging.models import ConsumerPosition, InboxRow, OutboxRow, ReplayRun
 from tests.messaging.log import ends_of
 from tests.messaging.producing import Writer

@@ -10,7 +10,8 @@ from django.db import transaction
 from messaging import new_id, publish_all
 from messaging.event import encode
 from messaging.models import OutboxRow
-from messaging.outbox import Envelope, insert
+from messaging.outbox.envelope import Envelope
+from messaging.outbox.publish import insert
 from tests.messaging.sample.events import NoteAdded
 
 

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from django.conf import settings as django_settings
 
-from messaging import positions
-from messaging.batch import handle_batch
+from messaging.consumer.batch import handle_batch
+from messaging.consumer.one_by_one import handle_one, split
 from messaging.errors import PositionMoved
+from messaging.inbox import positions
+from messaging.kafka.records import unpacked
 from messaging.models import ConsumerPosition, DeadLetterRow, InboxRow, OutboxRow
-from messaging.record import unpacked
-from messaging.single import handle_one, split
 from messaging.testing import published
 from tests.messaging.records import Record, fetched, record_of
 from tests.messaging.sample import handlers

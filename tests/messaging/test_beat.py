@@ -12,7 +12,7 @@ from celery import Celery
 from celery.beat import PersistentScheduler
 
 from config.celery import app as service_app
-from messaging.beat import Scheduler
+from messaging.worker.beat import Scheduler
 
 HOUR = timedelta(hours=1)
 
@@ -81,4 +81,4 @@ def test_a_beat_that_starts_anew_does_not_wait_for_what_ran_in_the_future(app: C
 
 
 def test_every_service_has_this_clock():
-    assert service_app.conf.beat_scheduler == "messaging.beat:Scheduler"
+    assert service_app.conf.beat_scheduler == "messaging.worker.beat:Scheduler"

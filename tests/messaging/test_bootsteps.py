@@ -8,12 +8,13 @@ from functools import partial
 
 import pytest
 
-from messaging.bootsteps import EXIT_THREAD_DIED
-from messaging.kafka_clients import admin
+from messaging.kafka.clients import admin
 from messaging.models import OutboxRow
+from messaging.worker.bootsteps import EXIT_THREAD_DIED
 from tests.messaging.rows import publish_notes, waiting
 from tests.messaging.sample.events import NoteAdded
 from tests.messaging.test_consumer import applied, is_applied
+from tests.messaging.test_relay import relay_connections
 from tests.messaging.waiting import eventually
 from tests.messaging.worker import worker
 
@@ -21,6 +22,8 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 #: A consumer in the middle of a batch ends it first; more than this is a hang.
 SECONDS = 15
+#: Longest wait of a relay that was not woken.
+LOOK_SECONDS = 0.3
 
 
 @pytest.fixture
@@ -61,13 +64,13 @@ def test_a_worker_without_a_consumer_only_relays(start, group, key, log):
 
 
 def test_a_worker_without_a_relay_only_consumes(start, write, key):
-    with start("--no-relay") as running:
+    with start("--no-relay", RELAY_POLL_SECONDS=LOOK_SECONDS) as running:
         running.wait_ready()
         publish_notes((f"{key}-outbox", 1))
         write.events(NoteAdded(key=key, number=1))
         eventually(lambda: is_applied(key, 1))
-        time.sleep(2 * 1.0)  # the longest wait of a relay that was not woken, twice
-
+        assert relay_connections() == 0
+        time.sleep(2 * LOOK_SECONDS)
         assert waiting() == [(f"{key}-outbox", 1)]
 
 

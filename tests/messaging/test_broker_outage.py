@@ -8,9 +8,10 @@ import time
 import pytest
 from django.conf import settings as django_settings
 
-from messaging.consumer import Consumer
-from messaging.kafka_clients import abandon, idempotent_producer
-from messaging.relay import Relay
+from messaging.consumer.loop import Consumer
+from messaging.kafka.clients import idempotent_producer
+from messaging.kafka.patches.private_calls import abandon
+from messaging.outbox.relay import Relay
 from tests.messaging.rows import publish_notes, waiting
 from tests.messaging.test_consumer import applied, is_applied
 from tests.messaging.threads import running
@@ -23,7 +24,7 @@ def threads() -> list[str]:
     return [thread.name for thread in threading.enumerate()]
 
 
-def test_an_event_of_unknown_fate_stays_first_of_its_key_over_a_frozen_broker(broker, own_log, key):
+def test_an_event_of_unknown_fate_stays_first_of_its_key_over_a_frozen_broker(broker, own_log, key, caplog):
     with running(Relay()) as relay:
         publish_notes((f"{key}-warm", 0))
         eventually(lambda: waiting() == [])
@@ -32,7 +33,7 @@ def test_an_event_of_unknown_fate_stays_first_of_its_key_over_a_frozen_broker(br
         publish_notes((key, 1))
         eventually(lambda: relay._sender._producer is None, 10)
         publish_notes((key, 2), (key, 3), (f"{key}-other", 1))
-        time.sleep(5)
+        eventually(lambda: caplog.text.count("relay: nothing is sent") >= 2)
         assert waiting() == [(key, 1), (key, 2), (key, 3), (f"{key}-other", 1)]
 
         broker.wake()
@@ -46,10 +47,10 @@ def test_an_event_of_unknown_fate_stays_first_of_its_key_over_a_frozen_broker(br
 
 
 def test_a_producer_whose_batches_expired_while_the_broker_was_frozen_is_replaced(
-    broker, own_log, key, monkeypatch, settings
+    broker, own_log, key, monkeypatch, settings, caplog
 ):
-    monkeypatch.setattr("messaging.kafka_clients.REQUEST_MS", 1500)
-    monkeypatch.setattr("messaging.kafka_clients.DELIVERY_MS", 3000)
+    monkeypatch.setattr("messaging.kafka.clients.REQUEST_MS", 1500)
+    monkeypatch.setattr("messaging.kafka.clients.DELIVERY_MS", 3000)
     settings.MESSAGING = {**settings.MESSAGING, "RELAY_STALL_SECONDS": 3600}
     with running(Relay()) as relay:
         publish_notes((key, 0))
@@ -57,7 +58,7 @@ def test_a_producer_whose_batches_expired_while_the_broker_was_frozen_is_replace
         expired = relay._sender._producer
         broker.freeze()
         publish_notes((key, 1), (key, 2))
-        time.sleep(8)
+        eventually(lambda: "rows were not acknowledged" in caplog.text)
         assert waiting() == [(key, 1), (key, 2)]
         broker.wake()
         eventually(lambda: waiting() == [], 30)
@@ -83,9 +84,9 @@ def test_an_abandoned_producer_leaves_no_thread_even_while_the_broker_is_frozen(
 
 
 def test_what_is_published_and_what_is_started_while_the_broker_is_down_goes_on_when_it_is_up(
-    broker, own_log, key, monkeypatch
+    broker, own_log, key, monkeypatch, caplog
 ):
-    monkeypatch.setattr("messaging.kafka_clients.BOOTSTRAP_MS", 700)
+    monkeypatch.setattr("messaging.kafka.clients.BOOTSTRAP_MS", 700)
     with running(Relay()), running(Consumer(key, [django_settings.SAMPLE_TOPIC])):
         publish_notes(*[(key, number) for number in range(5)])
         eventually(lambda: is_applied(key, 5))
@@ -93,7 +94,8 @@ def test_what_is_published_and_what_is_started_while_the_broker_is_down_goes_on_
         before = threads()
         with running(Consumer(key, [django_settings.SAMPLE_TOPIC])):
             publish_notes(*[(key, number) for number in range(5, 10)])
-            time.sleep(4)
+            for failed in ("relay: nothing is sent", "no broker to join the group"):
+                eventually(lambda: caplog.text.count(failed) >= 3)  # noqa: B023
             assert len(waiting()) == 5
             assert len(threads()) <= len(before) + 2
 

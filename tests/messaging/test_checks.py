@@ -1,4 +1,4 @@
-"""System checks: what must be so before a service starts is told with what to do."""
+"""System checks: each names what a service needs before it starts, and what to do."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from django.core import checks as django_checks
 
 from messaging import Event, event, registry, subscribe
-from messaging.checks import crc32c_is_installed, handlers_fit_topology
+from messaging.checks import crc32c_is_installed, handlers_fit_topology, kafka_python_is_the_tried_version
 
 
 @event("sample.Elsewhere.v1", topic="sample.elsewhere", key="key")
@@ -44,6 +44,16 @@ def test_a_missing_crc32c_is_a_warning_that_says_what_to_install(monkeypatch):
     assert messages() == ["messaging.W001"]
     assert found.level == django_checks.WARNING
     assert "kafka-python[crc32c]" in found.hint
+
+
+def test_another_version_of_kafka_python_is_a_warning(monkeypatch):
+    assert kafka_python_is_the_tried_version() == []
+    monkeypatch.setattr("kafka.__version__", "3.1.0")
+
+    [found] = kafka_python_is_the_tried_version()
+
+    assert messages() == ["messaging.W002"]
+    assert "kafka-python 3.1.0 is installed" in found.msg
 
 
 def test_a_handler_whose_group_does_not_read_its_topic_stops_the_start(on_elsewhere):

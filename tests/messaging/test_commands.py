@@ -11,7 +11,7 @@ from django.core.management import CommandError, call_command
 from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import InvalidReplicationFactorError, KafkaTimeoutError
 
-from messaging.kafka_clients import admin
+from messaging.kafka.clients import admin
 from messaging.management.commands import replay_topic
 from tests.messaging.replaying import EXECUTE, Replayer
 from tests.messaging.test_consumer import notes

@@ -97,17 +97,17 @@ def broken() -> None:
 def test_what_the_library_itself_cannot_go_on_with_stops_its_partition_until_the_cause_is_gone(
     write, consumer, key, monkeypatch
 ):
-    from messaging import single
+    from messaging.consumer import one_by_one
 
-    real = single.apply_singly
+    real = one_by_one.apply_one_by_one
 
     def fails(group: str, item: Any, slow: Any = None) -> None:
         if item.record.key == key:
             raise LookupError("a bug in the library")
         real(group, item, slow)
 
-    monkeypatch.setattr(single, "apply_singly", fails)
-    monkeypatch.setattr("messaging.consumer.handle_batch", lambda group, batch: fails_together())
+    monkeypatch.setattr(one_by_one, "apply_one_by_one", fails)
+    monkeypatch.setattr("messaging.consumer.loop.handle_batch", lambda group, batch: fails_together())
     write.events(NoteAdded(key=key, number=1), partition=0)
     [reason] = eventually(lambda: stop_reasons(consumer.group))
     write.events(*notes(f"{key}-other", 3), partition=1)
@@ -116,7 +116,7 @@ def test_what_the_library_itself_cannot_go_on_with_stops_its_partition_until_the
     assert "a bug in the library" in reason
     assert applied(key) == []
 
-    monkeypatch.setattr(single, "apply_singly", real)
+    monkeypatch.setattr(one_by_one, "apply_one_by_one", real)
     eventually(lambda: is_applied(key, 1))
     eventually(lambda: stop_reasons(consumer.group) == [])
 
@@ -177,7 +177,7 @@ def test_a_deadlock_in_a_batch_is_gone_at_the_next_try(write, consumer, key, mon
 
 
 def test_events_taken_singly_for_too_long_are_interrupted_by_a_poll_and_none_is_lost(write, consumer, key, monkeypatch):
-    monkeypatch.setattr("messaging.consumer.SINGLY_SECONDS", 0.05)
+    monkeypatch.setattr("messaging.consumer.loop.ONE_BY_ONE_SECONDS", 0.05)
     write.events(*notes(key, 10, "bug"), NoteAdded(key=key, number=10))
 
     eventually(lambda: InboxRow.objects.filter(key=key, state="exhausted").count() == 10)

@@ -6,12 +6,13 @@ import pytest
 
 from messaging.models import OutboxRow
 from tests.messaging.conftest import consumer_of
+from tests.messaging.patience import SOON_MISSED
 from tests.messaging.process import process
 from tests.messaging.test_consumer import applied, is_applied, notes
 from tests.messaging.threads import running
 from tests.messaging.waiting import eventually
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("impatient_broker")]
 
 COUNT = 20
 
@@ -25,7 +26,7 @@ def assert_once_and_in_order(key: str) -> None:
 @pytest.mark.parametrize("moment", ["kill before commit", "kill after commit"])
 def test_a_consumer_that_is_killed_neither_loses_nor_doubles_an_event(write, group, key, moment):
     write.events(*notes(key, COUNT))
-    with process("consumer", moment, group=group) as killed:
+    with process("consumer", moment, group=group, **SOON_MISSED) as killed:
         killed.wait_killed()
     assert len(applied(key)) < COUNT or moment == "kill after commit"
 
@@ -35,7 +36,7 @@ def test_a_consumer_that_is_killed_neither_loses_nor_doubles_an_event(write, gro
 
 def test_a_frozen_consumer_that_wakes_after_another_took_its_partitions_changes_nothing(write, group, key):
     write.events(*notes(key, COUNT))
-    with process("consumer", "freeze before handling", group=group) as frozen:
+    with process("consumer", "freeze before handling", group=group, **SOON_MISSED) as frozen:
         eventually(frozen.is_frozen)
         with running(consumer_of(group)):
             eventually(lambda: is_applied(key, COUNT), 30)

@@ -7,9 +7,9 @@ import random
 import pytest
 from django.conf import settings as django_settings
 
+from messaging.kafka.records import unpacked
+from messaging.kafka.topics import create_topics
 from messaging.models import DeadLetterRow, OutboxRow
-from messaging.record import unpacked
-from messaging.topics import create_topics
 from tests.messaging.log import Log, header
 from tests.messaging.records import Record
 from tests.messaging.test_batch import applied, note, singly
@@ -32,14 +32,14 @@ def test_a_dead_letter_is_told_with_its_original_key_value_and_headers(group, re
 
     singly(group, record)
 
-    [told] = eventually(letters.records)
-    assert (told.key, told.value) == (b"a", record.value)
-    assert [pair for pair in told.headers if not pair[0].startswith("dl_")] == record.headers
-    assert header(told, "dl_reason") == "unknown_note"
-    assert header(told, "dl_error") == "nobody knows it"
-    assert header(told, "dl_handler") == "tests.on_note_added"
-    assert header(told, "dl_attempts") == "1"
-    place = (header(told, "dl_topic"), header(told, "dl_partition"))
+    [letter] = eventually(letters.records)
+    assert (letter.key, letter.value) == (b"a", record.value)
+    assert [pair for pair in letter.headers if not pair[0].startswith("dl_")] == record.headers
+    assert header(letter, "dl_reason") == "unknown_note"
+    assert header(letter, "dl_error") == "nobody knows it"
+    assert header(letter, "dl_handler") == "tests.on_note_added"
+    assert header(letter, "dl_attempts") == "1"
+    place = (header(letter, "dl_topic"), header(letter, "dl_partition"))
     assert place == (django_settings.SAMPLE_TOPIC, "0")
     eventually(lambda: not OutboxRow.objects.exists())
 
@@ -53,19 +53,19 @@ def unreadable(key: bytes | None, value: bytes | None) -> Record:
 def test_what_can_not_be_read_is_told_byte_for_byte(group, relay, letters, key, value):
     singly(group, unreadable(key, value))
 
-    [told] = eventually(letters.records)
-    assert (told.key, told.value) == (key, value)
-    assert told.headers[:2] == [("ce_type", b"sample.NoteAdded.v1"), ("x", b"\xff")]
-    assert header(told, "dl_handler") == "-"
+    [letter] = eventually(letters.records)
+    assert (letter.key, letter.value) == (key, value)
+    assert letter.headers[:2] == [("ce_type", b"sample.NoteAdded.v1"), ("x", b"\xff")]
+    assert header(letter, "dl_handler") == "-"
 
 
 def test_what_has_neither_key_nor_value_is_told_under_its_place(group, relay, letters):
     """Kafka's clients refuse a record without both: it would stand in the outbox for ever."""
     singly(group, unreadable(None, None))
 
-    [told] = eventually(letters.records)
-    place = "/".join(header(told, f"dl_{name}") for name in ("topic", "partition", "offset"))
-    assert (told.key, told.value) == (place.encode(), None)
+    [letter] = eventually(letters.records)
+    place = "/".join(header(letter, f"dl_{name}") for name in ("topic", "partition", "offset"))
+    assert (letter.key, letter.value) == (place.encode(), None)
     eventually(lambda: not OutboxRow.objects.exists())
 
 
@@ -74,9 +74,9 @@ def test_a_letter_whose_headers_alone_are_too_large_is_told_without_them(group, 
 
     singly(group, Record(key=b"a", value=b"y", headers=headers, topic=django_settings.SAMPLE_TOPIC))
 
-    [told] = eventually(letters.records)
-    assert (told.key, told.value, header(told, "dl_truncated")) == (b"a", None, "true")
-    assert {name[:3] for name, _ in told.headers} == {"dl_"}
+    [letter] = eventually(letters.records)
+    assert (letter.key, letter.value, header(letter, "dl_truncated")) == (b"a", None, "true")
+    assert {name[:3] for name, _ in letter.headers} == {"dl_"}
     eventually(lambda: not OutboxRow.objects.exists())
 
 
@@ -98,8 +98,8 @@ def test_the_largest_record_of_a_topic_still_fits_as_a_dead_letter(group, relay,
 
     singly(group, unreadable(b"big", value))
 
-    [told] = eventually(letters.records)
-    assert told.value == value
+    [letter] = eventually(letters.records)
+    assert letter.value == value
     assert unpacked(DeadLetterRow.objects.get().raw).value == value
 
 
@@ -108,7 +108,7 @@ def test_what_would_not_fit_is_told_without_its_value_and_kept_whole(group, rela
 
     singly(group, unreadable(b"big", value))
 
-    [told] = eventually(letters.records)
-    assert told.value is None
-    assert header(told, "dl_truncated") == "true"
+    [letter] = eventually(letters.records)
+    assert letter.value is None
+    assert header(letter, "dl_truncated") == "true"
     assert unpacked(DeadLetterRow.objects.get().raw).value == value

@@ -13,10 +13,12 @@ from django.db import OperationalError, connection, connections, transaction
 from django.db.models import F
 from django.test.utils import CaptureQueriesContext
 
-from messaging import drain as draining
-from messaging import outbox, parked_keys, positions, queue_of
-from messaging.batch import handle_batch
+from messaging import parked_keys, queue_of
+from messaging.consumer import retry_parked
+from messaging.consumer.batch import handle_batch
+from messaging.inbox import positions
 from messaging.models import DeadLetterRow, InboxRow, ParkedKey
+from messaging.outbox.publish import gather
 from messaging.registry import handlers_of
 from tests.messaging.parked import SINGLE, drain, gate, is_parked, make_due
 from tests.messaging.records import fetched
@@ -47,13 +49,13 @@ def test_two_drains_at_once_apply_each_event_once_and_in_order(group, shut):
     topic = django_settings.SAMPLE_TOPIC
 
     def work() -> int:
-        return sum(draining.drain_key(topic, key) for _ in range(20) for key in "ab")
+        return sum(retry_parked.retry_key(topic, key) for _ in range(20) for key in "ab")
 
     assert sum(at_once(work, work, work)) == 120
 
     for key in "ab":
         assert applied("single", key) == applied("batch", key) == list(range(30))
-        draining.drain_key(topic, key)
+        retry_parked.retry_key(topic, key)
         assert not is_parked(key)
 
 
@@ -73,7 +75,7 @@ def test_events_that_arrive_during_the_drain_keep_their_place(group, shut):
 
     def work() -> None:
         while not done.is_set():
-            draining.drain_key(django_settings.SAMPLE_TOPIC, "a")
+            retry_parked.retry_key(django_settings.SAMPLE_TOPIC, "a")
 
     assert at_once(consume, work, work) == [None, None, None]
     drain()
@@ -91,12 +93,12 @@ def test_a_hand_back_waits_for_a_batch_that_is_about_to_queue(group, shut):
 
     def hand_back_meanwhile() -> None:
         for _ in range(4):
-            draining.drain_key(topic, "a")
+            retry_parked.retry_key(topic, "a")
         handed.append(True)
         connections.close_all()
 
     thread = threading.Thread(target=hand_back_meanwhile)
-    with transaction.atomic(), outbox.gather():
+    with transaction.atomic(), gather():
         positions.lock_and_compare(group, [batch])
         apply_now(group, batch)
         thread.start()
@@ -111,8 +113,8 @@ def test_a_hand_back_waits_for_a_batch_that_is_about_to_queue(group, shut):
 
 
 def apply_now(group: str, batch) -> None:
-    from messaging.batch import apply
-    from messaging.reading import read_all
+    from messaging.consumer.batch import apply
+    from messaging.inbox.decoding import read_all
 
     apply(group, read_all(batch.records, group, datetime.now(UTC)))
 
@@ -198,7 +200,7 @@ def test_a_key_has_one_drain_at_a_time(group, shut):
     topic, began, go_on = django_settings.SAMPLE_TOPIC, threading.Event(), threading.Event()
 
     def hold() -> None:
-        with draining._alone(topic, "a"):
+        with retry_parked._alone(topic, "a"):
             began.set()
             go_on.wait(20)
         connections.close_all()
@@ -207,7 +209,7 @@ def test_a_key_has_one_drain_at_a_time(group, shut):
     thread.start()
     began.wait(20)
     try:
-        assert draining.drain_key(topic, "a") == 0
+        assert retry_parked.retry_key(topic, "a") == 0
         assert ParkedKey.objects.get().marked_event is None
     finally:
         go_on.set()
@@ -251,13 +253,14 @@ def test_what_waits_for_a_handler_that_only_newer_code_has_is_left_to_it(group, 
     """Old and new code run side by side in a rolling deployment; later nobody has it, and an operator hears of that."""
     singly(group, note("a", 1, "gated"))
     monkeypatch.setattr(
-        "messaging.reading.handlers_of", lambda *about: [each for each in handlers_of(*about) if each.name != SINGLE]
+        "messaging.inbox.decoding.handlers_of",
+        lambda *about: [each for each in handlers_of(*about) if each.name != SINGLE],
     )
 
     drain()
 
     assert not DeadLetterRow.objects.exists()
-    draining._failing.clear()
+    retry_parked._failing.clear()
     InboxRow.objects.update(received_at=F("received_at") - timedelta(hours=2))
     drain()
     assert DeadLetterRow.objects.get().reason == "unreadable"
@@ -280,7 +283,7 @@ def test_the_head_of_a_long_queue_is_found_without_sorting_the_queue(group):
         )
         cursor.execute("ANALYZE messaging_inbox, messaging_parked_key")
         with CaptureQueriesContext(connection) as looked:
-            assert draining.head_of(topic, "a").entry.event_id == "e1"
+            assert retry_parked.head_of(topic, "a").entry.event_id == "e1"
         cursor.execute(f"EXPLAIN (ANALYZE) {looked[0]['sql']}")
         plan = [line for (line,) in cursor.fetchall()]
 

@@ -7,8 +7,8 @@ import json
 import pytest
 
 from messaging import ReasonMissing, Result, edit_and_retry, retry
+from messaging.kafka.records import unpacked
 from messaging.models import DeadLetterRow, InboxRow, OperatorAction
-from messaging.record import unpacked
 from tests.messaging.operating import (
     BATCH,
     SINGLE,

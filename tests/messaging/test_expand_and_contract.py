@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -17,18 +15,19 @@ from contextlib import ExitStack, contextmanager
 import pytest
 from django.db import connection
 
-from messaging.kafka_clients import admin
+from messaging.kafka.clients import admin
 from messaging.models import InboxRow
+from tests.messaging import forkserver
 from tests.messaging.log import Log, header
 from tests.messaging.producing import Writer
 from tests.messaging.records import Record
 from tests.messaging.waiting import eventually
-from tests.messaging.worker import ROOT, Worker, variables, worker
+from tests.messaging.worker import Worker, variables, worker
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 KEYS = 20
-PAUSE_SECONDS = 0.3
+INTERVAL_SECONDS = 0.3
 Start = Callable[[str], Worker]
 
 
@@ -38,10 +37,8 @@ def of_release(release: str) -> dict[str, str]:
 
 def migrate(release: str, target: str) -> None:
     """Run the real command with the code of a release."""
-    command = [sys.executable, "-m", "django", "migrate", "parcels", target]
     environment = os.environ | variables("none") | of_release(release)
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    assert forkserver.start("django", "migrate", "parcels", target, environment=environment).wait(60) == 0
 
 
 @pytest.fixture
@@ -94,7 +91,7 @@ def load(key: str, write: Writer) -> Iterator[list[int]]:
     count, over = [0], threading.Event()
 
     def run() -> None:
-        while not over.wait(PAUSE_SECONDS):
+        while not over.wait(INTERVAL_SECONDS):
             write.records(*(packed(f"{key}-{part}", count[0]) for part in range(KEYS)))
             count[0] += 1
 

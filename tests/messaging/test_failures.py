@@ -8,8 +8,8 @@ from django.db import DataError, IntegrityError, InterfaceError, InternalError, 
 from kafka.errors import KafkaTimeoutError
 
 from messaging import database
+from messaging.error_kinds import Kind, fingerprint, kind_of
 from messaging.errors import ConnectionLost, PositionMoved, TransientError
-from messaging.failures import Kind, fingerprint, kind_of
 
 
 class Coded(Exception):

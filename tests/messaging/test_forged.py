@@ -13,7 +13,7 @@ from django.conf import settings as django_settings
 from contracts.coupon import CouponUsed
 from messaging.errors import InvalidRecord
 from messaging.event import decode, encode
-from messaging.reading import Poison, Work, read
+from messaging.inbox.decoding import Poison, Work, read
 from tests.messaging.records import Record, record_of
 from tests.messaging.sample.events import NoteAdded
 

@@ -102,7 +102,7 @@ def test_a_bad_deploy_stops_a_live_consumer_which_goes_on_when_the_handler_is_me
 
 def test_no_more_than_the_newest_rows_are_looked_at(group, monkeypatch):
     """A handler that is seldom called has failed last time long ago: to find that would read the whole inbox."""
-    monkeypatch.setattr("messaging.fuse.NEWEST", 3)
+    monkeypatch.setattr("messaging.parking.circuit_breaker.NEWEST", 3)
 
     singly(group, *bugs(5))
 

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def write_compressed(record: Record, codec: str) -> None:
-    """Write with librdkafka, which compresses as it is told to."""
+    """Write with librdkafka, which compresses as configured."""
     servers = ",".join(django_settings.MESSAGING["BOOTSTRAP_SERVERS"])
     producer = Producer({"bootstrap.servers": servers, "compression.type": codec})
     producer.produce(django_settings.SAMPLE_TOPIC, record.value, record.key, headers=list(record.headers), partition=0)

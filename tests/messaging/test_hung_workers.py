@@ -12,10 +12,11 @@ import pytest
 from django.db import connection
 
 from config.celery import app
-from messaging import presence
-from messaging.bootsteps import EXIT_THREAD_DIED
 from messaging.tasks import retry_parked
+from messaging.worker import live_workers
+from messaging.worker.bootsteps import EXIT_THREAD_DIED
 from tests.messaging.parked import gate, make_due
+from tests.messaging.patience import SOON_MISSED
 from tests.messaging.proxy import proxy
 from tests.messaging.rows import publish_notes, waiting
 from tests.messaging.test_batch import note, singly
@@ -23,15 +24,15 @@ from tests.messaging.test_consumer import applied, is_applied, notes
 from tests.messaging.waiting import eventually
 from tests.messaging.worker import worker
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("impatient_broker")]
 
-HANG = {"HANG_SECONDS": 10}
+HANG = {"HANG_SECONDS": 5}
 
 
 @pytest.fixture
 def start(tmp_path, group, reader):
-    """Start a worker in this test's own group."""
-    return partial(worker, tmp_path / "output", group)
+    """Start a worker in this test's own group, whose partitions go to others soon when it dies."""
+    return partial(worker, tmp_path / "output", group, **SOON_MISSED)
 
 
 @pytest.fixture
@@ -75,7 +76,7 @@ def test_a_worker_whose_drain_hangs_ends_and_its_successor_drains(start, group, 
     with start(fault="hung drain", **HANG) as running:
         running.wait_ready()
         eventually(lambda: ticked() and running.child.poll() is not None, 60)
-        assert_ended_by_its_watch(running, "drain of parked keys")
+        assert_ended_by_its_watch(running, "retry of parked keys")
     with start() as running:
         running.wait_ready()
         make_due()
@@ -107,12 +108,12 @@ def test_a_worker_whose_database_commit_never_returns_ends_and_the_effect_is_one
 
 
 def test_a_worker_that_was_frozen_as_a_whole_goes_on_when_it_wakes(start, write, key):
-    with start(HANG_SECONDS=3) as running:
+    with start(HANG_SECONDS=3) as running:  # the freeze is longer, and longer than the session timeout
         running.wait_ready()
         write.events(*notes(key, 1))
         eventually(lambda: is_applied(key, 1), 30)
         running.child.send_signal(signal.SIGSTOP)
-        time.sleep(8)
+        time.sleep(5)
         running.child.send_signal(signal.SIGCONT)
         write.events(*notes(key, 2)[1:])
         eventually(lambda: is_applied(key, 2), 30)
@@ -162,8 +163,12 @@ def test_a_liveness_file_that_cannot_be_written_stops_the_start(start, tmp_path)
 
 
 def test_living_relays_and_consumers_are_counted_and_dead_ones_are_not(start, group):
-    assert presence.workers() == {"relays": 0, "consumers": {group: 0}, "stopped_partitions": 0}
+    assert live_workers.workers() == {"relays": 0, "consumers": {group: 0}, "stopped_partitions": 0}
     with start() as running:
-        eventually(lambda: presence.workers() == {"relays": 1, "consumers": {group: 1}, "stopped_partitions": 0}, 30)
+        eventually(
+            lambda: live_workers.workers() == {"relays": 1, "consumers": {group: 1}, "stopped_partitions": 0}, 30
+        )
         running.end(signal.SIGKILL)
-        eventually(lambda: presence.workers() == {"relays": 0, "consumers": {group: 0}, "stopped_partitions": 0}, 30)
+        eventually(
+            lambda: live_workers.workers() == {"relays": 0, "consumers": {group: 0}, "stopped_partitions": 0}, 30
+        )

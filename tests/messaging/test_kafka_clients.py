@@ -11,7 +11,8 @@ from kafka import KafkaConsumer
 from kafka.coordinator.base import MemberState
 from kafka.errors import KafkaError
 
-from messaging.kafka_clients import admin, group_consumer, idempotent_producer, keep_joining, reader
+from messaging.kafka.clients import admin, group_consumer, idempotent_producer, reader
+from messaging.kafka.patches.private_calls import keep_joining
 from tests.messaging.waiting import eventually
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -23,8 +24,8 @@ pytestmark = pytest.mark.django_db(transaction=True)
 )
 def test_a_client_that_finds_no_broker_leaves_no_thread(settings, monkeypatch, make):
     settings.MESSAGING = {**settings.MESSAGING, "BOOTSTRAP_SERVERS": ["127.0.0.1:1"]}
-    monkeypatch.setattr("messaging.kafka_clients.BOOTSTRAP_MS", 300)
-    monkeypatch.setattr("messaging.kafka_clients.ASK_BOOTSTRAP_MS", 300)
+    monkeypatch.setattr("messaging.kafka.clients.BOOTSTRAP_MS", 300)
+    monkeypatch.setattr("messaging.kafka.clients.ASK_BOOTSTRAP_MS", 300)
     before = threading.active_count()
 
     for _ in range(3):

@@ -6,11 +6,12 @@ import pytest
 from django.conf import settings as django_settings
 from django.db import OperationalError
 
-from messaging import marks
-from messaging.drain import drain_due
+from messaging.consumer.retry_parked import retry_due
+from messaging.inbox import crash_marks
 from messaging.models import ConsumerPosition, DeadLetterRow, InboxRow, ParkedKey
 from tests.messaging.conftest import consumer_of
 from tests.messaging.parked import SINGLE, gate, make_due
+from tests.messaging.patience import SOON_MISSED
 from tests.messaging.process import process
 from tests.messaging.records import record_of
 from tests.messaging.sample.events import NoteAdded
@@ -39,33 +40,33 @@ def row(group: str) -> ConsumerPosition:
 
 
 def test_a_partition_left_in_order_is_nobodys(group, place):
-    assert marks.own(group, [place], "one") == set()
-    marks.give_up(group, [place], "one")
+    assert crash_marks.own(group, [place], "one") == set()
+    crash_marks.give_up(group, [place], "one")
 
-    assert marks.own(group, [place], "two") == set()
+    assert crash_marks.own(group, [place], "two") == set()
 
 
 def test_a_name_that_was_left_tells_of_an_unclean_end(group, place):
-    marks.own(group, [place], "one")
+    crash_marks.own(group, [place], "one")
 
-    assert marks.own(group, [place], "two") == {place}
-    assert marks.own(group, [place], "two") == set()
+    assert crash_marks.own(group, [place], "two") == {place}
+    assert crash_marks.own(group, [place], "two") == set()
 
 
 def test_who_lost_a_partition_does_not_take_the_new_owners_name_off(group, place):
-    marks.own(group, [place], "one")
-    marks.own(group, [place], "two")
+    crash_marks.own(group, [place], "one")
+    crash_marks.own(group, [place], "two")
 
-    marks.give_up(group, [place], "one")
+    crash_marks.give_up(group, [place], "one")
 
     assert row(group).owner == "two"
 
 
 def test_deaths_are_counted_by_process_and_not_by_try(group, place):
-    assert [marks.mark(group, place, 7, "one") for _ in range(3)] == [0, 0, 0]
-    assert marks.mark(group, place, 7, "two") == 1
-    assert marks.mark(group, place, 7, "three") == 2
-    assert marks.mark(group, place, 8, "four") == 0
+    assert [crash_marks.mark(group, place, 7, "one") for _ in range(3)] == [0, 0, 0]
+    assert crash_marks.mark(group, place, 7, "two") == 1
+    assert crash_marks.mark(group, place, 7, "three") == 2
+    assert crash_marks.mark(group, place, 8, "four") == 0
 
 
 def test_a_consumer_that_ends_in_order_leaves_no_name_and_no_mark(write, group, key):
@@ -79,9 +80,9 @@ def test_a_consumer_that_ends_in_order_leaves_no_name_and_no_mark(write, group, 
 
 def test_the_first_batch_after_an_unclean_end_is_taken_singly(write, group, key, monkeypatch):
     together: list[int] = []
-    monkeypatch.setattr("messaging.consumer.handle_batch", recorded(together))
+    monkeypatch.setattr("messaging.consumer.loop.handle_batch", recorded(together))
     for partition in range(3):
-        marks.own(group, [(django_settings.SAMPLE_TOPIC, partition)], "died")
+        crash_marks.own(group, [(django_settings.SAMPLE_TOPIC, partition)], "died")
     write.events(*notes(key, 10), partition=PLACE)
 
     with running(consumer_of(group)):
@@ -93,7 +94,7 @@ def test_the_first_batch_after_an_unclean_end_is_taken_singly(write, group, key,
 
 
 def recorded(together: list[int]):
-    from messaging.batch import handle_batch
+    from messaging.consumer.batch import handle_batch
 
     def handle(group: str, batch) -> None:
         together.append(sum(len(fetched.records) for fetched in batch))
@@ -106,13 +107,14 @@ def deaths_until_a_letter(role: str, group: str) -> int:
     """Start process after process, each of which the killer kills, until it is a dead letter; return how many died."""
     deaths = 0
     while not DeadLetterRow.objects.exists():
-        with process(role, "kill in handler", group=group, DEATHS_ALLOWED=2) as child:
+        with process(role, "kill in handler", group=group, DEATHS_ALLOWED=2, **SOON_MISSED) as child:
             eventually(lambda: child.has_ended() or DeadLetterRow.objects.exists(), 60)  # noqa: B023
             deaths += child.has_ended()
             assert deaths <= 5
     return deaths
 
 
+@pytest.mark.usefixtures("impatient_broker")
 def test_an_event_that_kills_process_after_process_becomes_a_dead_letter(write, group, key):
     """The handler kills its own process each time; nobody else's events are lost, and in the end it is parked."""
     write.events(NoteAdded(key=f"{key}-a", number=1), partition=PLACE)
@@ -133,22 +135,22 @@ def test_an_event_that_kills_process_after_process_becomes_a_dead_letter(write, 
 
 
 def test_who_gives_up_an_event_that_another_died_over_leaves_the_mark(group, place):
-    """It was not taken up since: whoever comes next has to be as careful, and to count on."""
-    marks.own(group, [place], "one")
-    marks.mark(group, place, 7, "one")
-    marks.own(group, [place], "two")
+    """It was not handled since: the next worker has to be as careful, and continue the count."""
+    crash_marks.own(group, [place], "one")
+    crash_marks.mark(group, place, 7, "one")
+    crash_marks.own(group, [place], "two")
 
-    marks.give_up(group, [place], "two")
+    crash_marks.give_up(group, [place], "two")
 
-    assert marks.own(group, [place], "three") == {place}
-    assert marks.mark(group, place, 7, "three") == 1
+    assert crash_marks.own(group, [place], "three") == {place}
+    assert crash_marks.mark(group, place, 7, "three") == 1
 
 
 def test_a_careful_batch_that_is_cut_off_is_careful_to_its_end(write, group, key, monkeypatch):
     together: list[int] = []
-    monkeypatch.setattr("messaging.consumer.handle_batch", recorded(together))
-    monkeypatch.setattr("messaging.consumer.SINGLY_SECONDS", 0.02)
-    marks.own(group, [(django_settings.SAMPLE_TOPIC, PLACE)], "died")
+    monkeypatch.setattr("messaging.consumer.loop.handle_batch", recorded(together))
+    monkeypatch.setattr("messaging.consumer.loop.ONE_BY_ONE_SECONDS", 0.02)
+    crash_marks.own(group, [(django_settings.SAMPLE_TOPIC, PLACE)], "died")
     write.events(*notes(key, 60), partition=PLACE)
 
     with running(consumer_of(group)):
@@ -186,8 +188,8 @@ def test_a_drain_that_fails_without_dying_takes_its_mark_back(group, monkeypatch
         seen.append(ParkedKey.objects.get().marked_event)
         raise OperationalError("the server closed the connection unexpectedly")
 
-    monkeypatch.setattr("messaging.attempts.attempt", break_off)
-    drain_due()
+    monkeypatch.setattr("messaging.consumer.retries.attempt", break_off)
+    retry_due()
 
     assert seen and seen[0].endswith(SINGLE)
     assert ParkedKey.objects.get().marked_event is None
@@ -199,9 +201,9 @@ def test_attempts_that_fail_in_one_process_after_another_are_no_deaths(group, mo
     gate(monkeypatch)
     singly(group, note("a", 1, "gated"))
     for name in "abcdef":
-        monkeypatch.setattr("messaging.marks.process_name", lambda name=name: name)
+        monkeypatch.setattr("messaging.inbox.crash_marks.process_name", lambda name=name: name)
         make_due()
-        drain_due()
+        retry_due()
 
     assert not DeadLetterRow.objects.exists()
     assert InboxRow.objects.get(handler=SINGLE).attempts == 3 + 6

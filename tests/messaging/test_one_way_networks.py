@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,14 +9,16 @@ import pytest
 from django.conf import settings as django_settings
 from django.db import connection
 
-from messaging.consumer import Consumer
+from messaging.consumer.loop import Consumer
 from messaging.models import InboxRow
-from messaging.relay import Relay
+from messaging.outbox.relay import Relay
 from tests.messaging.broker import Broker
+from tests.messaging.patience import SOON_MISSED
 from tests.messaging.process import process
 from tests.messaging.proxy import Proxy, proxy
 from tests.messaging.rows import publish_notes, waiting
 from tests.messaging.test_consumer import applied, is_applied, notes
+from tests.messaging.test_relay import relay_connections
 from tests.messaging.threads import running
 from tests.messaging.waiting import eventually
 
@@ -30,7 +31,7 @@ EACH_WAY = pytest.mark.parametrize("lost", [("requests",), ("answers",), BOTH], 
 @pytest.fixture
 def proxied(broker: Broker, settings: Any) -> Proxy:
     """What stands between this test's process and its broker; the log is read past it."""
-    settings.MESSAGING = {**settings.MESSAGING, "BOOTSTRAP_SERVERS": [broker.proxied_address]}
+    settings.MESSAGING = {**settings.MESSAGING, "BOOTSTRAP_SERVERS": [broker.proxied_address], **SOON_MISSED}
     return broker.proxy
 
 
@@ -95,7 +96,7 @@ def test_a_consumer_cut_off_from_its_database_counts_no_attempt_and_goes_on_when
         eventually(lambda: is_applied(key, 5), 30)
         with to_database.losing(*lost):
             write.events(*notes(key, 10)[5:])
-            time.sleep(3)
+            eventually(lambda: to_database.has_lost)
         eventually(lambda: is_applied(key, 10), 40)
 
     assert_once_in_order_at_the_first_attempt(key, 10)
@@ -108,7 +109,7 @@ def test_a_relay_cut_off_from_its_database_loses_and_reorders_nothing(lost, to_d
         eventually(lambda: waiting() == [])
         with to_database.losing(*lost):
             publish_notes(*[(key, number) for number in range(1, 6)])
-            time.sleep(3)
+            eventually(lambda: relay_connections() == 0)
         eventually(lambda: waiting() == [], 30)
 
     assert log.first_numbers(key) == list(range(6))
@@ -116,11 +117,13 @@ def test_a_relay_cut_off_from_its_database_loses_and_reorders_nothing(lost, to_d
 
 def test_a_service_cut_off_from_kafka_records_events_that_drain_in_key_order_afterwards(proxied, own_log, key):
     keys = [f"{key}-{part}" for part in range(5)]
-    with running(Relay()):
+    with running(Relay()) as relay:
+        publish_notes((f"{key}-before", 0))
+        eventually(lambda: waiting() == [])
         with proxied.losing(*BOTH):
             for number in range(20):
                 publish_notes(*[(each, number) for each in keys])
-            time.sleep(3)
+            eventually(lambda: relay._sender._producer is None)
             assert len(waiting()) == 100
         eventually(lambda: waiting() == [], 30)
 

@@ -9,13 +9,14 @@ import pytest
 from django.conf import settings as django_settings
 from django.db import DatabaseError, transaction
 
-from messaging import ReasonMissing, Retry, dead_letters, edit_and_retry, operators, queue_of, retry, skip, subscribe
-from messaging.batch import handle_batch
-from messaging.drain import due
+from messaging import ReasonMissing, Retry, dead_letters, edit_and_retry, queue_of, retry, skip, subscribe
+from messaging.consumer.batch import handle_batch
+from messaging.consumer.retry_parked import due
 from messaging.event import _UPCASTERS
 from messaging.models import DeadLetterRow, InboxRow, OperatorAction, ParkedKey
+from messaging.operations import actions
+from messaging.operations.selectors import targets_of
 from messaging.registry import all_handlers, handler_named, remove
-from messaging.selectors import targets_of
 from messaging.testing import published
 from tests.messaging.operating import (
     BATCH,
@@ -175,7 +176,7 @@ def test_a_group_is_retried_by_its_fingerprint_and_nothing_else_with_it(group, b
 
 
 def test_a_long_list_is_done_in_chunks_each_with_its_row_in_the_ledger(group, monkeypatch):
-    monkeypatch.setattr(operators, "CHUNK", 2)
+    monkeypatch.setattr(actions, "CHUNK", 2)
     singly(group, *(broken(note(key, 1)) for key in "abcde"))
 
     skip(targets_of(dead_letters()), **WHO)
@@ -228,7 +229,7 @@ def test_a_letter_from_before_what_the_inbox_remembers_needs_a_word_more(group, 
 
     [result] = retry([("e", SINGLE)], **WHO)
 
-    assert (result.outcome, "may be forgotten" in result.detail) == ("refused", True)
+    assert (result.outcome, "may have forgotten" in result.detail) == ("refused", True)
     assert outcomes(retry([("e", SINGLE)], allow_reorder=True, **WHO)) == ["done"]
 
 

@@ -10,9 +10,10 @@ import pytest
 from django.conf import settings as django_settings
 from django.db import connection, transaction
 
-from messaging import parking, retry, skip
-from messaging.drain import drain_due
+from messaging import retry, skip
+from messaging.consumer.retry_parked import retry_due
 from messaging.models import DeadLetterRow, InboxRow, OperatorAction
+from messaging.parking.keys import lock_alone
 from tests.messaging.operating import (
     BATCH,
     SINGLE,
@@ -74,7 +75,7 @@ def retried_into_the_gate(group, gate, monkeypatch) -> None:
 @pytest.mark.parametrize("act", [retry, skip])
 def test_an_operator_who_meets_a_running_drain_waits_and_sees_what_it_did(act, retried_into_the_gate, gate):
     with in_the_background() as begin:
-        draining = begin(drain_due)
+        draining = begin(retry_due)
         assert gate.reached.wait(SECONDS)
         operating = begin(act, [("e", BATCH)], **WHO)
         wait_for_blocked()
@@ -93,7 +94,7 @@ def test_a_drain_leaves_a_key_alone_that_an_operator_is_about_to_change(group):
 
     with in_the_background() as begin, transaction.atomic():
         skip([undecodable("a")], **WHO)
-        assert begin(drain_due).result(SECONDS) == 0
+        assert begin(retry_due).result(SECONDS) == 0
     drain()
 
     assert applied("single", "a") == [2]
@@ -189,7 +190,7 @@ def test_a_lock_that_is_not_to_be_had_fails_that_action_and_is_noted(group):
         return skip([target], **WHO)
 
     with in_the_background() as begin, transaction.atomic():
-        assert parking.lock_alone(django_settings.SAMPLE_TOPIC, "a")
+        assert lock_alone(django_settings.SAMPLE_TOPIC, "a")
         [result] = begin(impatient).result(SECONDS)
 
     assert result.outcome == "failed"

@@ -12,7 +12,7 @@ from django.conf import settings as django_settings
 from django.core.management import CommandError, call_command
 from django.db import OperationalError
 
-from messaging.management.operating import Exit
+from messaging.errors import ExitCode
 from messaging.models import DeadLetterRow, OperatorAction, Pause
 from tests.messaging.operating import (
     NOBODY,
@@ -160,7 +160,7 @@ def test_what_would_take_effect_out_of_order_is_refused_until_it_is_allowed(grou
     singly(group, note("a", 1, "dead"), note("a", 2))
     monkeypatch.setitem(handlers.behaviours, "dead", lambda *_: None)
 
-    assert code_of("replay_dead_letters", "--all", *EXECUTE) == Exit.REFUSED
+    assert code_of("replay_dead_letters", "--all", *EXECUTE) == ExitCode.REFUSED
     run("replay_dead_letters", "--all", "--allow-reorder", *EXECUTE)
     drain()
 
@@ -191,7 +191,7 @@ def test_a_handler_is_paused_shown_and_resumed(group):
     assert "1 done" in run("pause", SINGLE, "--reason", "a bad deploy")
     assert f"paused: {SINGLE} since" in run("resume")
     assert "1 unchanged" in run("pause", SINGLE, "--reason", "again")
-    assert "1 done" in run("resume", SINGLE, "--reason", "mended")
+    assert "1 done" in run("resume", SINGLE, "--reason", "fixed")
 
     assert not Pause.objects.exists()
     assert [action.verb for action in OperatorAction.objects.order_by("id")] == ["pause", "pause", "resume"]
@@ -200,20 +200,20 @@ def test_a_handler_is_paused_shown_and_resumed(group):
 @pytest.mark.parametrize(
     ("command", "options", "code"),
     [
-        ("replay_dead_letters", ["--all", "--execute"], Exit.NO_REASON),
-        ("skip_dead_letters", ["--all", "--execute", "--reason", " "], Exit.NO_REASON),
-        ("skip_dead_letters", ["--key", "nobody", *EXECUTE], Exit.NOTHING_FOUND),
-        ("skip_dead_letters", ["--event-id", "nobody", *EXECUTE], Exit.NOTHING_FOUND),
-        ("replay_dead_letters", ["--all", *EXECUTE], Exit.REFUSED),
+        ("replay_dead_letters", ["--all", "--execute"], ExitCode.NO_REASON),
+        ("skip_dead_letters", ["--all", "--execute", "--reason", " "], ExitCode.NO_REASON),
+        ("skip_dead_letters", ["--key", "nobody", *EXECUTE], ExitCode.NOTHING_FOUND),
+        ("skip_dead_letters", ["--event-id", "nobody", *EXECUTE], ExitCode.NOTHING_FOUND),
+        ("replay_dead_letters", ["--all", *EXECUTE], ExitCode.REFUSED),
         ("replay_dead_letters", [], 2),
-        ("edit_dead_letter", ["nobody", "-", "--value", VALUE], Exit.NO_REASON),
-        ("edit_dead_letter", ["nobody", "-", "--value", VALUE, "--reason", "x"], Exit.REFUSED),
-        ("edit_dead_letter", ["nobody", "-", "--show"], Exit.NOTHING_FOUND),
-        ("edit_dead_letter", ["x", "-", "--value-file", "/nowhere", "--reason", "x"], Exit.UNREADABLE_FILE),
+        ("edit_dead_letter", ["nobody", "-", "--value", VALUE], ExitCode.NO_REASON),
+        ("edit_dead_letter", ["nobody", "-", "--value", VALUE, "--reason", "x"], ExitCode.REFUSED),
+        ("edit_dead_letter", ["nobody", "-", "--show"], ExitCode.NOTHING_FOUND),
+        ("edit_dead_letter", ["x", "-", "--value-file", "/nowhere", "--reason", "x"], ExitCode.UNREADABLE_FILE),
         ("edit_dead_letter", ["x", "-", "--header", "nothing"], 1),
-        ("pause", ["nobody", "--reason", "x"], Exit.UNKNOWN_NAME),
-        ("resume", ["nobody", "--reason", "x"], Exit.UNKNOWN_NAME),
-        ("pause", [SINGLE], Exit.NO_REASON),
+        ("pause", ["nobody", "--reason", "x"], ExitCode.UNKNOWN_NAME),
+        ("resume", ["nobody", "--reason", "x"], ExitCode.UNKNOWN_NAME),
+        ("pause", [SINGLE], ExitCode.NO_REASON),
     ],
 )
 def test_what_can_not_be_done_ends_with_a_sentence_and_a_code(letters, command, options, code):
@@ -224,6 +224,6 @@ def test_a_database_that_does_not_answer_ends_with_a_code_of_its_own(letters, mo
     def gone(*_: Any, **__: Any) -> Any:
         raise OperationalError("the database is gone")
 
-    monkeypatch.setattr("messaging.operators.skip", gone)
+    monkeypatch.setattr("messaging.operations.actions.skip", gone)
 
-    assert code_of("skip_dead_letters", "--all", *EXECUTE) == Exit.INCOMPLETE
+    assert code_of("skip_dead_letters", "--all", *EXECUTE) == ExitCode.INCOMPLETE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,7 +21,7 @@ from messaging import (
     publish_all,
 )
 from messaging.models import OutboxRow
-from messaging.outbox import gather, shard_of
+from messaging.outbox.publish import gather, shard_of
 from messaging.testing import published, record_of
 from tests.messaging.sample.events import NoteAdded
 
@@ -103,6 +104,16 @@ def test_an_effect_names_its_cause_and_belongs_to_the_same_correlation():
     assert '"ce_causeattempts":"1"' in row.extra
 
 
+def test_a_cause_that_was_not_received_here_needs_its_id_and_correlation_alone():
+    cause = SimpleNamespace(event_id="the-first-request", correlation_id="saga-7")
+
+    with transaction.atomic():
+        publish(note(1), cause=cause)
+
+    row = OutboxRow.objects.get()
+    assert (row.causation_id, row.correlation_id, row.extra) == ("the-first-request", "saga-7", "")
+
+
 def test_a_traceparent_of_absurd_length_is_not_passed_on():
     with transaction.atomic():
         publish(note(1), cause=cause_with(traceparent="x" * 100_000))
@@ -139,10 +150,10 @@ def test_an_event_that_cannot_be_written_as_json_is_refused():
 
 
 def test_the_signal_tells_of_everything_that_one_statement_recorded():
-    told: list[int] = []
+    signals: list[int] = []
 
     def receiver(envelopes: Any, **_: Any) -> None:
-        told.append(len(envelopes))
+        signals.append(len(envelopes))
 
     event_recorded.connect(receiver)
     try:
@@ -152,7 +163,7 @@ def test_the_signal_tells_of_everything_that_one_statement_recorded():
     finally:
         event_recorded.disconnect(receiver)
 
-    assert told == [2, 1]
+    assert signals == [2, 1]
 
 
 def test_what_is_gathered_is_inserted_once_at_the_end_in_order():

@@ -8,12 +8,11 @@ import pytest
 from django.conf import settings as django_settings
 from django.db import OperationalError, connection, transaction
 
-from messaging import drain as draining
-from messaging import parking
-from messaging.drain import drain_due, due
+from messaging.consumer import retry_parked
+from messaging.consumer.one_by_one import handle_one, split
+from messaging.consumer.retry_parked import due, retry_due
 from messaging.models import DeadLetterRow, InboxRow, ParkedKey
-from messaging.parking import ToPark
-from messaging.single import handle_one, split
+from messaging.parking.keys import ToPark, lock_alone, park
 from messaging.testing import published
 from tests.messaging.parked import BATCH, SINGLE, drain, gate, is_parked, queue_of
 from tests.messaging.records import fetched
@@ -60,7 +59,7 @@ def test_a_transient_failure_parks_its_key_after_the_immediate_attempts(group, s
 
 
 def test_attempts_that_take_long_park_the_key_sooner(group, shut, monkeypatch):
-    monkeypatch.setattr("messaging.attempts.AT_ONCE_SECONDS", 0.0)
+    monkeypatch.setattr("messaging.consumer.retries.AT_ONCE_SECONDS", 0.0)
 
     singly(group, note("a", 1, "gated", event_id="e"), note("b", 2, "bug", event_id="f"))
 
@@ -117,7 +116,7 @@ def test_an_event_that_is_not_due_is_left_alone(group, shut):
     calls = len(shut.calls)
 
     assert due() == []
-    assert drain_due() == draining.drain_key(django_settings.SAMPLE_TOPIC, "a") == 0
+    assert retry_due() == retry_parked.retry_key(django_settings.SAMPLE_TOPIC, "a") == 0
     assert len(shut.calls) == calls
 
 
@@ -196,7 +195,7 @@ def test_an_outage_in_the_drain_counts_no_attempt(group, shut):
     row = InboxRow.objects.get(event_id="e", handler=SINGLE)
     assert (row.state, row.attempts) == ("waiting", 3)
     shut.open = True
-    draining._failing.clear()  # for a few seconds it lets the other keys go first
+    retry_parked._failing.clear()  # for a few seconds it lets the other keys go first
     drain()
     assert applied("single", "a") == [1]
 
@@ -221,9 +220,9 @@ def poisoned(record):
 
 def test_the_sweep_hands_back_a_key_whose_queue_is_empty(group):
     with transaction.atomic():
-        parking.park(group, [ToPark(django_settings.SAMPLE_TOPIC, "empty", 0)])
+        park(group, [ToPark(django_settings.SAMPLE_TOPIC, "empty", 0)])
 
-    drain_due()
+    retry_due()
 
     assert not is_parked("empty")
 
@@ -232,7 +231,7 @@ def test_a_drain_passes_over_a_key_that_another_one_has_in_hand(group, shut):
     singly(group, note("a", 1, "gated"))
     shut.open = True
     with transaction.atomic():
-        assert parking.lock_alone(django_settings.SAMPLE_TOPIC, "a")
+        assert lock_alone(django_settings.SAMPLE_TOPIC, "a")
         assert at_once(drain)[0] == 0
     assert drain() == 2
 
@@ -263,13 +262,13 @@ def test_the_same_key_in_two_partitions_is_parked_once(group, shut):
 
 
 def test_a_parked_topic_that_is_paused_rests(group, shut):
-    from messaging import pauses
+    from messaging.parking import pauses
 
     singly(group, note("a", 1, "gated"))
     shut.open = True
     pauses.insert(SINGLE, reason="a test", actor="me")
 
-    assert drain() == draining.drain_key(django_settings.SAMPLE_TOPIC, "a") == 0
+    assert drain() == retry_parked.retry_key(django_settings.SAMPLE_TOPIC, "a") == 0
     pauses.delete(SINGLE)
     assert drain() == 2
 

@@ -13,7 +13,8 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import UnknownTopicOrPartitionError
 from kafka.structs import OffsetAndMetadata
 
-from messaging import end_offsets, lost_commits, pause, positions
+from messaging import end_offsets, pause, positions_of
+from messaging.inbox import lost_commits, positions
 from messaging.models import ConsumerPosition
 from tests.messaging.conftest import consumer_of
 from tests.messaging.sample.events import NoteAdded
@@ -65,7 +66,7 @@ def assert_nothing_goes_on(group, write, key, reason, *, right):
     with running(consumer_of(group)):
         found = eventually(lambda: len(reasons := stop_reasons(group)) == PARTITIONS and reasons)
         assert all(lost_commits.LOST in each and reason in each for each in found)
-        assert not lost_commits.parked_keys_may_go_on()
+        assert not lost_commits.parked_keys_may_run()
         write.events(*notes(key, 2), partition=PARTITION)
         write.events(*notes(f"{key}-other", 2), partition=1)
         time.sleep(1.0)  # time enough to handle them, if anything went on
@@ -75,7 +76,7 @@ def assert_nothing_goes_on(group, write, key, reason, *, right):
 
         eventually(lambda: is_applied(key, 2) and is_applied(f"{key}-other", 2), 60)
         eventually(lambda: stop_reasons(group) == [])
-        assert lost_commits.parked_keys_may_go_on()
+        assert lost_commits.parked_keys_may_run()
 
 
 def test_a_position_behind_the_groups_offset_stops_everything(group, write, key, offsets):
@@ -141,7 +142,7 @@ def test_a_database_that_lost_commits_while_the_consumer_runs_stops_the_partitio
 
 
 def test_an_idle_consumer_notices_too(group, write, key, monkeypatch):
-    monkeypatch.setattr("messaging.consumer.COMPARE_SECONDS", 0.2)
+    monkeypatch.setattr("messaging.consumer.loop.COMPARE_SECONDS", 0.2)
     with running(consumer_of(group)):
         write.events(*notes(key, 3), partition=PARTITION)
         eventually(lambda: is_applied(key, 3))
@@ -187,7 +188,7 @@ def test_a_loss_stops_a_worker_that_has_other_partitions_too(group, write, key, 
 
 
 @pytest.mark.parametrize(
-    ("at", "told", "reason"),
+    ("at", "committed", "reason"),
     [
         (5, None, None),
         (None, None, None),
@@ -199,8 +200,8 @@ def test_a_loss_stops_a_worker_that_has_other_partitions_too(group, write, key, 
         (None, 0, "sample/0 has no position, and 0 was committed"),
     ],
 )
-def test_the_rule_of_what_shows_that_commits_were_lost(at, told, reason):
-    found = lost_commits.reason("sample/0", at, told)
+def test_the_rule_of_what_shows_that_commits_were_lost(at, committed, reason):
+    found = lost_commits.reason("sample/0", at, committed)
 
     assert found is None if reason is None else reason in found
 
@@ -219,7 +220,7 @@ def test_a_database_that_was_exchanged_behind_a_silent_reconnect_is_noticed(grou
         write.events(*notes(key, 3), partition=PARTITION)
         write.events(*notes(f"{key}-other", 3), partition=1)
         eventually(lambda: is_applied(key, 3) and is_applied(f"{key}-other", 3))
-        time.sleep(0.5)  # Kafka is told by then
+        time.sleep(0.5)  # the offset is committed by then
 
         row(group).update(next_offset=0)
         end_sessions()
@@ -231,32 +232,32 @@ def test_a_database_that_was_exchanged_behind_a_silent_reconnect_is_noticed(grou
 
 def test_parked_keys_go_on_after_a_restart_that_nobody_noticed(group, write, key, monkeypatch):
     with running(consumer_of(group)):
-        eventually(lost_commits.parked_keys_may_go_on)
+        eventually(lost_commits.parked_keys_may_run)
         another = lost_commits.server_start() + timedelta(seconds=5)
         monkeypatch.setattr(lost_commits, "server_start", lambda: another)
-        assert not lost_commits.parked_keys_may_go_on()
+        assert not lost_commits.parked_keys_may_run()
 
         end_sessions()
 
-        eventually(lost_commits.parked_keys_may_go_on)
+        eventually(lost_commits.parked_keys_may_run)
         write.events(*notes(key, 1))
         eventually(lambda: is_applied(key, 1))
 
 
 def test_a_new_connection_lets_everything_be_compared_again(group, monkeypatch):
-    """Django connects anew silently, and it may be to another server: no error tells of it."""
+    """Django reconnects silently, maybe to another server: no error shows it."""
     consumer = consumer_of(group)
     assert consumer._join()
     try:
         eventually(lambda: consumer._step() or len(consumer.assignment.at) == PARTITIONS)
         another = lost_commits.server_start() + timedelta(seconds=5)
         monkeypatch.setattr(lost_commits, "server_start", lambda: another)
-        assert not lost_commits.parked_keys_may_go_on()
+        assert not lost_commits.parked_keys_may_run()
 
         connection.close()
         consumer._step()
 
-        assert lost_commits.parked_keys_may_go_on()
+        assert lost_commits.parked_keys_may_run()
     finally:
         lost_commits.forget(consumer.worker)
         consumer.client.close(timeout_ms=5000)
@@ -274,7 +275,7 @@ def test_parked_keys_go_on_when_the_right_data_is_back_though_its_topic_is_pause
 
         row(group).update(next_offset=right)
 
-        eventually(lambda: lost_commits.parked_keys_may_go_on(), 60)
+        eventually(lambda: lost_commits.parked_keys_may_run(), 60)
 
 
 def test_a_group_that_the_service_has_no_more_stops_nothing(group):
@@ -286,7 +287,7 @@ def test_a_group_that_the_service_has_no_more_stops_nothing(group):
         stopped_reason=f"{lost_commits.LOST}: yes",
     )
 
-    assert lost_commits.parked_keys_may_go_on()
+    assert lost_commits.parked_keys_may_run()
 
 
 def test_a_partition_whose_group_has_forgotten_its_offset_begins_like_a_new_one(group):
@@ -316,16 +317,29 @@ def test_another_group_of_the_service_that_is_stopped_so_stops_this_one_too(grou
 def test_parked_keys_wait_until_the_consumer_of_their_process_has_looked_at_the_very_server(monkeypatch):
     lost_commits.note("a consumer", None)
     try:
-        assert not lost_commits.parked_keys_may_go_on()
+        assert not lost_commits.parked_keys_may_run()
         lost_commits.note("a consumer", lost_commits.server_start())
-        assert lost_commits.parked_keys_may_go_on()
+        assert lost_commits.parked_keys_may_run()
         lost_commits.note("a consumer", lost_commits.server_start() - timedelta(seconds=1))
-        assert not lost_commits.parked_keys_may_go_on()
+        assert not lost_commits.parked_keys_may_run()
     finally:
         lost_commits.forget("a consumer")
-    assert lost_commits.parked_keys_may_go_on()
+    assert lost_commits.parked_keys_may_run()
 
 
 def test_the_end_of_a_topic_that_the_broker_does_not_know_is_an_error_not_an_empty_answer():
     with pytest.raises(UnknownTopicOrPartitionError, match="no.such.topic"):
         end_offsets(["no.such.topic"])
+
+
+def test_the_positions_of_a_topic_come_by_partition_with_the_reason_of_one_that_is_stopped():
+    rows = {"consumer_group": "mine", "topic": "t"}
+    ConsumerPosition.objects.create(**rows, partition=1, next_offset=-1, stopped_reason="unreadable")
+    ConsumerPosition.objects.create(**rows, partition=0, next_offset=7)
+    ConsumerPosition.objects.create(consumer_group="another", topic="t", partition=0, next_offset=9)
+    ConsumerPosition.objects.create(consumer_group="mine", topic="u", partition=0, next_offset=9)
+
+    assert positions_of("mine", "t") == [
+        positions.Position(partition=0, next_offset=7, stopped_reason=None),
+        positions.Position(partition=1, next_offset=-1, stopped_reason="unreadable"),
+    ]

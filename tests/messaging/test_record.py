@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from messaging.errors import InvalidRecord
-from messaging.record import received
+from messaging.kafka.records import received
 from tests.messaging.records import Record
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -11,9 +11,11 @@ import pytest
 from django.conf import settings as django_settings
 from django.db import connection, transaction
 
-from messaging import publish_all, sender
+from messaging import publish_all
+from messaging.backoff import Backoff
 from messaging.models import OutboxRow
-from messaging.relay import Relay
+from messaging.outbox import sender
+from messaging.outbox.relay import Relay
 from tests.messaging.log import Log, header
 from tests.messaging.process import process
 from tests.messaging.rows import envelope, publish_notes, put, waiting
@@ -105,7 +107,7 @@ def test_a_row_for_a_topic_that_does_not_exist_holds_up_nobody_and_leaves_once_t
 
 
 def test_a_row_that_the_broker_refuses_holds_up_its_own_key_alone_until_it_is_taken(key, reader, monkeypatch):
-    monkeypatch.setattr(sender, "KEY_PAUSES", (0.1, 0.3))
+    monkeypatch.setattr(sender, "KEY_BACKOFF", Backoff(0.1, 0.3))
     narrow = f"narrow.{django_settings.SAMPLE_TOPIC}"
     create_topic(narrow, **{"max.message.bytes": "2000"})
     log = Log(reader, narrow)

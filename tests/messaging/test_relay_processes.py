@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from django.db import connection
 
-from messaging.shards import LOCK_SPACE
+from messaging.outbox.shard_locks import LOCK_SPACE
 from tests.messaging.log import Log
 from tests.messaging.process import process
 from tests.messaging.rows import publish_notes, waiting

@@ -11,7 +11,7 @@ import pytest
 from django.conf import settings as django_settings
 from django.db import connection
 
-from messaging.shards import LOCK_SPACE
+from messaging.outbox.shard_locks import LOCK_SPACE
 from tests.messaging.log import Log, number_of
 from tests.messaging.process import Process, process
 from tests.messaging.rows import publish_notes, waiting

@@ -1,4 +1,4 @@
-"""Partitions added under load: the relays are held back until every group has read the topic to its end."""
+"""Partitions added under load: the relays are stopped until every group has read the topic to its end."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from django.db import connection, connections
 from kafka import KafkaConsumer, TopicPartition
 from kafka.structs import OffsetAndMetadata
 
-from messaging.consumer import Consumer
+from messaging.consumer.loop import Consumer
 from messaging.errors import RepartitionRefused
-from messaging.group_lag import group_lag
-from messaging.kafka_clients import admin
+from messaging.kafka.clients import admin
+from messaging.kafka.group_lag import group_lag
+from messaging.kafka.topics import create_topics
 from messaging.models import OperatorAction
-from messaging.relay import Relay
-from messaging.repartition import relays_held_back
-from messaging.replay import alone
-from messaging.shards import SENDING_SPACE, ShardConnection
-from messaging.topics import create_topics
+from messaging.outbox.relay import Relay
+from messaging.outbox.repartition import relays_blocked
+from messaging.outbox.shard_locks import SENDING_SPACE, ShardConnection
+from messaging.replay.run import alone
 from tests.messaging.process import process
 from tests.messaging.rows import envelope, publish_notes, put, waiting
 from tests.messaging.test_consumer import applied
@@ -50,7 +50,7 @@ def topic(own_broker: Any, settings: Any, key: str, monkeypatch: pytest.MonkeyPa
         "GROUPS": {key: [TOPIC]},
         "TOPICS": {TOPIC: {}},
     }
-    monkeypatch.setattr("messaging.kafka_clients.METADATA_MS", 2000)
+    monkeypatch.setattr("messaging.kafka.clients.METADATA_MS", 2000)
     with admin() as client:
         if TOPIC in client.list_topics():
             client.delete_topics([TOPIC])
@@ -136,7 +136,7 @@ def test_partitions_added_under_load_lose_double_and_reorder_nothing(topic, own_
 
     action = OperatorAction.objects.get()
     assert (action.verb, action.reason, action.targets) == ("repartition", "a sale is near", [["", TOPIC]])
-    assert "the relays are held back" in said
+    assert "the relays are stopped" in said
     assert f"{TOPIC} has 7 partitions; the relays go on" in said
     for each in load.keys:
         assert applied(each) == applied(each, "batch") == list(range(load.count))
@@ -169,7 +169,7 @@ def test_events_wait_while_a_group_is_behind_and_leave_when_the_command_gives_up
             load.publish()
             time.sleep(1.5)
             assert len(waiting()) == KEYS
-            with pytest.raises(CommandError, match=f"not every group came to the end of {TOPIC}.*{key}"):
+            with pytest.raises(CommandError, match=f"not every group reached the end of {TOPIC}.*{key}"):
                 refused.result()
         eventually(lambda: waiting() == [], LONG)
 
@@ -193,12 +193,12 @@ def test_the_relays_go_on_when_the_command_is_killed(topic, own_broker, key):
 
 
 def test_a_command_that_stood_still_holds_nobody_back_and_is_told_so(key, reader, monkeypatch):
-    monkeypatch.setattr("messaging.repartition.IDLE_SECONDS", 2)
-    with running(Relay()), relays_held_back(LONG) as hold:
+    monkeypatch.setattr("messaging.outbox.repartition.IDLE_SECONDS", 2)
+    with running(Relay()), relays_blocked(LONG) as hold:
         publish_notes((key, 1))
         eventually(lambda: waiting() == [], LONG)
 
-        with pytest.raises(RepartitionRefused, match="not held back any more"):
+        with pytest.raises(RepartitionRefused, match="were running again"):
             hold.check()
 
 
@@ -206,9 +206,9 @@ def test_a_relay_in_the_middle_of_a_round_is_waited_for_until_it_has_lost_its_lo
     with process("relay", "freeze before send", RELAY_IDLE_SECONDS=5) as frozen:
         publish_notes((key, 1))
         eventually(frozen.is_frozen)
-        with pytest.raises(RepartitionRefused, match="did not end its round"), relays_held_back(0.5):
+        with pytest.raises(RepartitionRefused, match="did not end its round"), relays_blocked(0.5):
             raise AssertionError("the relays count as held back, though one has read rows and is about to send them")
-        with relays_held_back(LONG):
+        with relays_blocked(LONG):
             assert relay_connections() == 0
             frozen.wake()
             eventually(lambda: log.numbers(key) == [1])

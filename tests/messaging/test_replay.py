@@ -11,11 +11,11 @@ from django.conf import settings as django_settings
 from django.core.management import CommandError
 from django.db import connection, connections, transaction
 
-from messaging import positions
-from messaging.kafka_clients import group_consumer
+from messaging.errors import ExitCode
+from messaging.inbox import positions
+from messaging.kafka.clients import group_consumer
 from messaging.models import ConsumerPosition, InboxRow, OutboxRow, ReplayRun
-from messaging.ranges import Exit
-from messaging.replay import LOCK_SPACE
+from messaging.replay.run import LOCK_SPACE
 from messaging.states import InboxState
 from tests.messaging.log import answers, cut, ends_of
 from tests.messaging.records import Record, record_of
@@ -170,19 +170,19 @@ def test_datetimes_bound_the_range(replay, key):
 @pytest.mark.parametrize(
     ("options", "code", "message"),
     [
-        ({"place": "sample.evnts"}, Exit.UNKNOWN_TOPIC, "sample has no handler for topic 'sample.evnts'; it reads"),
-        ({"place": "{topic}:77"}, Exit.UNKNOWN_PARTITION, "has partitions [0, 1, 2], not [77]"),
-        ({"place": "{topic}:one"}, Exit.UNKNOWN_PARTITION, "'one' is not a list of partition numbers such as 0,2"),
-        ({"start": "--from-offset=1000000"}, Exit.EMPTY_RANGE, "the range is empty"),
-        ({"start": "--from-datetime=2099-01-01T00:00:00Z"}, Exit.EMPTY_RANGE, "the range is empty"),
-        ({"start": "--from-datetime=2026-01-01T00:00:00"}, Exit.NO_ZONE, "write it with one: 2026-01-01T00:00:00Z"),
-        ({"more": ("--until-datetime", "2026-01-01")}, Exit.NO_ZONE, "2026-01-01T00:00:00 has no zone"),
-        ({"start": "--from-offset=-1"}, Exit.BEFORE_LOG_START, "is before the start of"),
-        ({"more": ("--execute",)}, Exit.NO_REASON, "--execute needs --reason TEXT"),
-        ({"more": ("--execute", "--reason", "  ")}, Exit.NO_REASON, "--execute needs --reason TEXT"),
+        ({"place": "sample.evnts"}, ExitCode.UNKNOWN_TOPIC, "sample has no handler for topic 'sample.evnts'; it reads"),
+        ({"place": "{topic}:77"}, ExitCode.UNKNOWN_PARTITION, "has partitions [0, 1, 2], not [77]"),
+        ({"place": "{topic}:one"}, ExitCode.UNKNOWN_PARTITION, "'one' is not a list of partition numbers such as 0,2"),
+        ({"start": "--from-offset=1000000"}, ExitCode.NOTHING_FOUND, "the range is empty"),
+        ({"start": "--from-datetime=2099-01-01T00:00:00Z"}, ExitCode.NOTHING_FOUND, "the range is empty"),
+        ({"start": "--from-datetime=2026-01-01T00:00:00"}, ExitCode.NO_ZONE, "write it with one: 2026-01-01T00:00:00Z"),
+        ({"more": ("--until-datetime", "2026-01-01")}, ExitCode.NO_ZONE, "2026-01-01T00:00:00 has no zone"),
+        ({"start": "--from-offset=-1"}, ExitCode.BEFORE_LOG_START, "is before the start of"),
+        ({"more": ("--execute",)}, ExitCode.NO_REASON, "--execute needs --reason TEXT"),
+        ({"more": ("--execute", "--reason", "  ")}, ExitCode.NO_REASON, "--execute needs --reason TEXT"),
         (
             {"more": ("--handler", "sample.nobody")},
-            Exit.UNKNOWN_HANDLER,
+            ExitCode.UNKNOWN_NAME,
             f"no handler 'sample.nobody'; there are {SINGLE}",
         ),
     ],
@@ -205,7 +205,7 @@ def test_a_topic_that_is_read_but_not_there_is_told(replay, settings):
     with pytest.raises(CommandError, match="'sample.nowhere' does not exist on the broker") as refused:
         replay(place="sample.nowhere", start="--from-earliest")
 
-    assert refused.value.returncode == Exit.UNKNOWN_TOPIC
+    assert refused.value.returncode == ExitCode.UNKNOWN_TOPIC
 
 
 def test_a_topic_is_replayed_by_one_at_a_time(replay, key):
@@ -217,7 +217,7 @@ def test_a_topic_is_replayed_by_one_at_a_time(replay, key):
         replay(*EXECUTE)
     other.close()
 
-    assert refused.value.returncode == Exit.BUSY
+    assert refused.value.returncode == ExitCode.BUSY
     assert not ReplayRun.objects.exists()
     assert replay(*EXECUTE) == {TYPE: (2, 0, 0)}
     assert is_locked_by(other), "the replay before has kept its lock"
@@ -293,8 +293,8 @@ def test_what_can_not_be_read_or_is_nobodys_is_counted_and_passed(replay, key):
     nobodys = Record(key=key.encode(), headers=[("ce_type", b"abroad.Thing.v1")])
     replay.passed(unreadable, nobodys, *notes(key, 1))
 
-    assert replay(*EXECUTE) == {TYPE: (2, 0, 0), "(can't be read)": (0, 0, 0), "(no handler here)": (0, 0, 0)}
-    assert ReplayRun.objects.get().result["passed_over"] == {"(can't be read)": 1, "(no handler here)": 1}
+    assert replay(*EXECUTE) == {TYPE: (2, 0, 0), "(undecodable)": (0, 0, 0), "(no handler here)": (0, 0, 0)}
+    assert ReplayRun.objects.get().result["passed_over"] == {"(undecodable)": 1, "(no handler here)": 1}
 
 
 def test_the_whole_topic_is_replayed_from_its_start(replay, key, reader):

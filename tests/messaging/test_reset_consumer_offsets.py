@@ -12,10 +12,11 @@ from django.conf import settings as django_settings
 from django.core.management import CommandError, call_command
 from kafka.errors import CoordinatorNotAvailableError
 
-from messaging import lost_commits, pause, reset, resume
-from messaging.management.operating import Exit as OperatorExit
+from messaging import pause, resume
+from messaging.errors import ExitCode
+from messaging.inbox import lost_commits
 from messaging.models import ConsumerPosition, InboxRow, OperatorAction
-from messaging.ranges import Exit
+from messaging.replay import reset_offsets as implementation
 from tests.messaging.conftest import consumer_of
 from tests.messaging.log import ends_of
 from tests.messaging.sample.events import NoteAdded
@@ -90,7 +91,7 @@ def test_a_group_that_is_moved_back_reads_again_and_doubles_nothing(reset_offset
     assert (position(group), offset_of(group, 0)) == (start, start)
     action = OperatorAction.objects.get()
     assert (action.verb, action.reason) == ("reset_consumer_offsets", "a test")
-    assert action.results[0]["detail"] == f"{start + 3} → {start}; Kafka was told {start + 3}"
+    assert action.results[0]["detail"] == f"{start + 3} → {start}; Kafka had {start + 3}"
 
     InboxRow.objects.filter(key=key, offset=start + 2).delete()  # as if it had never been handled
     with running(consumer_of(group)):
@@ -102,7 +103,7 @@ def test_events_are_passed_only_with_consent(reset_offsets, write, group, key):
     start = handled(write, group, key, 1)
     write.events(*notes(f"{key}-skipped", 2), partition=0)
 
-    said = refused(reset_offsets, Exit.NOT_ALLOWED, "--to-latest", *EXECUTE)
+    said = refused(reset_offsets, ExitCode.REFUSED, "--to-latest", *EXECUTE)
     assert "would pass 2 offsets" in said
     assert "--allow-skip" in said
     assert position(group) == start + 1
@@ -123,7 +124,7 @@ def test_passed_events_are_not_handled_after_later_ones_unasked(reset_offsets, w
     with running(consumer_of(group)):
         eventually(lambda: is_applied(key, 2))
 
-    said = refused(reset_offsets, Exit.NOT_ALLOWED, "--from-offset", str(start), *EXECUTE)
+    said = refused(reset_offsets, ExitCode.REFUSED, "--from-offset", str(start), *EXECUTE)
     assert "2 times an event there was never handled" in said  # once at each handler
     assert position(group) == start + 4
 
@@ -138,7 +139,7 @@ def test_a_group_whose_workers_run_is_left_alone(reset_offsets, write, consumer,
     write.events(*notes(key, 2), partition=0)
     eventually(lambda: is_applied(key, 2))
 
-    said = refused(reset_offsets, Exit.GROUP_ACTIVE, "--shift-by", "-1", *EXECUTE)
+    said = refused(reset_offsets, ExitCode.GROUP_ACTIVE, "--shift-by", "-1", *EXECUTE)
 
     assert "has 1 members: stop its workers first" in said
     write.events(NoteAdded(key=key, number=2), partition=0)
@@ -147,11 +148,11 @@ def test_a_group_whose_workers_run_is_left_alone(reset_offsets, write, consumer,
 
 def test_a_worker_that_joins_meanwhile_is_noticed_by_the_broker(reset_offsets, write, group, key, monkeypatch):
     start = handled(write, group, key, 2)
-    monkeypatch.setattr(reset, "_refuse_active", lambda client, group: None)
+    monkeypatch.setattr(implementation, "_refuse_active", lambda client, group: None)
     with running(consumer_of(group)) as consumer:
         eventually(lambda: hasattr(consumer, "assignment") and len(consumer.assignment.at) == 6)
 
-        said = refused(reset_offsets, Exit.GROUP_ACTIVE, "--from-offset", str(start), *EXECUTE)
+        said = refused(reset_offsets, ExitCode.GROUP_ACTIVE, "--from-offset", str(start), *EXECUTE)
 
     assert "has members again" in said
     assert position(group) == start + 2
@@ -160,7 +161,7 @@ def test_a_worker_that_joins_meanwhile_is_noticed_by_the_broker(reset_offsets, w
 
 def test_a_worker_that_joins_before_the_group_goes_forward_follows_it(reset_offsets, write, group, key, monkeypatch):
     start = handled(write, group, key, 1)
-    monkeypatch.setattr(reset, "_refuse_active", lambda client, group: None)
+    monkeypatch.setattr(implementation, "_refuse_active", lambda client, group: None)
     pause(django_settings.SAMPLE_TOPIC, actor="a test", reason="so that it stays behind")
     with running(consumer_of(group)) as consumer:
         write.events(*notes(f"{key}-passed", 2), partition=0)
@@ -177,14 +178,14 @@ def test_a_worker_that_joins_before_the_group_goes_forward_follows_it(reset_offs
 
 def test_a_position_that_moved_after_it_was_planned_is_left_alone(reset_offsets, write, group, key, monkeypatch):
     start = handled(write, group, key, 2)
-    tell = reset._tell
+    commit = implementation._commit
 
     def moved_meanwhile(*arguments) -> None:
         row(group).update(next_offset=start + 1)
-        tell(*arguments)
+        commit(*arguments)
 
-    monkeypatch.setattr(reset, "_tell", moved_meanwhile)
-    said = refused(reset_offsets, Exit.GROUP_ACTIVE, "--from-offset", str(start), *EXECUTE)
+    monkeypatch.setattr(implementation, "_commit", moved_meanwhile)
+    said = refused(reset_offsets, ExitCode.GROUP_ACTIVE, "--from-offset", str(start), *EXECUTE)
 
     assert f"is at {start + 1} and was planned from {start + 2}" in said
     assert position(group) == start + 1
@@ -196,7 +197,7 @@ def test_lost_commits_are_accepted_only_by_their_name(reset_offsets, write, grou
     with running(consumer_of(group)):
         eventually(lambda: len(stop_reasons(group)) == 6)
 
-    said = refused(reset_offsets, Exit.NOT_ALLOWED, "--shift-by", "0", *EXECUTE)
+    said = refused(reset_offsets, ExitCode.REFUSED, "--shift-by", "0", *EXECUTE)
     assert lost_commits.LOST in said
     assert "--accept-lost-commits" in said
     assert offset_of(group, 0) == start + 2
@@ -214,11 +215,11 @@ def test_a_partition_without_a_position_is_given_one(reset_offsets, write, group
     start = handled(write, group, key, 2)
     row(group).delete()
 
-    assert "no position to shift" in refused(reset_offsets, Exit.OUTSIDE_LOG, "--shift-by", "1", *EXECUTE)
+    assert "no position to shift" in refused(reset_offsets, ExitCode.OUTSIDE_LOG, "--shift-by", "1", *EXECUTE)
     consent = ("--accept-lost-commits", "--allow-skip")
     said = reset_offsets("--from-offset", str(start + 2), *consent, *EXECUTE)
 
-    assert f"no position → {start + 2}; Kafka was told {start + 2}" in said
+    assert f"no position → {start + 2}; Kafka has offset {start + 2}" in said
     assert position(group) == start + 2
 
 
@@ -228,7 +229,7 @@ def test_a_group_that_never_was_in_kafka_is_moved(reset_offsets, write, group, k
 
     said = reset_offsets("--shift-by", "1", "--allow-skip", *EXECUTE)
 
-    assert f"{start} → {start + 1}; Kafka was told nothing; passes 1 offsets unhandled" in said
+    assert f"{start} → {start + 1}; Kafka has no offset; passes 1 offsets unhandled" in said
     assert (position(group), offset_of(group, 0)) == (start + 1, start + 1)
 
 
@@ -256,15 +257,15 @@ def test_a_death_in_between_leaves_nothing_that_looks_like_a_loss(
     def dies(*_: object) -> None:
         raise CoordinatorNotAvailableError("a test")
 
-    real = reset._tell if before == "the database" else reset._write
-    monkeypatch.setattr(reset, real.__name__, lambda *given: dies() if given[-1] else real(*given))
+    real = implementation._commit if before == "the database" else implementation._write
+    monkeypatch.setattr(implementation, real.__name__, lambda *given: dies() if given[-1] else real(*given))
     options = ("--shift-by", str(target), "--allow-skip", *EXECUTE)
-    assert "Run the same again" in refused(reset_offsets, Exit.INCOMPLETE, *options)
-    at, told = position(group), offset_of(group, 0)
+    assert "Run the same again" in refused(reset_offsets, ExitCode.INCOMPLETE, *options)
+    at, committed = position(group), offset_of(group, 0)
     assert at is not None
-    assert told is not None
-    assert at >= told
-    assert (at, told) == ((start + 2, start) if before == "Kafka" else (start + 3, start + 2))
+    assert committed is not None
+    assert at >= committed
+    assert (at, committed) == ((start + 2, start) if before == "Kafka" else (start + 3, start + 2))
 
     monkeypatch.undo()
     reset_offsets("--from-offset", str(start + 2 + target), "--allow-skip", *EXECUTE)
@@ -274,9 +275,9 @@ def test_a_death_in_between_leaves_nothing_that_looks_like_a_loss(
 @pytest.mark.parametrize(
     ("options", "exit_code", "words"),
     [
-        (("--from-offset", "999999999"), Exit.OUTSIDE_LOG, "its log has the offsets"),
-        (("--from-datetime", "2026-01-01T00:00:00"), Exit.NO_ZONE, "has no zone"),
-        (("--shift-by", "0", "--execute"), OperatorExit.NO_REASON, "--reason TEXT is missing"),
+        (("--from-offset", "999999999"), ExitCode.OUTSIDE_LOG, "its log has the offsets"),
+        (("--from-datetime", "2026-01-01T00:00:00"), ExitCode.NO_ZONE, "has no zone"),
+        (("--shift-by", "0", "--execute"), ExitCode.NO_REASON, "--reason TEXT is missing"),
     ],
 )
 def test_what_can_not_be_is_refused_with_its_own_exit_code(reset_offsets, options, exit_code, words):
@@ -286,9 +287,9 @@ def test_what_can_not_be_is_refused_with_its_own_exit_code(reset_offsets, option
 @pytest.mark.parametrize(
     ("topic", "exit_code"),
     [
-        ("sample.nowhere", Exit.UNKNOWN_TOPIC),
-        (f"{django_settings.SAMPLE_TOPIC}:77", Exit.UNKNOWN_PARTITION),
-        (f"{django_settings.SAMPLE_TOPIC}:x", Exit.UNKNOWN_PARTITION),
+        ("sample.nowhere", ExitCode.UNKNOWN_TOPIC),
+        (f"{django_settings.SAMPLE_TOPIC}:77", ExitCode.UNKNOWN_PARTITION),
+        (f"{django_settings.SAMPLE_TOPIC}:x", ExitCode.UNKNOWN_PARTITION),
     ],
 )
 def test_a_place_that_is_not_there_is_refused(reset_offsets, topic, exit_code):

@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 from django.conf import settings as django_settings
 
-from messaging import UnknownName, dead_letters, pause, pauses, resume, retry
-from messaging.batch import handle_batch
+from messaging import UnknownName, dead_letters, pause, resume, retry
+from messaging.consumer.batch import handle_batch
 from messaging.errors import Paused
 from messaging.models import OperatorAction, ParkedKey, Pause
-from messaging.selectors import targets_of
+from messaging.operations.selectors import targets_of
+from messaging.parking import pauses
 from messaging.testing import published
 from tests.messaging.operating import BATCH, SINGLE, WHO, Switch, drain, goes_on, note, with_patient_retries
 from tests.messaging.records import Record, fetched
@@ -27,7 +28,7 @@ KEYS = [f"k{n}" for n in range(9)]
 
 @pytest.fixture
 def deploy(group: str, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Switch:
-    """A bad deploy of both handlers: all events fail by one and the same bug until it is mended."""
+    """A bad deploy of both handlers: all events fail by the same bug until it is fixed."""
     settings.MESSAGING = {**settings.MESSAGING, "FUSE_EVENTS": FUSE}
     bug = Switch(ZeroDivisionError("a bad deploy"))
     monkeypatch.setitem(handlers.behaviours, "deploy", bug)

@@ -8,9 +8,9 @@ from datetime import timedelta
 import pytest
 from django.db import connection, transaction
 
-from messaging import retention
 from messaging.models import ConsumerPosition, InboxRow
-from messaging.retention import INBOX, clean_inbox, delete_expired
+from messaging.retention import cleanup
+from messaging.retention.cleanup import INBOX, clean_inbox, delete_expired
 from messaging.states import InboxState
 from messaging.tasks import BEAT_SCHEDULE, clean_up
 from messaging.testing import deliver, record_of
@@ -106,11 +106,11 @@ def test_a_run_ends_at_its_bound_and_the_next_one_goes_on():
 
 
 def test_a_run_of_the_task_takes_no_more_than_its_bound(monkeypatch):
-    assert (retention.BATCH, retention.MOST) == (1000, 200_000)
-    fill(retention.BATCH + 1, DAYS + 1)
-    monkeypatch.setattr(retention.delete_expired, "__kwdefaults__", {"batch": retention.BATCH, "most": retention.BATCH})
+    assert (cleanup.BATCH, cleanup.MOST) == (1000, 200_000)
+    fill(cleanup.BATCH + 1, DAYS + 1)
+    monkeypatch.setattr(cleanup.delete_expired, "__kwdefaults__", {"batch": cleanup.BATCH, "most": cleanup.BATCH})
 
-    assert clean_up() == retention.BATCH
+    assert clean_up() == cleanup.BATCH
     assert left() == 1
 
 
@@ -159,7 +159,7 @@ def test_times_in_some_disorder_never_let_a_young_row_leave():
     for _ in range(5):
         clean_up()
 
-    young = InboxRow.objects.filter(received_at__gt=retention._one("SELECT now() - %s", [timedelta(days=DAYS)]))
+    young = InboxRow.objects.filter(received_at__gt=cleanup._one("SELECT now() - %s", [timedelta(days=DAYS)]))
     assert young.count() == 25
 
 
@@ -200,7 +200,7 @@ def test_an_inbox_row_bears_the_time_of_the_database_not_of_a_worker():
 def test_an_event_that_was_handled_within_the_retention_is_still_handled_once():
     record = record_of(NoteAdded(key="again", number=1))
     deliver(record)
-    InboxRow.objects.update(received_at=retention._one("SELECT now() - %s", [timedelta(days=DAYS - 1)]))
+    InboxRow.objects.update(received_at=cleanup._one("SELECT now() - %s", [timedelta(days=DAYS - 1)]))
 
     clean_up()
     deliver(record)

@@ -9,13 +9,13 @@ from django.conf import settings as django_settings
 from django.db import IntegrityError, OperationalError, transaction
 
 from messaging import DeadLetter, Retry, publish, subscribe
-from messaging import positions as stored_positions
+from messaging.consumer.one_by_one import handle_one, split
+from messaging.error_kinds import Kind, kind_of
 from messaging.errors import ConnectionLost
-from messaging.failures import Kind, kind_of
+from messaging.inbox import positions as stored_positions
+from messaging.kafka.records import unpacked
 from messaging.models import DeadLetterRow, InboxRow, OutboxRow, ParkedKey
-from messaging.record import unpacked
 from messaging.registry import all_handlers, remove
-from messaging.single import handle_one, split
 from messaging.testing import published
 from tests.messaging.records import Record, fetched
 from tests.messaging.sample import handlers
@@ -300,7 +300,7 @@ def test_a_batch_is_cut_into_pieces_whose_positions_join_up(group):
 
 @pytest.mark.parametrize("stands_still", [True, False])
 def test_a_statement_timeout_counts_only_while_the_database_takes_writes(group, monkeypatch, stands_still):
-    monkeypatch.setattr("messaging.attempts.takes_writes", lambda: not stands_still)
+    monkeypatch.setattr("messaging.consumer.retries.takes_writes", lambda: not stands_still)
     event = note("a", 1, "statement timeout", event_id="e")
 
     if stands_still:

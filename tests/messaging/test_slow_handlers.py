@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from django.db import OperationalError, connection
 
-from messaging import ticker as ticking
+from messaging.consumer import freeze_detector
+from messaging.consumer.freeze_detector import Ticker
 from messaging.models import InboxRow
-from messaging.ticker import Ticker
 from tests.messaging.parked import SINGLE, drain, is_parked
+from tests.messaging.patience import idle_transactions_end_after, is_in_transaction
 from tests.messaging.process import process
 from tests.messaging.sample import handlers
 from tests.messaging.sample.events import NoteAdded
@@ -24,16 +25,16 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture(autouse=True)
 def quick(settings, monkeypatch):
-    """PostgreSQL ends what is idle for long after 0.4 s, and the library knows it."""
+    """PostgreSQL ends what is idle for long after 0.2 s, and the library knows it."""
     settings.MESSAGING = {**settings.MESSAGING, "RETRY_DELAYED": 3}
-    monkeypatch.setattr("messaging.attempts.longest_idle", lambda: 0.4)
+    monkeypatch.setattr("messaging.consumer.retries.longest_idle", lambda: 0.2)
     monkeypatch.setitem(handlers.behaviours, "slow", idle_for_long)
 
 
 def idle_for_long(event: NoteAdded, context: Any) -> None:
     with connection.cursor() as cursor:
-        cursor.execute("SET LOCAL idle_in_transaction_session_timeout = '400ms'")
-    time.sleep(0.8)
+        cursor.execute("SET LOCAL idle_in_transaction_session_timeout = '200ms'")
+    time.sleep(0.4)
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")
 
@@ -49,7 +50,7 @@ def test_a_connection_lost_in_a_slow_attempt_counts_it_and_parks_the_key(group):
     singly(group, note("a", 1, "slow", event_id="e"), note("b", 1))
 
     assert state_of("e") == ("waiting", 1)
-    assert "took longer than it may" in InboxRow.objects.get(event_id="e", handler=SINGLE).error
+    assert "took too long" in InboxRow.objects.get(event_id="e", handler=SINGLE).error
     assert is_parked("a")
     assert applied("single", "b") == [1]
     assert position(group) == before + 2
@@ -65,7 +66,7 @@ def test_slow_attempts_are_used_up_like_others(group):
 
 
 def test_the_same_in_a_process_that_stood_still_is_an_outage(group, monkeypatch):
-    monkeypatch.setattr(Ticker, "stood_still_since", lambda self, begin: True)
+    monkeypatch.setattr(Ticker, "was_frozen_since", lambda self, begin: True)
 
     with pytest.raises(OperationalError):
         singly(group, note("a", 1, "slow", event_id="e"))
@@ -82,23 +83,24 @@ def test_a_slow_event_in_a_batch_is_found_and_the_others_go_on(write, consumer, 
 
 
 def test_a_ticker_tells_a_freeze_from_hard_work(monkeypatch):
-    monkeypatch.setattr(ticking, "FROZEN_SECONDS", 0.5)
+    monkeypatch.setattr(freeze_detector, "FROZEN_SECONDS", 0.5)
     watch = Ticker()
     begin = time.monotonic()
     until = begin + 1.5
     while time.monotonic() < until:
         sum(range(1000))
 
-    assert not watch.stood_still_since(begin)
+    assert not watch.was_frozen_since(begin)
 
 
 def test_a_frozen_worker_counts_no_attempt(write, group, key):
     """Frozen within its transaction for longer than PostgreSQL lets it be idle; when it wakes the event is applied."""
     settings = {"RETRY_DELAYED": 3}
-    with process("consumer", "freeze in handler", group=group, **settings) as child:
+    with idle_transactions_end_after(4), process("consumer", "freeze in handler", group=group, **settings) as child:
         write.events(NoteAdded(key=key, number=1, behaviour="freeze"), partition=0)
         eventually(child.is_frozen)
-        time.sleep(10)  # idle_in_transaction_session_timeout is 9 s
+        eventually(is_in_transaction)
+        eventually(lambda: not is_in_transaction())
         child.wake()
         eventually(lambda: is_applied(key, 1))
     assert set(InboxRow.objects.filter(key=key).values_list("state", "attempts")) == {("done", 1)}

@@ -1,4 +1,4 @@
-"""A worker that is told to stop ends what it has in hand, leaves everything in order, and never takes for ever."""
+"""A stopping worker finishes its current work, leaves everything in order, and always ends."""
 
 from __future__ import annotations
 
@@ -14,22 +14,26 @@ import pytest
 from django.conf import settings as django_settings
 from django.db import connection
 
-from messaging import positions
-from messaging.bootsteps import EXIT_BY_FORCE, JOIN_SECONDS, STOP_SECONDS
-from messaging.kafka_clients import admin
+from messaging.inbox import positions
+from messaging.kafka.clients import admin
+from messaging.worker.bootsteps import EXIT_BY_FORCE, JOIN_SECONDS, STOP_SECONDS
 from stack import control
 from stack.services import WORKER_STOP_SECONDS
+from tests.messaging.patience import is_in_transaction
 from tests.messaging.producing import Writer
 from tests.messaging.rows import publish_notes, waiting
 from tests.messaging.sample.events import NoteAdded
 from tests.messaging.test_consumer import applied
 from tests.messaging.test_relay_processes import shares
 from tests.messaging.waiting import eventually
-from tests.messaging.worker import Worker, worker
+from tests.messaging.worker import STOP, Worker, worker
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 PARTITIONS = range(3)
+#: Seconds after which a worker that hangs ends by force, instead of bootsteps.STOP_SECONDS.
+FORCED_SECONDS = 8
+SOON_FORCED = {STOP: str(FORCED_SECONDS)}
 Start = Callable[..., AbstractContextManager[Worker]]
 
 
@@ -37,7 +41,7 @@ Start = Callable[..., AbstractContextManager[Worker]]
 def start(tmp_path, group, reader) -> Start:
     """Start workers in this test's own group."""
     numbers = itertools.count()
-    return lambda *options: worker(tmp_path / f"output-{next(numbers)}", group, *options)
+    return lambda *options, **more: worker(tmp_path / f"output-{next(numbers)}", group, *options, **more)
 
 
 def members(group: str) -> int:
@@ -47,7 +51,7 @@ def members(group: str) -> int:
 
 
 def told_to_kafka(group: str) -> dict[positions.Place, int]:
-    """Return where Kafka was told that the group stands."""
+    """Return the group's committed offset."""
     with admin() as client:
         [found] = client.list_group_offsets({group: None}).values()
     return {(tp.topic, tp.partition): answer.offset for tp, answer in found.items()}
@@ -116,16 +120,6 @@ def test_a_worker_told_to_stop_under_load_tells_kafka_exactly_where_it_stands(st
     assert here == positions.read(group, here)
 
 
-def in_hand() -> bool:
-    """Say whether a consumer has been in the middle of a batch for a while."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-            " AND state = 'idle in transaction' AND now() - xact_start > interval '0.3 s'"
-        )
-        return bool(cursor.fetchone()[0])
-
-
 @pytest.mark.parametrize(
     "numbers",
     [(signal.SIGTERM,), (signal.SIGTERM, signal.SIGTERM), (signal.SIGQUIT,), (signal.SIGTERM, signal.SIGQUIT)],
@@ -137,7 +131,7 @@ def test_a_worker_told_to_stop_once_or_twice_ends_the_batch_in_hand_and_tells_ka
     with start() as running:
         running.wait_ready()
         write.events(NoteAdded(key=key, number=1, behaviour="slow"), partition=0)
-        eventually(in_hand)
+        eventually(is_in_transaction)
         for number in numbers[:-1]:
             running.child.send_signal(number)
             time.sleep(0.2)
@@ -179,7 +173,7 @@ def stopped(server: str) -> Iterator[None]:
 def test_a_worker_told_to_stop_while_a_server_is_away_ends_in_bounded_time(
     start: Start, write, key, server: str, outage: Any
 ):
-    with start() as running:
+    with start(environment=SOON_FORCED) as running:
         running.wait_ready()
         publish_notes(*((f"{key}-{number}", number) for number in range(20)))
         write.events(*(NoteAdded(key=f"{key}-{number}", number=number) for number in range(20)))
@@ -188,11 +182,11 @@ def test_a_worker_told_to_stop_while_a_server_is_away_ends_in_bounded_time(
             began = time.monotonic()
 
             assert running.end(signal.SIGTERM) in (0, EXIT_BY_FORCE), running.said
-            assert time.monotonic() - began < WORKER_STOP_SECONDS
+            assert time.monotonic() - began < FORCED_SECONDS + WORKER_STOP_SECONDS - STOP_SECONDS
 
 
 def test_a_worker_leaves_its_group_at_the_signal_also_while_celery_waits_for_a_frozen_broker(start: Start, group):
-    with start() as running:
+    with start(environment=SOON_FORCED) as running:
         running.wait_ready()
         eventually(lambda: members(group) == 1)
         with frozen("redis"):

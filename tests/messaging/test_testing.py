@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from messaging import inbox
+from messaging.inbox import rows
 from messaging.models import InboxRow
 from messaging.testing import (
     CrashPoint,
@@ -131,7 +131,7 @@ def test_the_end_is_the_same_however_events_are_delivered():
 
 
 def test_an_effect_that_is_doubled_is_named_with_the_way_that_doubled_it(monkeypatch):
-    monkeypatch.setattr(inbox, "insert_new", lambda entries: {entry.identity for entry in entries})
+    monkeypatch.setattr(rows, "insert_new", lambda entries: {entry.identity for entry in entries})
 
     with pytest.raises(AssertionError) as failure:
         assert_same_however_delivered(NoteAdded(key="a", number=1), snapshot=lambda: sorted(applied()))

@@ -15,10 +15,10 @@ from django.conf import settings as django_settings
 from django.db import connections, models
 from kafka import KafkaConsumer
 
-from messaging.consumer import Consumer
+from messaging.consumer.loop import Consumer
+from messaging.kafka.topics import create_topics
 from messaging.models import InboxRow
-from messaging.relay import Relay
-from messaging.topics import create_topics
+from messaging.outbox.relay import Relay
 from tests.messaging.cluster import NODES, Cluster
 from tests.messaging.log import Log, is_note, number_of
 from tests.messaging.rows import publish_notes, waiting

@@ -12,10 +12,10 @@ from django.conf import settings as django_settings
 from kafka.errors import KafkaError
 
 from messaging import registry
-from messaging.bootsteps import EXIT_REFUSED
 from messaging.checks import inbox_outlives_topics
-from messaging.topic_retention import InboxForgetsTooSoon, RetentionCheck, kept_by_broker, reasons_to_refuse
-from messaging.topics import DAY_MS
+from messaging.kafka.topics import DAY_MS
+from messaging.retention.topic_check import InboxForgetsTooSoon, RetentionCheck, kept_by_broker, reasons_to_refuse
+from messaging.worker.bootsteps import EXIT_REFUSED
 from tests.messaging.threads import at_once
 from tests.messaging.topics import create_topic
 from tests.messaging.waiting import eventually
@@ -145,10 +145,10 @@ def test_the_check_names_the_topic_both_values_and_what_to_do(reader, topic):
 
 
 def test_a_topic_that_is_created_later_is_looked_at_then(reader, topic, monkeypatch):
-    monkeypatch.setattr("messaging.topic_retention.AGAIN_SECONDS", 0.1)
+    monkeypatch.setattr("messaging.retention.topic_check.AGAIN_SECONDS", 0.1)
     asked = []
     monkeypatch.setattr(
-        "messaging.topic_retention.kept_by_broker", lambda topics: asked.append(topics) or kept_by_broker(topics)
+        "messaging.retention.topic_check.kept_by_broker", lambda topics: asked.append(topics) or kept_by_broker(topics)
     )
 
     def create():
@@ -161,7 +161,7 @@ def test_a_topic_that_is_created_later_is_looked_at_then(reader, topic, monkeypa
 
 
 def test_a_broker_that_is_away_is_waited_for_and_then_asked(own_broker, configure, topic, monkeypatch, caplog):
-    monkeypatch.setattr("messaging.topic_retention.AGAIN_SECONDS", 0.1)
+    monkeypatch.setattr("messaging.retention.topic_check.AGAIN_SECONDS", 0.1)
     configure(BOOTSTRAP_SERVERS=[own_broker.address])
     create_topic(topic, **days(90))
     own_broker.stop()
@@ -179,7 +179,7 @@ def test_a_check_that_waits_for_the_broker_ends_when_it_is_told_to(configure, to
         check.stop()
         raise KafkaError("away")
 
-    monkeypatch.setattr("messaging.topic_retention.kept_by_broker", away)
+    monkeypatch.setattr("messaging.retention.topic_check.kept_by_broker", away)
     check = RetentionCheck()
 
     check.run()

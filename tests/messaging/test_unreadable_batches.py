@@ -13,7 +13,7 @@ from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, C
 from django.conf import settings as django_settings
 from django.core.management import CommandError, call_command
 
-from messaging.consumer import Consumer
+from messaging.consumer.loop import Consumer
 from messaging.models import ConsumerPosition
 from tests.messaging.broker import Broker
 from tests.messaging.log import cut

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from django.db import connection, transaction
 
-from messaging import publish, wake
+from messaging import publish
 from messaging.database import own_connection
+from messaging.outbox import notifier
 from tests.messaging.sample.events import NoteAdded
 from tests.messaging.waiting import eventually
 
@@ -34,7 +35,7 @@ class LocalRelay:
 @pytest.fixture
 def local_relay(monkeypatch) -> LocalRelay:
     relay = LocalRelay(serves_all=True)
-    monkeypatch.setattr(wake, "local_relay", relay)
+    monkeypatch.setattr(notifier, "local_relay", relay)
     return relay
 
 
@@ -44,7 +45,7 @@ class Ear:
     def __init__(self) -> None:
         self.connection = own_connection(application_name="ear")
         with self.connection.cursor() as cursor:
-            cursor.execute(f"LISTEN {wake.CHANNEL}")
+            cursor.execute(f"LISTEN {notifier.CHANNEL}")
 
     def heard(self, seconds: float = 5.0) -> int:
         """Return the number of notifications that came by the end of the first wait."""
@@ -115,7 +116,7 @@ def test_a_relay_in_another_process_is_notified(ear):
 
 
 def test_other_processes_are_notified_too_while_the_local_relay_does_not_serve_everything(ear, monkeypatch):
-    monkeypatch.setattr(wake, "local_relay", LocalRelay(serves_all=False))
+    monkeypatch.setattr(notifier, "local_relay", LocalRelay(serves_all=False))
 
     with transaction.atomic():
         publish_note()
@@ -132,34 +133,34 @@ def test_a_local_relay_that_serves_everything_needs_no_notification(ear, local_r
 
 def test_many_wakes_become_few_notifications(ear):
     for _ in range(2000):
-        wake.wake()
+        notifier.wake()
     time.sleep(0.2)
 
     assert 1 <= ear.heard() < 200
 
 
 def test_the_notifier_gets_over_a_lost_connection(ear, monkeypatch):
-    monkeypatch.setattr(wake, "RECONNECT_SECONDS", 0.05)
-    wake.wake()
+    monkeypatch.setattr(notifier, "RECONNECT_SECONDS", 0.05)
+    notifier.wake()
     assert ear.heard() == 1
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE '%:wake'")
 
     def heard() -> int:
-        wake.wake()
+        notifier.wake()
         return ear.heard(0.1)
 
     assert eventually(heard)
 
 
 def test_a_closed_notifier_leaves_no_connection_and_the_next_wake_starts_another(ear):
-    wake.wake()
+    notifier.wake()
     assert ear.heard() == 1
 
-    wake.close()
+    notifier.close()
 
     eventually(lambda: connections_named("sample:wake") == 0)
-    wake.wake()
+    notifier.wake()
     assert ear.heard() == 1
 
 

@@ -7,10 +7,10 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from messaging.consumer.waves import waves_of
 from messaging.context import Delivery
 from messaging.registry import Handler
 from messaging.testing import record_of
-from messaging.waves import waves_of
 from tests.messaging.sample.events import NoteAdded
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kafka.admin import ConfigResource, ConfigResourceType, NewTopic
 
-from messaging.kafka_clients import admin
+from messaging.kafka.clients import admin
 
 
 def create_topic(name: str, **configs: str) -> None:

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 
-def eventually(condition: Callable[[], Any], seconds: float = 20.0) -> Any:
-    """Wait until the condition is true and return its value; fail after the bound."""
+def eventually(condition: Callable[[], Any], seconds: float = 60.0) -> Any:
+    """Wait until the condition is true and return its value; fail after the bound, which is long for a busy machine."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         value = condition()

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -17,10 +16,12 @@ from typing import Any
 
 import django
 
+from tests.messaging import forkserver
 from tests.messaging.waiting import eventually
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 STOP_SECONDS = 30
+#: Variable that makes a stopping worker which hangs end sooner than in production.
+STOP = "SAMPLE_STOP_SECONDS"
 CELERY = ["-A", "config.celery", "worker", "--pool", "threads", "--concurrency", "1", "--loglevel", "INFO"]
 
 
@@ -28,11 +29,12 @@ class Worker:
     """A worker on the test's own database and topics; what it writes goes to `output`."""
 
     def __init__(self, output: Path, group: str, fault: str, options: tuple[str, ...], own: dict[str, str]) -> None:
-        environment = os.environ | own
         self._output = output
-        command = [sys.executable, "-m", "tests.messaging.worker", fault, *CELERY, "-n", f"{group}@%h", *options]
+        arguments = [fault, *CELERY, "-n", f"{group}@%h", *options]
         with output.open("wb") as file:
-            self.child = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=file, stderr=subprocess.STDOUT)
+            self.child = forkserver.start(
+                "tests.messaging.worker", *arguments, environment=os.environ | own, output=file.fileno()
+            )
 
     @property
     def said(self) -> str:
@@ -61,7 +63,7 @@ def variables(group: str, *, database_port: int = 0, **messaging: Any) -> dict[s
         "SAMPLE_GROUP": group,
         "SAMPLE_DATABASE": connection.settings_dict["NAME"],
         "SAMPLE_DATABASE_PORT": str(database_port or connection.settings_dict["PORT"]),
-        "SAMPLE_MESSAGING": json.dumps(messaging),
+        "SAMPLE_MESSAGING": json.dumps({"BOOTSTRAP_SERVERS": settings.MESSAGING["BOOTSTRAP_SERVERS"]} | messaging),
     }
 
 
@@ -98,9 +100,10 @@ def main(fault: str) -> None:
     from celery.__main__ import main as celery
     from kafka import KafkaConsumer, KafkaProducer
 
-    from messaging import attempts
-    from messaging.consumer import Consumer
-    from messaging.relay import Relay
+    from messaging.consumer import retries
+    from messaging.consumer.loop import Consumer
+    from messaging.outbox.relay import Relay
+    from messaging.worker import bootsteps
 
     faults: dict[str, tuple[Any, str, Any]] = {
         "consumer": (Consumer, "run", _die),
@@ -108,8 +111,10 @@ def main(fault: str) -> None:
         "hung poll": (KafkaConsumer, "poll", _hang),
         "hung offset commit": (KafkaConsumer, "commit_async", _hang),
         "hung flush": (KafkaProducer, "flush", _hang),
-        "hung drain": (attempts, "attempt", _hang),
+        "hung drain": (retries, "attempt", _hang),
     }
+    bootsteps.STOP_SECONDS = int(os.environ.get(STOP, bootsteps.STOP_SECONDS))
+    bootsteps.JOIN_SECONDS = min(bootsteps.JOIN_SECONDS, bootsteps.STOP_SECONDS - 3.0)
     if fault in faults:
         setattr(*faults[fault])
     celery()

@@ -10,7 +10,7 @@ from django.conf import settings as django_settings
 from django.contrib.auth.models import Permission, User
 from django.test import Client
 
-from messaging import positions
+from messaging.inbox import positions
 from tests.messaging.operating import Switch
 from tests.messaging.sample import handlers
 

@@ -10,9 +10,9 @@ import pytest
 from django.test import Client
 
 from messaging import retry, skip
-from messaging.admin import acting
+from messaging.admin import actions
+from messaging.kafka.records import unpacked
 from messaging.models import DeadLetterRow, InboxRow, OperatorAction, OutboxRow
-from messaging.record import unpacked
 from tests.messaging.operating import BATCH, WHO, broken, drain, goes_on, note, undecodable
 from tests.messaging.test_batch import applied, singly
 from tests.messaging_admin.pages import ACTIONS, LETTERS, choose, confirm, hidden, page
@@ -92,7 +92,7 @@ def test_a_selection_is_confirmed_with_a_reason_and_each_result_is_told(letters,
     text = confirm(operator, LETTERS, frozen)
     drain()
 
-    assert f"Done: {letters[0].event_id} - (it is never handled" in text
+    assert f"Done: {letters[0].event_id} - (it will not be handled" in text
     assert open_keys() == ["c"]
     assert applied("single", "a") == [2]
     action = OperatorAction.objects.get()
@@ -157,15 +157,15 @@ def test_the_page_of_a_letter_has_its_buttons_and_leads_back_to_it(letters, oper
 def test_a_refusal_says_why(letters, operator):
     text = confirm(operator, LETTERS, choose(operator, LETTERS, "retry", letters[0].pk))
 
-    assert "Refused: " in text and "(it can't be read" in text
+    assert "Refused: " in text and "(it cannot be decoded" in text
 
 
 def test_of_many_results_the_failures_are_told_and_the_ledger_has_all(letters, operator, monkeypatch):
-    monkeypatch.setattr(acting, "TOLD", 2)
+    monkeypatch.setattr(actions, "TOLD", 2)
 
     text = confirm(operator, LETTERS, choose(operator, LETTERS, "retry", *(letter.pk for letter in letters)))
 
-    assert text.count("(it can't be read") == 2
+    assert text.count("(it cannot be decoded") == 2
     assert "0 of 3 were done" in text
     ledger = page(operator, f"{ACTIONS}{OperatorAction.objects.get().pk}/change/")
     assert ledger.count("<td>refused</td>") == 3

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from messaging.drain import drain_due
+from messaging.consumer.retry_parked import retry_due
 from messaging.models import InboxRow, ParkedKey
 from tests.messaging.operating import SINGLE, Switch, broken, drain, note, transient, with_patient_retries
 from tests.messaging.sample import handlers
@@ -53,7 +53,7 @@ def test_an_empty_list_says_that_every_key_goes_on(group, viewer):
 
 def test_the_head_is_tried_again_now_and_the_rest_follows(failing, operator):
     failing.on = False
-    assert drain_due() == 0
+    assert retry_due() == 0
 
     assert "Done: " in confirm(operator, KEYS, choose(operator, KEYS, "retry", parked("a").pk))
     drain()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from django.conf import settings as django_settings
 
-from messaging import pauses
 from messaging.models import OperatorAction, Pause
+from messaging.parking import pauses
 from tests.messaging.operating import BATCH, SINGLE
 from tests.messaging_admin.pages import LETTERS, PAUSES, confirm, hidden, page
 

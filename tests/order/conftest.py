@@ -7,14 +7,14 @@ from uuid import UUID, uuid4
 import pytest
 from rest_framework.test import APIClient
 
-from messaging import wake
+from messaging.outbox import notifier
 from webapi.authentication import TokenUser
 
 
 @pytest.fixture(autouse=True, scope="session")
 def nobody_to_wake() -> None:
     """Keep the waking thread from starting: its connection would outlive the test database."""
-    wake.local_relay = lambda: True
+    notifier.local_relay = lambda: True
 
 
 @pytest.fixture

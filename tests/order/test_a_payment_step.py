@@ -44,7 +44,7 @@ class PaymentFailed(Event, frozen=True, kw_only=True):
 
 @event("payment.PaymentRefunded.v1", topic="payment.events", key="order_id")
 class PaymentRefunded(Event, frozen=True, kw_only=True):
-    """The cancelled order holds no money. `restored` is false when none was ever taken."""
+    """The canceled order holds no money. `restored` is false when none was ever taken."""
 
     order_id: UUID
     restored: bool

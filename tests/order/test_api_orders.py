@@ -1,4 +1,4 @@
-"""Looking at orders, cancelling them, and the saga's timeline: who sees what, who may do what."""
+"""Looking at orders, canceling them, and the saga's timeline: who sees what, who may do what."""
 
 from __future__ import annotations
 
@@ -204,11 +204,11 @@ def test_the_timeline_says_that_an_answer_is_parked_here_and_why_to_staff_alone(
     fails(monkeypatch, error)
     deliver(reduced(order_id), stock_restored(order_id), singly=True)
     monkeypatch.undo()
-    told, shown = waits(staff, order_id)[0], waits(customer, order_id)[0]
-    assert told.startswith(f"stock: {words}: ")
-    assert str(error) in told
-    assert told.endswith("(1 more behind it)")
-    assert shown == f"stock: {words} (1 more behind it)"
+    staff_sees, customer_sees = waits(staff, order_id)[0], waits(customer, order_id)[0]
+    assert staff_sees.startswith(f"stock: {words}: ")
+    assert str(error) in staff_sees
+    assert staff_sees.endswith("(1 more behind it)")
+    assert customer_sees == f"stock: {words} (1 more behind it)"
     forget_published()
     assert waits(staff, order_id)[1] == "coupon: no answer from coupon yet; we wait for its answer"
 

@@ -14,7 +14,7 @@ from contracts.order import OrderCanceled, OrderConfirmed, OrderCreated
 from messaging.testing import deliver, published
 from order_app import services
 from order_app.models import Order
-from order_app.saga_rows import lock_sagas
+from order_app.sql import lock_sagas
 from tests.order.conftest import client_of
 from tests.order.given import a_product, an_order, coupon_restored, reduced, shape, stock_restored, used
 

@@ -8,6 +8,8 @@ from uuid import uuid4
 
 import pytest
 
+from contracts import order
+from messaging.event import spec_of
 from order_app.domain import (
     ANSWERS,
     COMMANDS,
@@ -17,6 +19,7 @@ from order_app.domain import (
     Guard,
     Kind,
     OrderStatus,
+    Publication,
     SagaState,
     SagaStatus,
     StepState,
@@ -62,6 +65,12 @@ def shape(state: SagaState) -> tuple[str, str, str, str]:
     return (state.order_status, state.saga_status, state.steps["stock"].status, state.steps["coupon"].status)
 
 
+def test_what_the_coordinator_publishes_are_the_events_of_its_contract() -> None:
+    contract = {event: spec_of(getattr(order, f"Order{event.name.title()}")).type for event in Publication}
+
+    assert contract == {event: event.value for event in Publication}
+
+
 def test_every_cell_is_there() -> None:
     decided = {(status, kind) for status in StepStatus if status is not StepStatus.FAILED for kind in Kind}
     assert set(ANSWERS) == decided
@@ -102,7 +111,7 @@ def test_a_success_makes_a_pending_step_done_and_the_last_one_confirms_the_order
     assert first.publish == []
     last = state.on_answer(Answer(COUPON, Kind.SUCCESS, discount=Decimal("3.50")))
     assert shape(state) == ("CONFIRMED", "COMPLETED", "DONE", "DONE")
-    assert last.publish == [steps.CONFIRMED]
+    assert last.publish == [Publication.CONFIRMED]
     assert state.discount == Decimal("3.50")
 
 
@@ -134,7 +143,7 @@ def test_any_failure_of_a_pending_step_is_recorded_and_cancels_every_step_at_onc
     outcome = state.on_answer(says(Kind.FAILURE, reason=reason))
     assert shape(state) == ("CANCELED", "COMPENSATING", "UNDOING", "UNDOING")
     assert (state.reason, state.canceled_by) == (reason, "product")
-    assert outcome.publish == [steps.CANCELED]
+    assert outcome.publish == [Publication.CANCELED]
     assert [(entry.step, entry.to_status) for entry in outcome.entries] == [
         ("stock", "FAILED"),
         ("", "COMPENSATING"),
@@ -223,17 +232,17 @@ def test_a_cancel_asks_every_step_that_was_not_skipped_to_undo(saga: SagaStatus)
     state = a_saga(saga, (OPEN | FINISHED)[saga], "SKIPPED")
     outcome = state.on_cancel(reason="canceled_by_customer", actor="me")
     assert shape(state) == ("CANCELED", "COMPENSATING", "UNDOING", "SKIPPED")
-    assert outcome.publish == [steps.CANCELED]
+    assert outcome.publish == [Publication.CANCELED]
 
 
 def test_a_cancel_with_nothing_to_undo_is_compensated_at_once() -> None:
     state = a_saga(SagaStatus.RUNNING, "SKIPPED", "SKIPPED")
-    assert state.on_cancel(reason="x", actor="me").publish == [steps.CANCELED]
+    assert state.on_cancel(reason="x", actor="me").publish == [Publication.CANCELED]
     assert shape(state) == ("CANCELED", "COMPENSATED", "SKIPPED", "SKIPPED")
 
 
 @pytest.mark.parametrize("saga", ["COMPENSATING", "STUCK", "BY_HAND", "COMPENSATED"])
-def test_a_cancel_of_a_cancelled_order_changes_nothing(saga: str) -> None:
+def test_a_cancel_of_a_canceled_order_changes_nothing(saga: str) -> None:
     state = typical(SagaStatus[saga])
     outcome = state.on_cancel(reason="again", actor="me")
     assert not outcome.changed
@@ -263,7 +272,7 @@ def test_the_undo_is_asked_for_again_until_it_is_answered(saga: SagaStatus, spen
     state.undo_asked_at = NOW - (POLICY.budget if spent else timedelta(0))
     outcome = state.on_undo_due(now=NOW, policy=POLICY)
     asked = saga in (SagaStatus.COMPENSATING, SagaStatus.STUCK, SagaStatus.BY_HAND)
-    assert outcome.publish == ([steps.CANCELED] if asked else [])
+    assert outcome.publish == ([Publication.CANCELED] if asked else [])
     alarm = spent and saga is SagaStatus.COMPENSATING
     assert state.saga_status == (SagaStatus.STUCK if alarm else saga)
 
@@ -281,7 +290,7 @@ def test_a_request_is_sent_again_only_while_it_may_be_answered(saga: SagaStatus)
     before = shape(state)
     outcome = state.on_request_again()
     assert shape(state) == before
-    assert outcome.publish == ([steps.CREATED] if saga is SagaStatus.RUNNING else [])
+    assert outcome.publish == ([Publication.CREATED] if saga is SagaStatus.RUNNING else [])
     assert bool(outcome.refused) == (saga is not SagaStatus.RUNNING)
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from order_app.domain import LineRequest, OrderRefused, OrderRequest, Product, draft_order, money
+from order_app.domain import LineRequest, OrderRefused, OrderRequest, Product, draft_order
 
 TEA, CUP, GONE, YEN = uuid4(), uuid4(), uuid4(), uuid4()
 CATALOGUE = {
@@ -59,11 +59,22 @@ def test_what_breaks_a_rule_is_refused_with_its_code(lines: list[tuple[UUID, int
 
 
 @pytest.mark.parametrize(
-    ("amount", "currency", "rounded"),
-    [("0.5", "KRW", "1"), ("1.005", "USD", "1.01"), ("2", "USD", "2.00"), ("1.0005", "KWD", "1.001")],
-)
-def test_money_is_rounded_half_up_to_the_minor_unit(amount: str, currency: str, rounded: str) -> None:
-    assert str(money(Decimal(amount), currency)) == rounded
+    ("price", "currency", "rounded"),
+    [("0.5", "KRW", "1"), ("1.005", "USD", "1.01"), ("2", "USD", "2.00"), ("1.0005", "KWD", "1.001"),
+     ("1.2345", "BHD", "1.235"), ("1.2345", "CLF", "1.2345")],
+)  # fmt: skip
+def test_a_price_is_rounded_half_up_to_the_minor_unit(price: str, currency: str, rounded: str) -> None:
+    product_id = uuid4()
+    draft = draft_order(request((product_id, 1)), {product_id: Product(Decimal(price), currency, active=True)})
+    assert (str(draft.lines[0].unit_price), str(draft.total)) == (rounded, rounded)
+
+
+@pytest.mark.parametrize("currency", ["XXX", "XAU", "DEM"])
+def test_nothing_is_ordered_in_a_currency_whose_minor_unit_nobody_knows(currency: str) -> None:
+    product_id = uuid4()
+    with pytest.raises(OrderRefused, match=currency) as refusal:
+        draft_order(request((product_id, 1)), {product_id: Product(Decimal("1.234"), currency, active=True)})
+    assert refusal.value.code == "unknown_currency"
 
 
 @given(st.lists(st.tuples(st.sampled_from([TEA, CUP]), st.integers(1, 90)), min_size=1, max_size=100))

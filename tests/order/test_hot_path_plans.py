@@ -10,7 +10,8 @@ import pytest
 from django.db import connection, transaction
 from django.utils import timezone
 
-from messaging import Event, positions
+from messaging import Event
+from messaging.inbox import positions
 from messaging.testing import deliver, forget_published
 from order_app import services, tasks
 from order_app.domain import LineRequest, OrderRequest
@@ -72,7 +73,7 @@ def timers() -> None:
 
 
 def hot_path() -> None:
-    """Everything that is run for orders: placing, answers of every kind, one by one too, cancelling, timers."""
+    """Everything that is run for orders: placing, answers of every kind, one by one too, canceling, timers."""
     product_id, user_id = a_product(), uuid4()
     by_http(product_id, user_id)
     order_ids = placed(20, product_id, user_id)

@@ -15,9 +15,9 @@ from config.celery import app, schedule
 from config.tasks import clear_sessions
 from order_app import tasks
 from order_app.models import IdempotencyKey, Order
-from order_app.services import placing
 from tests.order.given import a_confirmed_order, a_product, all_rows
 from tests.order.test_api_place import line, place
+from webapi import idempotency
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -60,14 +60,14 @@ def test_a_key_that_leaves_while_it_is_looked_up_is_free_again(
     customer: APIClient, body: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = place(customer, body).json()
-    claim = placing._claim
+    claim = idempotency._claim
 
-    def claim_just_before_it_leaves(key: placing.Key, now: object) -> bool:
-        claimed = claim(key, now)  # type: ignore[arg-type]
+    def claim_just_before_it_leaves(answers: type[IdempotencyKey], key: idempotency.Key) -> bool:
+        claimed = claim(answers, key)
         IdempotencyKey.objects.filter(response__isnull=False).delete()
         return claimed
 
-    monkeypatch.setattr(placing, "_claim", claim_just_before_it_leaves)
+    monkeypatch.setattr(idempotency, "_claim", claim_just_before_it_leaves)
     response = place(customer, body)
 
     assert response.status_code == 202

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from order_app.domain import OrderStatus, SagaStatus, StepStatus, steps
+from order_app.domain import OrderStatus, Publication, SagaStatus, StepStatus
 from tests.order.world import HOLDS, NOW, POLICY, Place, World
 
 ORDERS = st.integers(0, 1)
@@ -38,10 +38,10 @@ class SagaMachine(RuleBasedStateMachine):
 
     @rule(place=PLACES)
     def attempts_at_a_request_run_out(self, place: Place) -> None:
-        if steps.CREATED in self.world.requests[place][:1]:
+        if Publication.CREATED in self.world.requests[place][:1]:
             self.world.participate(place, self.world.requests[place].pop(0), exhausted=True)
 
-    @rule(place=PLACES, event=st.sampled_from([steps.CREATED, steps.CANCELED]), exhausted=st.booleans())
+    @rule(place=PLACES, event=st.sampled_from([Publication.CREATED, Publication.CANCELED]), exhausted=st.booleans())
     def a_participant_handles_a_request_again(self, place: Place, event: str, exhausted: bool) -> None:
         if event in self.world.handled[place]:
             self.world.participate(place, event, exhausted=exhausted)
@@ -135,7 +135,7 @@ def replay_everything(world: World) -> None:
     for place, events in list(world.handled.items()):
         for event in sorted(events):
             world.participate(place, event)
-            world.participate(place, event, exhausted=event == steps.CREATED)
+            world.participate(place, event, exhausted=event == Publication.CREATED)
     for place, answers in list(world.heard.items()):
         for answer in [*answers, *world.answers[place]]:
             world.coordinate(place, answer)

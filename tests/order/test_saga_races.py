@@ -21,7 +21,7 @@ from contracts.order import OrderCanceled, OrderConfirmed
 from messaging.testing import deliver, forget_published, published
 from order_app import services
 from order_app.models import OperatorAction, Saga, SagaHistory
-from order_app.saga_rows import lock_sagas
+from order_app.sql import lock_sagas
 from tests.order.given import a_confirmed_order, an_order, coupon_restored, reduced, shape, stock_restored, used
 from tests.order.test_concurrency import at_once
 from tests.order.test_timers import END, LATE, we_are_at
@@ -114,7 +114,7 @@ def compensate(order_id: UUID) -> Call:
 
 
 def sweep(*order_ids: UUID) -> Call:
-    """Return the deadline's sweep; it returns how many it cancelled."""
+    """Return the deadline's sweep; it returns how many it canceled."""
 
     def run() -> int:
         with transaction.atomic():
@@ -151,7 +151,7 @@ def ends_compensated(order_id: UUID) -> bool:
 
 
 def kinds() -> list[type]:
-    """Return what was published of confirming and cancelling."""
+    """Return what was published of confirming and canceling."""
     return [type(event) for event in published() if isinstance(event, OrderConfirmed | OrderCanceled)]
 
 
@@ -234,7 +234,7 @@ def test_a_cancel_while_every_step_is_pending_ends_whatever_the_participants_had
     assert ends_compensated(order_id)
 
 
-def test_a_confirmed_order_that_is_cancelled_is_unfinished_until_all_is_undone() -> None:
+def test_a_confirmed_order_that_is_canceled_is_unfinished_until_all_is_undone() -> None:
     order_id = a_confirmed_order()
     finished = [Saga.objects.get().finished_at]
     cancel(order_id)()

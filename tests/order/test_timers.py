@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from contracts.order import OrderCanceled
 from messaging import TransientError
-from messaging.drain import drain_due
+from messaging.consumer.retry_parked import retry_due
 from messaging.models import ConsumerPosition, InboxRow, OutboxRow
 from messaging.testing import deliver, forget_published, published
 from order_app import selectors, services, tasks
@@ -59,7 +59,7 @@ def late_order() -> Iterator[UUID]:
     return order_id
 
 
-def test_a_late_saga_is_cancelled_when_the_guard_holds(late_order: UUID) -> None:
+def test_a_late_saga_is_canceled_when_the_guard_holds(late_order: UUID) -> None:
     assert sweep(late_order) == 1
     assert shape(late_order) == ("CANCELED", "COMPENSATING", {"stock": "UNDOING", "coupon": "UNDOING"})
     (event,) = published(OrderCanceled)
@@ -137,7 +137,7 @@ def test_an_answer_that_is_parked_here_cancels_nothing_and_confirms_when_its_tur
     we_are_at(product=7)
     assert sweep(order_id) == 0
     InboxRow.objects.filter(state="waiting").update(next_attempt_at=timezone.now())
-    drain_due()
+    retry_due()
     assert shape(order_id) == ("CONFIRMED", "COMPLETED", {"stock": "DONE", "coupon": "SKIPPED"})
     assert sweep(order_id) == 0
 
@@ -180,7 +180,7 @@ def ask_again(order_id: UUID, now: datetime) -> int:
 
 @pytest.fixture
 def canceled_order() -> UUID:
-    """An order that was cancelled, and its OrderCanceled sent."""
+    """An order that was canceled, and its OrderCanceled sent."""
     order_id = an_order()
     with transaction.atomic():
         services.cancel_order(order_id=order_id, user_id=uuid4())

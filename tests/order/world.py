@@ -18,6 +18,7 @@ from order_app.domain import (
     Line,
     OrderStatus,
     Outcome,
+    Publication,
     SagaState,
     SagaStatus,
     StepStatus,
@@ -26,6 +27,7 @@ from order_app.domain import (
     steps,
 )
 from product_app import domain as product
+from saga.participant import Incoming
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 POLICY = UndoPolicy(timedelta(seconds=1), timedelta(seconds=1), timedelta(seconds=10))
@@ -33,8 +35,7 @@ HOLDS = Guard(deadline_passed=True, end_offsets_passed=True, outbox_empty=True, 
 TEA, COUPON, USER = uuid4(), uuid4(), uuid4()
 STEPS = {step.name: step for step in steps.STEPS}
 KINDS = {
-    "REDUCED": Kind.SUCCESS,
-    "USED": Kind.SUCCESS,
+    "TAKEN": Kind.SUCCESS,
     "REFUSED": Kind.FAILURE,
     "CANCELED": Kind.FAILURE,
     "RESTORED": Kind.RESTORED,
@@ -51,7 +52,7 @@ class World:
     stock: int
     coupons: tuple[bool, bool]
     sagas: list[SagaState] = field(default_factory=list)
-    requests: dict[Place, list[str]] = field(default_factory=lambda: defaultdict(list))
+    requests: dict[Place, list[Publication]] = field(default_factory=lambda: defaultdict(list))
     answers: dict[Place, list[Answer]] = field(default_factory=lambda: defaultdict(list))
     handled: dict[Place, set[str]] = field(default_factory=lambda: defaultdict(set))
     heard: dict[Place, list[Answer]] = field(default_factory=lambda: defaultdict(list))
@@ -84,19 +85,19 @@ class World:
         self.published_by_coordinator += len(outcome.publish)
         for name, step in saga.steps.items():
             if step.status is not StepStatus.SKIPPED:
-                wanted = [event for event in outcome.publish if event != steps.CONFIRMED]
+                wanted = [event for event in outcome.publish if event != Publication.CONFIRMED]
                 self.requests[number, name] += wanted
         if any(not entry.step for entry in outcome.entries):
             saga.schedule_undo(now=NOW, policy=POLICY)
 
-    def participate(self, place: Place, event: str, *, exhausted: bool = False, pieces: int = 1) -> None:
+    def participate(self, place: Place, event: Publication, *, exhausted: bool = False, pieces: int = 1) -> None:
         """Let the participant at `place` handle a request, and answer it; an operator may have edited its `pieces`."""
         number, step = place
         held = self.decision(number, step) == "HELD"
-        incoming = "CANCELED" if event == steps.CANCELED else "EXHAUSTED" if exhausted else "CREATED"
+        incoming = "CANCELED" if event == Publication.CANCELED else "EXHAUSTED" if exhausted else "CREATED"
         stock = step == "stock"
         answer = self._ask_product(number, incoming, pieces) if stock else self._ask_coupon(number, incoming)
-        assert event != steps.CANCELED or answer.kind is Kind.RESTORED, "5: every OrderCanceled is answered"
+        assert event != Publication.CANCELED or answer.kind is Kind.RESTORED, "5: every OrderCanceled is answered"
         self.taken[place] += not held and self.decision(number, step) == "HELD"
         self.given_back[place] += held and self.decision(number, step) != "HELD"
         self.handled[place].add(event)
@@ -105,13 +106,13 @@ class World:
 
     def _ask_product(self, number: int, incoming: str, pieces: int) -> Answer:
         order = self.holds[number]
-        request = product.Request(product.Incoming[incoming], self.sagas[number].order_id, ((TEA, pieces),))
+        request = product.Request(Incoming[incoming], self.sagas[number].order_id, ((TEA, pieces),))
         said = product.answer(request, order, self.shelf).name
         return self._answer("stock", said, order.refusal.reason if order.refusal else "")
 
     def _ask_coupon(self, number: int, incoming: str) -> Answer:
         order, use = self.uses[number], coupon.Use(USER, Decimal(5), "USD", NOW)
-        request = coupon.Request(coupon.Incoming[incoming], self.sagas[number].order_id, COUPON, use)
+        request = coupon.Request(Incoming[incoming], self.sagas[number].order_id, COUPON, use)
         said = coupon.answer(request, order, {COUPON: self.coupon}).name
         return self._answer("coupon", said, order.reason or "")
 
@@ -207,5 +208,5 @@ class World:
                 held = self.decision(number, name) == "HELD"
                 confirmed = saga.order_status is OrderStatus.CONFIRMED and saga.steps[name].status is StepStatus.DONE
                 assert held == confirmed, "3: at rest, held exactly for confirmed orders"
-                if steps.CANCELED in self.handled[number, name]:
+                if Publication.CANCELED in self.handled[number, name]:
                     assert any(text.startswith("restored") for text in self.said[number, name]), "5: answered"

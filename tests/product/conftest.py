@@ -14,8 +14,9 @@ from rest_framework.test import APIClient
 
 from messaging.models import OutboxRow
 from product_app import services
-from product_app.domain import Incoming, Request
+from product_app.domain import Request
 from product_app.models import Product
+from saga.participant import Incoming
 from webapi.authentication import TokenUser
 
 

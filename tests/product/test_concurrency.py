@@ -14,9 +14,10 @@ from django.db import connection, transaction
 
 from messaging.models import OutboxRow
 from product_app import services
-from product_app.domain import Incoming, Request
+from product_app.domain import Request
 from product_app.models import Product, StockDecision
 from product_app.selectors import list_unbalanced_products
+from saga.participant import Incoming
 
 pytestmark = pytest.mark.django_db(transaction=True)
 ROUNDS = 40
@@ -117,9 +118,9 @@ def test_adjusting_while_orders_are_held_loses_nothing(make_product: Callable[..
 
 
 def _contradictions() -> list[Any]:
-    """Orders that were told both that they were given back and that there was nothing to give back."""
+    """Orders with answers both that they were given back and that there was nothing to give back."""
     rows = OutboxRow.objects.filter(type="product.StockRestored.v1").values_list("key", "data")
-    told: dict[str, set[bytes]] = {}
+    answers_by_key: dict[str, set[bytes]] = {}
     for key, data in rows:
-        told.setdefault(key, set()).add(bytes(data))
-    return [key for key, answers in told.items() if len(answers) > 1]
+        answers_by_key.setdefault(key, set()).add(bytes(data))
+    return [key for key, answers in answers_by_key.items() if len(answers) > 1]

@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from contracts.order import OrderCanceled, OrderCreated, OrderLine
-from messaging import fuse
+from messaging.parking import circuit_breaker
 from messaging.registry import handler_named
 from messaging.testing import deliver, forget_published
 from product_app.models import Product
@@ -48,6 +48,8 @@ def test_the_hot_path_of_stock_has_the_same_plans_over_a_long_past(make_product:
         orders = [created(product_id) for _ in range(500)]
         deliver(*orders)
         deliver(*[canceled(order) for order in orders])
-        fuse.look(handler_named("product.on_order_canceled"), "a failure")  # seldom called: its rows are far between
+        circuit_breaker.look(
+            handler_named("product.on_order_canceled"), "a failure"
+        )  # seldom called: its rows are far between
 
     same_plans_on_old_rows("product", hot_path, GROWING, full_batches)

@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 
 from messaging.models import OutboxRow
 from product_app import services
-from product_app.domain import Incoming, Request
+from product_app.domain import Request
 from product_app.models import Product, StockAdjustment, StockDecision, StockHold
 from product_app.selectors import list_unbalanced_products
+from saga.participant import Incoming
 
 pytestmark = pytest.mark.django_db
 
@@ -120,11 +121,13 @@ def test_stock_is_taken_once_at_most_and_never_given_back_beyond_that(history: l
     for product_id, received in STOCK.items():
         held = sum(number for (_, of, is_open), number in outcome["held"].items() if of == product_id and is_open)
         assert 0 <= outcome["stock"][product_id] == received - held
-    told = {key: data["lines"] for key, event, data in outcome["answers"] if event == "StockReduced"}
+    taken_lines = {key: data["lines"] for key, event, data in outcome["answers"] if event == "StockReduced"}
     taken = {order: {} for order, *_ in outcome["held"]}
     for (order, product_id, _), quantity in outcome["held"].items():
         taken[order][str(product_id)] = quantity
-    assert taken == {order: {line["product_id"]: line["quantity"] for line in lines} for order, lines in told.items()}
+    assert taken == {
+        order: {line["product_id"]: line["quantity"] for line in lines} for order, lines in taken_lines.items()
+    }
 
 
 @slowly(50)

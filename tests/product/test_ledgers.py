@@ -12,8 +12,8 @@ from django.contrib import admin
 from django.urls import reverse
 from django.utils import timezone
 
+from messaging.kafka.records import RawRecord, packed
 from messaging.models import ConsumerPosition, DeadLetterRow, InboxRow, OutboxRow, ReplayRun
-from messaging.record import RawRecord, packed
 
 pytestmark = pytest.mark.django_db
 

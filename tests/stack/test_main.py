@@ -81,3 +81,13 @@ def test_default_ports_of_all_parts_differ(layout: Layout, state: State, monkeyp
 
     assert len(asked) == len(set(asked.values())) == 4 + 6 + 1 + 4
     assert State.load(layout).ports == asked
+
+
+def test_only_the_servers_that_are_wanted_are_started(layout: Layout, state: State) -> None:
+    wanted = lifecycle._parts(layout, state, {}, Options(servers=("postgres-order", "redis")))
+
+    assert set(wanted) == {"postgres-order", "redis"}
+    assert set(lifecycle._parts(layout, state, {}, Options())) == {
+        *("postgres-order", "postgres-product", "postgres-coupon", "postgres-user"),
+        *("kafka", "redis"),
+    }

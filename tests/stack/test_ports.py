@@ -1,4 +1,4 @@
-"""The default port where it is free, else another one, which is told."""
+"""The default port where it is free, else another one, which is announced."""
 
 from __future__ import annotations
 
@@ -60,3 +60,13 @@ def test_a_machine_without_a_free_port_is_told_so(taken: int, monkeypatch: pytes
 
     with pytest.raises(StackError, match=f"No free port was found on {HOST} between {taken}"):
         choose({"kafka": taken})
+
+
+def test_stacks_that_start_at_the_same_time_choose_from_a_range_each(
+    taken: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STACK_PORTS", "21500-21510")
+
+    chosen = choose({str(number): taken for number in range(3)}).values()
+
+    assert all(port in range(21_500, 21_510) for port in chosen)

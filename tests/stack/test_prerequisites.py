@@ -1,4 +1,4 @@
-"""A missing Java or Maven is named at once, with the command that installs it."""
+"""A missing program of the system is named at once, with the command that installs it."""
 
 from __future__ import annotations
 
@@ -117,3 +117,25 @@ def test_a_java_that_is_installed_but_not_found_is_told(path: Path, monkeypatch:
 
     with pytest.raises(StackError, match="set JAVA_HOME"):
         prerequisites.ensure(maven_too=False)
+
+
+def test_missing_checkers_of_the_models_are_named_with_one_command(path: Path) -> None:
+    program(path / "gcc")
+
+    with pytest.raises(StackError, match=r"^Missing: Spin and g\+\+\. .* --no-install-recommends spin g\+\+$"):
+        prerequisites.ensure_model_checkers()
+
+
+def test_root_installs_only_the_checkers_that_are_missing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[list[str]] = []
+    for name in ("gcc", "g++", "apt-get"):
+        program(path / name)
+    monkeypatch.setattr(prerequisites.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(commands, "run", lambda command, **_: ran.append(command))
+
+    prerequisites.ensure_model_checkers()
+    assert ran[1][-2:] == ["--no-install-recommends", "spin"]
+
+    program(path / "spin")
+    prerequisites.ensure_model_checkers()
+    assert len(ran) == 2

@@ -1,4 +1,4 @@
-"""Commands that end, processes that were left, and steps side by side: what goes wrong is told and nothing is left."""
+"""Commands that end, processes that were left, and steps side by side: failures are reported, nothing is left."""
 
 from __future__ import annotations
 

@@ -17,16 +17,16 @@ def test_every_state_knows_every_ending():
 
 
 @pytest.mark.parametrize("state", STATES)
-def test_a_cancelled_purchase_never_counts_again(state):
-    # When an order is cancelled, whatever it was, and a confirmation is replayed
+def test_a_canceled_purchase_never_counts_again(state):
+    # When an order is canceled, whatever it was, and a confirmation is replayed
     canceled = next_state(state, Ending.CANCELED)
-    # Then it stays cancelled
+    # Then it stays canceled
     assert next_state(canceled, Ending.CONFIRMED) is PurchaseState.CANCELED
 
 
 @pytest.mark.parametrize(("state", "ending"), list(product(STATES, Ending)))
 def test_an_ending_told_twice_changes_nothing(state, ending):
-    # When the same is told again
+    # When the same event arrives again
     once = next_state(state, ending)
     # Then nothing changes
     assert next_state(once, ending) is once

@@ -62,11 +62,11 @@ def test_a_confirmed_order_counts_once_however_often_it_is_told():
     assert state_of(order_id) == "COUNTED"
 
 
-def test_a_cancelled_order_counts_no_more_and_keeps_its_amounts():
+def test_a_canceled_order_counts_no_more_and_keeps_its_amounts():
     # Given a counted order
     order_id = new_id()
     deliver(confirmed(order_id, total="12000", discount="2000"))
-    # When it is cancelled
+    # When it is canceled
     deliver(canceled(order_id))
     # Then it does not count, and what it was about is still known
     purchase = Purchase.objects.get(pk=order_id)
@@ -79,7 +79,7 @@ def states():
 
 
 def test_purchases_end_the_same_however_their_events_are_delivered():
-    # Given two orders, one of them cancelled later
+    # Given two orders, one of them canceled later
     first, second = sorted((new_id(), new_id()), key=str)
     # When their events come once, twice, one by one, or again after a crash
     assert_same_however_delivered(confirmed(first), confirmed(second), canceled(first), snapshot=states)
@@ -87,12 +87,12 @@ def test_purchases_end_the_same_however_their_events_are_delivered():
     assert [state for _, state, *_ in states()] == ["CANCELED", "COUNTED"]
 
 
-def test_a_cancelled_order_does_not_count_in_whichever_order_its_events_come():
+def test_a_canceled_order_does_not_count_in_whichever_order_its_events_come():
     # Given an order
     order_id = new_id()
-    # When it is confirmed, cancelled, and the confirmation is sent again, in every order
-    told = [confirmed(order_id), canceled(order_id), confirmed(order_id)]
-    ends = states_in_every_order(*told, snapshot=lambda: state_of(order_id))
+    # When it is confirmed, canceled, and the confirmation is sent again, in every order
+    events = [confirmed(order_id), canceled(order_id), confirmed(order_id)]
+    ends = states_in_every_order(*events, snapshot=lambda: state_of(order_id))
     # Then it never counts
     assert set(ends.values()) == {"CANCELED"}
 
@@ -108,11 +108,11 @@ def test_a_cancellation_is_final_within_one_batch_too(first):
 
 
 ORDERS = [UUID(int=n) for n in range(1, 4)]
-TOLD = st.lists(st.lists(st.tuples(st.sampled_from(ORDERS), st.sampled_from(Ending)), max_size=6), max_size=4)
+EVENTS = st.lists(st.lists(st.tuples(st.sampled_from(ORDERS), st.sampled_from(Ending)), max_size=6), max_size=4)
 
 
 @hypothesis_settings(max_examples=60, deadline=None)
-@given(batches=TOLD)
+@given(batches=EVENTS)
 def test_the_sql_agrees_with_the_table_however_events_are_batched(batches):
     # Given nothing
     Purchase.objects.all().delete()
@@ -127,7 +127,7 @@ def test_the_sql_agrees_with_the_table_however_events_are_batched(batches):
 
 
 def test_a_batch_costs_one_statement(django_assert_num_queries):
-    # When 200 orders are told at once
+    # When 200 orders arrive at once
     events = [confirmed(new_id()) for _ in range(200)]
     # Then one statement stores them (savepoint and commit are the transaction's)
     with django_assert_num_queries(1) if not connection.in_atomic_block else django_assert_num_queries(3):
@@ -145,14 +145,14 @@ def _deliveries(events):
 
 
 def test_an_empty_batch_does_nothing():
-    # When nothing is told
+    # When no event arrives
     deliver()
     # Then nothing is stored
     assert rows() == []
 
 
 def test_the_history_tells_orders_and_spent_by_currency(alice, as_alice):
-    # Given purchases in two currencies, one cancelled, and somebody else's
+    # Given purchases in two currencies, one canceled, and somebody else's
     gone = new_id()
     deliver(
         confirmed(new_id(), total="12000", discount="2000", user_id=alice.pk),

@@ -17,6 +17,10 @@ GROWING = "ﷺ"
 NEW = {"username": "bob", "email": "bob@example.com", "password": PASSWORD}
 
 
+def sign_in(client, username):
+    return client.post("/api/v1/token", {"username": username, "password": PASSWORD})
+
+
 def test_a_registered_user_gets_an_id_and_can_sign_in(client):
     # When somebody registers
     response = client.post("/api/v1/users", NEW)
@@ -25,7 +29,7 @@ def test_a_registered_user_gets_an_id_and_can_sign_in(client):
     assert response.json()["id"] == str(User.objects.get().pk)
     assert "password" not in response.json()
     # And the new user can sign in
-    assert client.post("/api/v1/token", NEW).status_code == 200
+    assert sign_in(client, "bob").status_code == 200
 
 
 def test_a_registration_is_published_without_anything_personal(client, published):
@@ -43,7 +47,7 @@ def test_a_taken_username_is_refused_in_any_case_and_publishes_nothing(client, p
     client.post("/api/v1/users", NEW)
     # When somebody else wants the name
     response = client.post("/api/v1/users", {**NEW, "username": name})
-    # Then he is told so, and only the first was published
+    # Then the answer says so, and only the first was published
     assert response.status_code == 409
     assert response.json()["code"] == "username_taken"
     assert len(published()) == User.objects.count() == 1
@@ -87,13 +91,18 @@ def test_a_user_signs_in_with_the_name_that_was_given_and_with_the_one_that_is_s
     assert stored != name
     # Then both sign in
     for each in (name, stored):
-        assert client.post("/api/v1/token", {**NEW, "username": each}).status_code == 200
+        assert sign_in(client, each).status_code == 200
 
 
 def test_nobody_registers_as_staff(client):
     # When the body claims more than registration gives
-    client.post("/api/v1/users", {**NEW, "is_staff": True, "staff": True, "is_superuser": True})
-    # Then it is a user like any other
+    claims = {"is_staff": True, "staff": True, "is_superuser": True}
+    refused = client.post("/api/v1/users", {**NEW, **claims})
+    # Then each claim is refused by name, and nobody is registered
+    assert (refused.status_code, refused.json()["errors"].keys()) == (400, claims.keys())
+    assert not User.objects.exists()
+    # And without them it is a user like any other
+    client.post("/api/v1/users", NEW)
     assert User.objects.values_list("is_staff", "is_superuser").get() == (False, False)
 
 

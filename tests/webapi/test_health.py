@@ -7,7 +7,7 @@ from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.recorder import MigrationRecorder
 
-from messaging import positions
+from messaging.inbox import positions
 from webapi import health
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -49,7 +49,7 @@ def test_a_service_is_ready_without_its_workers_and_says_that_there_are_none(cli
 
 def test_a_stopped_partition_is_told_and_takes_no_traffic_away(client):
     # Given a partition that can't go on
-    positions.stop("user", ("order.events", 1), "its reason is nobody's business at an open address")
+    positions.stop("user", ("order.events", 1), "its reason is not for an open address")
     # When it is asked
     response = client.get("/readyz")
     # Then it says that there is one
@@ -61,7 +61,7 @@ def test_a_stopped_partition_is_told_and_takes_no_traffic_away(client):
 def test_a_service_without_its_database_lives_but_is_not_ready(client, no_database):
     # When the database is gone
     response = client.get("/readyz")
-    # Then no traffic should come, the process should not be restarted, and no address is told
+    # Then no traffic should come, the process should not be restarted, and no address is shown
     assert response.status_code == 503
     assert response.json()["checks"]["database"] == "the database does not answer"
     assert b"127.0.0.1" not in response.content

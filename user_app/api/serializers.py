@@ -10,6 +10,7 @@ from django.core.exceptions import ValidationError as DjangoValidationError
 from rest_framework import serializers
 
 from user_app.models import Purchase, User
+from webapi.serializers import StrictSerializer
 
 USERNAME_LENGTH = 150  # what the column holds
 
@@ -51,7 +52,7 @@ class EmailField(serializers.EmailField):
         return User.objects.normalize_email(super().to_internal_value(data))
 
 
-class RegistrationSerializer(serializers.Serializer[User]):
+class RegistrationSerializer(StrictSerializer):
     """POST /users."""
 
     username = UsernameField(validators=[UnicodeUsernameValidator()])
@@ -78,7 +79,7 @@ class UserSerializer(serializers.ModelSerializer[User]):
         read_only_fields = fields
 
 
-class ProfileSerializer(serializers.Serializer[User]):
+class ProfileSerializer(StrictSerializer):
     """PATCH /users/me: any of these. The serializer's instance is the user whose profile it is."""
 
     email = EmailField(required=False)
@@ -102,7 +103,7 @@ class ProfileSerializer(serializers.Serializer[User]):
         return attrs
 
 
-class SignInSerializer(serializers.Serializer[Any]):
+class SignInSerializer(StrictSerializer):
     """POST /token."""
 
     username = UsernameField()
@@ -117,7 +118,7 @@ class TokensSerializer(serializers.Serializer[Any]):
     expires_in = serializers.IntegerField()
 
 
-class RefreshSerializer(serializers.Serializer[Any]):
+class RefreshSerializer(StrictSerializer):
     """POST /token/refresh."""
 
     refresh = serializers.CharField(max_length=4096)

@@ -1,4 +1,4 @@
-"""Slows down whoever guesses passwords. A brake, not a wall: each web process counts for itself; a proxy limits more.
+"""Slows down the guessing of passwords. Each web process counts alone, so a proxy should limit too.
 
 Only failures count, so that neither a busy user nor a demonstration is ever held up. Guesses at one name are counted
 together wherever they come from: a limit by address alone is passed by changing addresses. The price is that somebody
@@ -38,7 +38,7 @@ class FailedSignIns(SimpleRateThrottle):
 
 
 class FailuresPerUsername(FailedSignIns):
-    """Failed attempts at one username, whoever makes them."""
+    """Failed attempts at one username, from any address."""
 
     def get_cache_key(self, request: Request, view: Any) -> str:
         """Return the key of the username in the body; the name itself is kept out of the cache."""

@@ -19,8 +19,10 @@ from user_app import selectors, services, tokens
 from user_app.api import serializers, throttles
 from user_app.models import User
 from webapi.authentication import BearerAuthentication
+from webapi.filters import pages_of, refuse_unknown_parameters
 from webapi.pagination import Pages
 from webapi.problems import Problem
+from webapi.serializers import read_body
 from webapi.tokens import InvalidToken, read_claims
 
 
@@ -76,11 +78,10 @@ class UsersView(OpenView):
     )
     def post(self, request: Request) -> Response:
         """201 with the new user; 409 `username_taken`."""
-        body = serializers.RegistrationSerializer(data=request.data)
-        body.is_valid(raise_exception=True)
+        given = read_body(serializers.RegistrationSerializer, request)
         try:
             with transaction.atomic():
-                user = services.register_user(**body.validated_data)
+                user = services.register_user(**given)
         except services.UsernameTaken as error:
             raise Problem(409, "username_taken", "This username is taken; choose another one.") from error
         return Response(serializers.UserSerializer(user).data, status=201)
@@ -94,10 +95,9 @@ class TokenView(OpenView, FailureCountingView):
     @extend_schema(summary="Sign in", request=serializers.SignInSerializer, responses=serializers.TokensSerializer)
     def post(self, request: Request) -> Response:
         """200 with access and refresh token; 401 `invalid_credentials`, whichever of the two is wrong."""
-        body = serializers.SignInSerializer(data=request.data)
-        body.is_valid(raise_exception=True)
+        given = read_body(serializers.SignInSerializer, request)
         try:
-            signed = services.sign_in(**body.validated_data)
+            signed = services.sign_in(**given)
         except services.SignInRefused as error:
             self.count_failure()
             raise _refused("invalid_credentials", "No active user has this name and password.") from error
@@ -110,10 +110,9 @@ class RefreshView(OpenView):
     @extend_schema(summary="Refresh", request=serializers.RefreshSerializer, responses=serializers.AccessSerializer)
     def post(self, request: Request) -> Response:
         """200 with a new access token; 401 when the refresh token is not valid, or its account or password changed."""
-        body = serializers.RefreshSerializer(data=request.data)
-        body.is_valid(raise_exception=True)
+        given = read_body(serializers.RefreshSerializer, request)
         try:
-            claims = read_claims(body.validated_data["refresh"], kind="refresh")
+            claims = read_claims(given["refresh"], kind="refresh")
             access, expires_in = services.refresh_access(user_id=claims.user_id, session=claims.session)
         except InvalidToken as error:
             raise _refused(error.code, str(error)) from error
@@ -137,9 +136,7 @@ class MeView(AccountView, FailureCountingView):
     )
     def patch(self, request: Request) -> Response:
         """200 with the account after the change."""
-        body = serializers.ProfileSerializer(request.user, data=request.data, partial=True)
-        body.is_valid(raise_exception=True)
-        changes: dict[str, Any] = dict(body.validated_data)
+        changes = read_body(serializers.ProfileSerializer, request, instance=request.user, partial=True)
         self._check_current_password(request.user, changes.pop("current_password", None))
         with transaction.atomic():
             user = _change(request.user, changes)
@@ -162,6 +159,7 @@ class PurchasesView(AccountView):
     def get(self, request: Request) -> Response:
         """200 with the number of confirmed orders, what was spent by currency, and a page of the orders."""
         pages = Pages()
+        refuse_unknown_parameters(request, pages_of(pages))
         page = pages.paginate_queryset(selectors.list_purchases(user_id=request.user.pk), request, view=self)
         response = pages.get_paginated_response(serializers.PurchaseSerializer(page, many=True).data)
         spent = {currency: str(amount) for currency, amount in selectors.get_spent(user_id=request.user.pk).items()}

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from messaging.topics import create_topics
+from messaging.kafka.topics import create_topics
 
 
 class Command(BaseCommand):

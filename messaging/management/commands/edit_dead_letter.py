@@ -9,10 +9,11 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from messaging import operators
-from messaging.management.operating import Exit, OperatorCommand, actor
+from messaging.errors import ExitCode
+from messaging.kafka.records import unpacked
+from messaging.management.base import OperatorCommand, actor
 from messaging.models import DeadLetterRow
-from messaging.record import unpacked
+from messaging.operations import actions
 
 
 def pair(text: str) -> tuple[str, str]:
@@ -42,7 +43,7 @@ class Command(OperatorCommand):
         if options["show"]:
             self.stdout.write(self.value_of(*event))
             return
-        result = operators.edit_and_retry(
+        result = actions.edit_and_retry(
             event,
             value=_value(options),
             headers=dict(options["header"]),
@@ -56,7 +57,9 @@ class Command(OperatorCommand):
         """Return the value of a dead letter as it would be tried now."""
         letter = DeadLetterRow.objects.filter(event_id=event_id, handler=handler).first()
         if letter is None:
-            raise CommandError("There is no such dead letter; see list_dead_letters.", returncode=Exit.NOTHING_FOUND)
+            raise CommandError(
+                "There is no such dead letter; see list_dead_letters.", returncode=ExitCode.NOTHING_FOUND
+            )
         return (unpacked(letter.edited or letter.raw).value or b"").decode(errors="replace")
 
 
@@ -70,4 +73,4 @@ def _value(options: dict[str, Any]) -> bytes | None:
     try:
         return Path(options["value_file"]).read_bytes()
     except OSError as error:
-        raise CommandError(str(error), returncode=Exit.UNREADABLE_FILE) from error
+        raise CommandError(str(error), returncode=ExitCode.UNREADABLE_FILE) from error

@@ -7,9 +7,9 @@ from argparse import ArgumentParser
 from dataclasses import asdict
 from typing import Any
 
-from messaging.management.operating import OperatorCommand
+from messaging.management.base import OperatorCommand
 from messaging.models import DeadLetterRow
-from messaging.selectors import dead_letters, groups_of
+from messaging.operations.selectors import dead_letters, groups_of
 
 FIELDS = ("event_id", "handler", "topic", "partition", "offset", "key", "type", "reason", "attempts", "error")
 

@@ -7,8 +7,8 @@ from argparse import ArgumentParser
 from dataclasses import asdict
 from typing import Any
 
-from messaging.management.operating import OperatorCommand
-from messaging.selectors import ParkedQueue, parked_keys
+from messaging.management.base import OperatorCommand
+from messaging.operations.selectors import ParkedQueue, parked_keys
 
 
 class Command(OperatorCommand):

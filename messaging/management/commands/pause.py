@@ -5,9 +5,10 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from typing import Any
 
-from messaging import operators, pauses
-from messaging.management.operating import OperatorCommand, actor
+from messaging.management.base import OperatorCommand, actor
 from messaging.models import Pause
+from messaging.operations import actions
+from messaging.parking import pauses
 
 
 class Command(OperatorCommand):
@@ -19,7 +20,7 @@ class Command(OperatorCommand):
 
     def operate(self, options: dict[str, Any]) -> None:
         if options["name"]:
-            self.show_results([operators.pause(options["name"], actor=actor(), reason=options["reason"])])
+            self.show_results([actions.pause(options["name"], actor=actor(), reason=options["reason"])])
         else:
             self.show_pauses()
 

@@ -9,11 +9,11 @@ import psycopg2
 from django.core.management.base import BaseCommand, CommandError
 from kafka.errors import KafkaError
 
-from messaging import ledger
+from messaging import audit_log
+from messaging.audit_log import ActionResult
 from messaging.errors import RepartitionRefused
-from messaging.ledger import Result
-from messaging.management.operating import actor
-from messaging.repartition import others_of_another_size, repartition
+from messaging.management.base import actor
+from messaging.outbox.repartition import others_of_another_size, repartition
 
 
 class Command(BaseCommand):
@@ -46,7 +46,7 @@ class Command(BaseCommand):
                 count,
                 seconds=options["timeout"],
                 ignored=options["ignore_group"],
-                tell=self.stdout.write,
+                report=self.stdout.write,
             )
             if not done:
                 self.stdout.write(f"{topic} has {count} partitions already")
@@ -60,8 +60,8 @@ class Command(BaseCommand):
 
     def _note(self, options: dict[str, Any], outcome: str, detail: str) -> None:
         """Write the ledger's row; one that was killed before has it when the command is run again."""
-        result = Result("", options["topic"], outcome, detail)
-        ledger.note("repartition", actor(), options["reason"], [result])
+        result = ActionResult("", options["topic"], outcome, detail)
+        audit_log.note("repartition", actor(), options["reason"], [result])
 
     def _warn(self, topic: str, count: int) -> None:
         """Topics keyed by the same id have the same number of partitions; which are keyed so, a person knows."""

@@ -6,9 +6,9 @@ from argparse import ArgumentParser
 from collections.abc import Sequence
 from typing import Any
 
-from messaging import operators
-from messaging.ledger import Result, Target
-from messaging.management.operating import GroupCommand, actor
+from messaging.audit_log import ActionResult, Target
+from messaging.management.base import GroupCommand, actor
+from messaging.operations import actions
 
 
 class Command(GroupCommand):
@@ -22,6 +22,6 @@ class Command(GroupCommand):
             help="also where the handler has handled later events of the key: it takes effect out of order",
         )
 
-    def act(self, events: Sequence[Target], options: dict[str, Any]) -> list[Result]:
+    def act(self, events: Sequence[Target], options: dict[str, Any]) -> list[ActionResult]:
         reorder = options["allow_reorder"]
-        return operators.retry(events, actor=actor(), reason=options["reason"], allow_reorder=reorder)
+        return actions.retry(events, actor=actor(), reason=options["reason"], allow_reorder=reorder)

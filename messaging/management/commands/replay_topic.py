@@ -12,14 +12,13 @@ from django.db import DatabaseError
 from kafka.errors import KafkaError
 from tqdm import tqdm
 
-from messaging import replay
-from messaging.errors import PartitionStopped, RangeRefused
-from messaging.kafka_clients import reader
+from messaging.errors import ExitCode, PartitionStopped, RangeRefused
+from messaging.kafka.clients import reader
 from messaging.models import ReplayRun
-from messaging.ranges import Exit, moment, topic_and_partitions
 from messaging.registry import all_handlers
-from messaging.replay import Outcome
-from messaging.replay_plan import Plan, Request, plan_of
+from messaging.replay.plan import Plan, ReplayRequest, plan_of
+from messaging.replay.ranges import moment, topic_and_partitions
+from messaging.replay.run import ReplayOutcome, alone, replay
 
 
 class Command(BaseCommand):
@@ -51,26 +50,26 @@ class Command(BaseCommand):
         except PartitionStopped as error:
             raise CommandError(
                 f"{error}. What came before was applied. Run the same again when the cause is gone.",
-                returncode=Exit.INCOMPLETE,
+                returncode=ExitCode.INCOMPLETE,
             ) from error
         except (KafkaError, DatabaseError) as error:
             raise CommandError(
                 f"Kafka or the database did not answer: {error!r}. The table shows what was applied; run it again.",
-                returncode=Exit.INCOMPLETE,
+                returncode=ExitCode.INCOMPLETE,
             ) from error
 
-    def replay(self, request: Request, *, execute: bool, reason: str) -> None:
+    def replay(self, request: ReplayRequest, *, execute: bool, reason: str) -> None:
         """Plan, run, and print the table. RangeRefused when the request can't be run as asked."""
         if execute and not reason:
-            raise RangeRefused("--execute needs --reason TEXT: it is kept with what was done", Exit.NO_REASON)
-        with reader() as consumer, replay.alone(request.topic):
+            raise RangeRefused("--execute needs --reason TEXT: it is kept with what was done", ExitCode.NO_REASON)
+        with reader() as consumer, alone(request.topic):
             plan = plan_of(request, consumer)
             self.show_plan(plan)
             run = self._begin(plan, reason) if execute else None
-            outcome = Outcome()
+            outcome = ReplayOutcome()
             try:
                 with tqdm(total=plan.offsets, unit="offset", disable=not sys.stderr.isatty()) as bar:
-                    replay.run(plan, consumer, outcome, execute=execute, progress=bar.update)
+                    replay(plan, consumer, outcome, execute=execute, progress=bar.update)
             finally:
                 self.show_outcome(outcome, execute=execute)
                 if run:
@@ -89,7 +88,7 @@ class Command(BaseCommand):
         for (topic, partition), (start, stop) in sorted(plan.ranges.items()):
             self.stdout.write(f"{topic}/{partition}: offsets {start} to {stop - 1}")
 
-    def show_outcome(self, outcome: Outcome, *, execute: bool) -> None:
+    def show_outcome(self, outcome: ReplayOutcome, *, execute: bool) -> None:
         """Print the table of applied, already done and refused per event type."""
         applied = "applied" if execute else "would apply"
         self.stdout.write(f"{'event type':<40}{applied:>14}{'already done':>14}{'refused':>10}{'passed over':>13}")
@@ -104,13 +103,13 @@ class Command(BaseCommand):
             self.stdout.write("dry run: nothing was changed. Add --execute --reason TEXT to apply.")
 
 
-def request_of(options: dict[str, Any]) -> Request:
+def request_of(options: dict[str, Any]) -> ReplayRequest:
     """Read the command's options. RangeRefused for an unknown handler or a partition that is no number."""
     topic, partitions = topic_and_partitions(options["topic"])
     names = [handler.name for handler in all_handlers()]
     if options["handler"] not in (None, *names):
-        raise RangeRefused(f"no handler {options['handler']!r}; there are {', '.join(names)}", Exit.UNKNOWN_HANDLER)
-    return Request(
+        raise RangeRefused(f"no handler {options['handler']!r}; there are {', '.join(names)}", ExitCode.UNKNOWN_NAME)
+    return ReplayRequest(
         topic=topic,
         partitions=partitions,
         from_offset=options["from_offset"],

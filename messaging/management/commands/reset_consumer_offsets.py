@@ -8,11 +8,11 @@ from typing import Any
 from django.core.management.base import CommandError
 from kafka.errors import KafkaError
 
-from messaging import reset
-from messaging.errors import PartitionStopped, RangeRefused
-from messaging.management.operating import OperatorCommand, actor
-from messaging.ranges import Exit, moment, topic_and_partitions
-from messaging.reset import Move, Request
+from messaging.errors import ExitCode, PartitionStopped, RangeRefused
+from messaging.management.base import OperatorCommand, actor
+from messaging.replay import reset_offsets
+from messaging.replay.ranges import moment, topic_and_partitions
+from messaging.replay.reset_offsets import Move, ResetRequest
 
 
 class Command(OperatorCommand):
@@ -36,7 +36,7 @@ class Command(OperatorCommand):
         parser.add_argument(
             "--accept-lost-commits",
             action="store_true",
-            help="although the position is behind what Kafka was told; see docs/operating/moving-a-group.md",
+            help="although the position is behind Kafka's committed offset; see docs/howto/move-a-group.md",
         )
         mode = parser.add_mutually_exclusive_group()
         mode.add_argument("--dry-run", action="store_true", help="only show (the default)")
@@ -49,14 +49,14 @@ class Command(OperatorCommand):
         except RangeRefused as refusal:
             raise CommandError(str(refusal), returncode=refusal.exit_code) from refusal
         except PartitionStopped as error:
-            raise CommandError(f"{error}. Nothing was changed.", returncode=Exit.INCOMPLETE) from error
+            raise CommandError(f"{error}. Nothing was changed.", returncode=ExitCode.INCOMPLETE) from error
         except KafkaError as error:
             raise CommandError(
-                f"Kafka did not answer: {error!r}. Run the same again.", returncode=Exit.INCOMPLETE
+                f"Kafka did not answer: {error!r}. Run the same again.", returncode=ExitCode.INCOMPLETE
             ) from error
 
     def _reset(self, options: dict[str, Any]) -> None:
-        moves = reset.plan(request_of(options))
+        moves = reset_offsets.plan(request_of(options))
         for move in moves:
             self.stdout.write(line_of(move))
         needed = [move for move in moves if move.is_needed]
@@ -64,9 +64,9 @@ class Command(OperatorCommand):
             self.stdout.write("the group is there already")
             return
         consents = ("allow_skip", "allow_reorder", "accept_lost_commits")
-        reset.check(needed, **{name: options[name] for name in consents})
+        reset_offsets.check(needed, **{name: options[name] for name in consents})
         if options["execute"]:
-            reset.run(needed, actor=actor(), reason=options["reason"])
+            reset_offsets.run(needed, actor=actor(), reason=options["reason"])
             self.stdout.write(f"moved; {len(needed)} partitions. Start the group's workers again.")
         else:
             self.stdout.write("dry run: nothing was changed. Add --execute --reason TEXT.")
@@ -75,8 +75,8 @@ class Command(OperatorCommand):
 def line_of(move: Move) -> str:
     """Say where a partition is, and where it would go."""
     words = [f"{move.name}: {'no position' if move.row is None else move.row} → {move.to}"]
-    if move.told != move.row:
-        words.append(f"Kafka was told {'nothing' if move.told is None else move.told}")
+    if move.committed != move.row:
+        words.append(f"Kafka has {'no offset' if move.committed is None else f'offset {move.committed}'}")
     if move.skipped:
         words.append(f"passes {move.skipped} offsets unhandled")
     if move.row is not None and move.to < move.row:
@@ -84,10 +84,10 @@ def line_of(move: Move) -> str:
     return "; ".join(words)
 
 
-def request_of(options: dict[str, Any]) -> Request:
+def request_of(options: dict[str, Any]) -> ResetRequest:
     """Read the command's options. RangeRefused for a partition that is no number."""
     topic, partitions = topic_and_partitions(options["topic"])
-    return Request(
+    return ResetRequest(
         topic=topic,
         partitions=partitions,
         offset=options["from_offset"],

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from messaging import operators
+from messaging.management.base import actor
 from messaging.management.commands import pause
-from messaging.management.operating import actor
+from messaging.operations import actions
 
 
 class Command(pause.Command):
@@ -14,6 +14,6 @@ class Command(pause.Command):
 
     def operate(self, options: dict[str, Any]) -> None:
         if options["name"]:
-            self.show_results([operators.resume(options["name"], actor=actor(), reason=options["reason"])])
+            self.show_results([actions.resume(options["name"], actor=actor(), reason=options["reason"])])
         else:
             self.show_pauses()

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from messaging import operators
-from messaging.ledger import Result, Target
-from messaging.management.operating import GroupCommand, actor
+from messaging.audit_log import ActionResult, Target
+from messaging.management.base import GroupCommand, actor
+from messaging.operations import actions
 
 
 class Command(GroupCommand):
     help = "Let dead letters, or an event that waits, never be handled; what waits behind them goes on."
 
-    def act(self, events: Sequence[Target], options: dict[str, Any]) -> list[Result]:
-        return operators.skip(events, actor=actor(), reason=options["reason"])
+    def act(self, events: Sequence[Target], options: dict[str, Any]) -> list[ActionResult]:
+        return actions.skip(events, actor=actor(), reason=options["reason"])

@@ -1,0 +1,65 @@
+"""The form for editing a dead letter: its value, its headers one a line, and why."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from messaging.admin.rendering import as_text
+from messaging.audit_log import ActionResult, Target
+from messaging.kafka.records import RawRecord
+from messaging.operations import actions
+
+
+class EditForm(forms.Form):
+    """What an operator may make of a record; the id and the key stay."""
+
+    value = forms.CharField(
+        label=_("Value (JSON)"), required=False, strip=False, widget=forms.Textarea(attrs={"rows": 18, "cols": 100})
+    )
+    headers = forms.CharField(
+        label=_("Headers"),
+        required=False,
+        help_text=_("One a line, name: value. A line that is left out leaves its header as it was."),
+        widget=forms.Textarea(attrs={"rows": 9, "cols": 100}),
+    )
+    reason = forms.CharField(
+        label=_("Reason (kept in the ledger)"),
+        max_length=1000,
+        widget=forms.Textarea(attrs={"rows": 3, "cols": 100}),
+    )
+
+    def __init__(self, record: RawRecord, data: Any = None) -> None:
+        self._value, self._headers = as_text(record.value), headers_of(record)
+        lines = "\n".join(f"{name}: {text}" for name, text in self._headers.items())
+        super().__init__(data, initial={"value": self._value, "headers": lines})
+
+    def clean_headers(self) -> dict[str, str]:
+        """Return the headers that are not as they were."""
+        pairs = [line.partition(":") for line in self.cleaned_data["headers"].splitlines() if line.strip()]
+        if any(not name.strip() or not colon for name, colon, _ in pairs):
+            raise forms.ValidationError(_("Each line needs a name, a colon and a value."))
+        new = {name.strip(): text.strip() for name, _, text in pairs}
+        return {name: text for name, text in new.items() if self._headers.get(name) != text}
+
+    def clean_value(self) -> bytes | None:
+        """Return the new value; None when it is as it was."""
+        text = str(self.cleaned_data["value"]).replace("\r\n", "\n")
+        return None if text == self._value else text.encode()
+
+    def retry(self, target: Target, *, actor: str) -> ActionResult:
+        """Let the dead letter be tried again as it was edited."""
+        cleaned = self.cleaned_data
+        return actions.edit_and_retry(
+            target, value=cleaned["value"], headers=cleaned["headers"], actor=actor, reason=cleaned["reason"]
+        )
+
+
+def headers_of(record: RawRecord) -> dict[str, str]:
+    """Return the headers as text, the first of each name."""
+    found: dict[str, str] = {}
+    for name, value in record.headers:
+        found.setdefault(name, (value or b"").decode(errors="replace").strip())
+    return found

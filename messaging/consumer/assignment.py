@@ -1,0 +1,214 @@
+"""Which partitions a consumer has, and where each starts: at our own position, never at Kafka's offset."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from django.db import transaction
+from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
+
+from messaging.conf import conf
+from messaging.inbox import crash_marks, lost_commits, positions
+from messaging.kafka.patches.private_calls import ASK_MS, committed_offsets
+
+logger = logging.getLogger(__name__)
+
+
+class Listener(ConsumerRebalanceListener):
+    """Records rebalances. It runs on Kafka's I/O thread, so it does nothing else."""
+
+    def __init__(self) -> None:
+        self.notes: deque[tuple[bool, frozenset[TopicPartition]]] = deque()
+
+    def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        self.notes.append((False, frozenset(revoked)))
+
+    def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        self.notes.append((True, frozenset(assigned)))
+
+
+@dataclass
+class Stop:
+    """A stopped partition: why, and when it is tried again (monotonic seconds)."""
+
+    reason: str
+    again_at: float
+    delay: float
+
+
+@dataclass
+class Assignment:
+    """The partitions of one consumer: placed (`at`), to be placed (`unplaced`), or `stopped`.
+
+    `cautious`: another worker crashed there. `paused`: an operator's pause holds them. `revoked`: the group took them,
+    and our name is still on them. `stored`: positions that this consumer has written.
+    """
+
+    consumer: KafkaConsumer
+    group: str
+    worker: str
+    listener: Listener = field(default_factory=Listener)
+    at: dict[TopicPartition, int] = field(default_factory=dict)
+    unplaced: set[TopicPartition] = field(default_factory=set)
+    stopped: dict[TopicPartition, Stop] = field(default_factory=dict)
+    stored: dict[TopicPartition, int] = field(default_factory=dict)
+    cautious: set[TopicPartition] = field(default_factory=set)
+    paused: set[TopicPartition] = field(default_factory=set)
+    revoked: set[TopicPartition] = field(default_factory=set)
+    #: Positions that a worker wrote and did not commit to Kafka before it died: partition → position.
+    uncommitted: dict[TopicPartition, int] = field(default_factory=dict)
+
+    def apply_rebalance(self) -> None:
+        """Apply the rebalances since the last call."""
+        while self.listener.notes:
+            assigned, partitions = self.listener.notes.popleft()
+            for tp in partitions:
+                self.at.pop(tp, None)
+                self.stopped.pop(tp, None)
+                self.stored.pop(tp, None)
+                self.cautious.discard(tp)
+                self.paused.discard(tp)
+                (self.revoked.discard if assigned else self.revoked.add)(tp)
+                (self.unplaced.add if assigned else self.unplaced.discard)(tp)
+
+    def release_revoked(self) -> None:
+        """Remove our name from the partitions that the group took away."""
+        if self.revoked:
+            crash_marks.give_up(self.group, {_place_of(tp) for tp in self.revoked}, self.worker)
+            self.revoked.clear()
+
+    def pause_topics(self, topics: set[str]) -> None:
+        """Hold the partitions of paused topics; place those again that are no longer paused."""
+        assigned = self.consumer.assignment()
+        paused = {tp for tp in assigned if tp.topic in topics}
+        for tp in paused - self.paused:
+            self.at.pop(tp, None)
+            self.unplaced.discard(tp)
+            self.consumer.pause(tp)
+            self.consumer.seek(tp, 0)
+        self.unplaced |= (self.paused - paused) & assigned
+        self.paused = paused
+
+    def take_uncommitted(self) -> dict[TopicPartition, int]:
+        """Return the positions to commit to Kafka, once."""
+        uncommitted, self.uncommitted = self.uncommitted, {}
+        return uncommitted
+
+    def invalidate_all(self) -> None:
+        """Place every partition again: the database may be another one now."""
+        self.invalidate(list(self.at))
+        self.compare_again()
+
+    def compare_again(self) -> None:
+        """Compare all positions for lost commits before anything is handled."""
+        lost_commits.note(self.worker, None)
+
+    def invalidate(self, partitions: Iterable[TopicPartition]) -> None:
+        """Place these partitions again, by the database, before any of their events is handled."""
+        for tp in partitions:
+            if self.at.pop(tp, None) is not None:
+                self.unplaced.add(tp)
+
+    def moved(self, ends: dict[TopicPartition, int]) -> None:
+        """Record positions that were written to the database."""
+        self.at.update(ends)
+        self.stored.update(ends)
+
+    def stop(self, tp: TopicPartition, reason: str) -> None:
+        """Stop the partition, store the reason for the operators, and try again after a growing delay."""
+        before = self.stopped.get(tp)
+        delay = conf().stopped_backoff.after(before.delay if before else 0.0)
+        logger.critical("%s %s/%s is stopped: %s", self.group, tp.topic, tp.partition, reason)
+        self.stopped[tp] = Stop(reason, time.monotonic() + delay, delay)
+        self.at.pop(tp, None)
+        self.unplaced.discard(tp)
+        self.consumer.pause(tp)
+        # Without a fetch position poll() would raise for this partition and return nothing of the others.
+        self.consumer.seek(tp, 0)
+        positions.stop(self.group, _place_of(tp), reason)
+
+    def compare(self) -> None:
+        """Invalidate the partitions whose position in the database differs from ours (for an idle consumer)."""
+        rows = positions.read(self.group, map(_place_of, self.at))
+        self.invalidate([tp for tp, offset in self.at.items() if rows.get(_place_of(tp)) != offset])
+
+    def retry_stopped(self) -> None:
+        """Place stopped partitions again whose delay is over."""
+        for tp, stop in self.stopped.items():
+            if tp not in self.at and tp not in self.paused and time.monotonic() >= stop.again_at:
+                self.unplaced.add(tp)
+
+    def seek_to_positions(self) -> None:
+        """Seek every unplaced partition to its position in our database. Creates the rows of new partitions.
+
+        When any partition of the group shows that the database lost commits, all of them stop.
+        """
+        wanted = sorted(self.unplaced & self.consumer.assignment())
+        if not wanted and lost_commits.has_compared(self.worker):
+            return
+        server = lost_commits.server_start()
+        offsets = committed_offsets(self.consumer, sorted({*wanted, *self._of_group()}))
+        begin = self.consumer.beginning_offsets(wanted, timeout_ms=ASK_MS)
+        # Read after the group's offsets, which are committed later, and before the end, which only grows.
+        rows = self._rows({tp: begin[tp] for tp in wanted if offsets[tp] is None}, offsets)
+        if lost := self._lost(rows, offsets):
+            for tp in {*wanted, *self.at}:
+                self.stop(tp, lost)
+            return
+        end = self.consumer.end_offsets(wanted, timeout_ms=ASK_MS)
+        for tp in wanted:
+            self._place(tp, rows.get(_place_of(tp)), offsets[tp], begin[tp], end[tp])
+        placed = {_place_of(tp) for tp in wanted if tp in self.at}
+        self.cautious |= {TopicPartition(*place) for place in crash_marks.own(self.group, placed, self.worker)}
+        positions.go_on(self.group, [_place_of(tp) for tp in wanted if self.at.get(tp) == end[tp]])
+        self._resume_after_loss()
+        lost_commits.note(self.worker, server)
+
+    def _resume_after_loss(self) -> None:
+        """No commits are lost (any more): partitions that were stopped for that continue at once."""
+        stopped = {tp for tp, stop in self.stopped.items() if lost_commits.speaks_of_loss(stop.reason)}
+        self.unplaced |= stopped - self.at.keys()
+        lost_commits.clear(self.group)
+
+    def _of_group(self) -> Iterator[TopicPartition]:
+        """Yield every partition of the group, also those of other members."""
+        for topic in self.consumer.subscription() or ():
+            for number in self.consumer.partitions_for_topic(topic) or ():
+                yield TopicPartition(topic, number)
+
+    def _rows(self, starts: dict[TopicPartition, int], read: Iterable[TopicPartition]) -> dict[positions.Place, int]:
+        with transaction.atomic():
+            positions.create(self.group, {_place_of(tp): offset for tp, offset in starts.items()})
+        return positions.read(self.group, map(_place_of, read))
+
+    def _lost(self, rows: dict[positions.Place, int], offsets: Mapping[TopicPartition, int | None]) -> str | None:
+        """Return where the database lost commits, or None."""
+        for tp, offset in offsets.items():
+            committed = max((each for each in (offset, self.stored.get(tp)) if each is not None), default=None)
+            if reason := lost_commits.reason(f"{tp.topic}/{tp.partition}", rows.get(_place_of(tp)), committed):
+                return reason
+        if lost_commits.is_flagged(besides=self.group):
+            return lost_commits.ELSEWHERE
+        return None
+
+    def _place(self, tp: TopicPartition, row: int | None, offset: int | None, begin: int, end: int) -> None:
+        if row is None:
+            self.stop(tp, "it has neither a position in the database nor an offset of the group")
+            return
+        if not begin <= row <= end:
+            self.stop(tp, f"the position {row} is outside the log, which has offsets {begin} to {end}")
+            return
+        self.consumer.seek(tp, row)
+        self.consumer.resume(tp)
+        self.at[tp] = row
+        self.unplaced.discard(tp)
+        if row != offset:
+            self.uncommitted[tp] = row
+
+
+def _place_of(tp: TopicPartition) -> positions.Place:
+    return (tp.topic, tp.partition)

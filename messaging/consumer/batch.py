@@ -1,0 +1,124 @@
+"""One batch, one transaction: compare the positions, insert the inbox rows, run the handlers, store the outcomes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from django.db import transaction
+
+from messaging.consumer.waves import waves_of
+from messaging.context import Delivery, in_hand
+from messaging.error_kinds import Failure
+from messaging.inbox import positions, rows
+from messaging.inbox.decoding import Item, Poison, Work, read_all
+from messaging.inbox.positions import Fetched
+from messaging.inbox.rows import Entry, entry_of
+from messaging.kafka.records import packed
+from messaging.outbox.publish import gather
+from messaging.parking import dead_letters, pauses
+from messaging.parking.dead_letters import Letter
+from messaging.parking.keys import Parked, ToPark, lock_parked, park
+from messaging.registry import Handler
+
+
+def handle_batch(group: str, batch: Sequence[Fetched]) -> None:
+    """Handle the records of one poll in one transaction.
+
+    PositionMoved when another worker has moved a position, Paused when an operator has paused a topic. Any exception of
+    a handler rolls back the whole transaction.
+    """
+    records = [record for fetched in batch for record in fetched.records]
+    items = read_all(records, group, datetime.now(UTC))
+    with transaction.atomic(), gather():
+        positions.lock_and_compare(group, batch)
+        pauses.refuse({fetched.topic for fetched in batch})
+        apply(group, items)
+        positions.move(group, {fetched.place: fetched.end for fetched in batch})
+
+
+def apply(group: str, items: Sequence[Item]) -> None:
+    """Insert the inbox rows, run the handlers on new events in waves, and queue events of parked keys.
+
+    The caller's transaction holds the position rows of the items' partitions.
+    """
+    sorted_out = sort_out(group, items)
+    letters = list(sorted_out.letters)
+    for wave in waves_of(sorted_out.fresh):
+        for handler, deliveries in wave.items():
+            letters += run(handler, deliveries, sorted_out.works)
+    dead_letters.keep(letters)
+
+
+@dataclass
+class SortedOut:
+    """A sorted batch: new events with their handlers, events of parked keys, keys to park, and dead letters."""
+
+    works: dict[str, Work] = field(default_factory=dict)
+    fresh: list[tuple[Delivery, Handler]] = field(default_factory=list)
+    queued: list[tuple[Entry, bytes]] = field(default_factory=list)
+    to_park: list[ToPark] = field(default_factory=list)
+    letters: list[Letter] = field(default_factory=list)
+
+
+def sort_out(group: str, items: Sequence[Item]) -> SortedOut:
+    """Insert the inbox rows, lock the parked keys of the batch, and queue the events behind them."""
+    found = SortedOut()
+    once = _once(items)
+    new = rows.insert_new([entry for item in once for entry in item.entries])
+    parked = lock_parked(item.place for item in once)
+    for item in once:
+        entries = [entry for entry in item.entries if entry.identity in new]
+        if isinstance(item, Poison):
+            _sort_poison(item, entries, parked, found)
+        elif item.place in parked:
+            found.queued += [(entry, packed(item.record.raw)) for entry in entries]
+        else:
+            found.works[item.identity] = item
+            found.fresh += [(item.delivery, item.handler_of(entry)) for entry in entries]
+    park(group, found.to_park)
+    rows.queue(found.queued)
+    return found
+
+
+def _once(items: Sequence[Item]) -> list[Item]:
+    """Drop events whose id occurs earlier in the batch."""
+    seen: dict[str, Item] = {}
+    for item in items:
+        seen.setdefault(item.identity, item)
+    return list(seen.values())
+
+
+def _sort_poison(poison: Poison, new: list[Entry], parked: set[Parked], found: SortedOut) -> None:
+    """Make a new one a dead letter, and park its key so that later events wait behind it."""
+    if not new:
+        return
+    found.letters.append(dead_letters.letter_of(poison))
+    if poison.key:
+        parked.add(poison.place)
+        found.to_park.append(ToPark(*poison.place, poison.record.partition))
+
+
+def run(handler: Handler, deliveries: Sequence[Delivery], works: dict[str, Work]) -> list[Letter]:
+    """Call a handler with its wave. Returns dead letters of the events that the batch form declared dead.
+
+    DeadLetter passes through: only one by one, in a savepoint, can the work of that event alone be undone.
+    """
+    if handler.batch:
+        dead = handler.function(deliveries) or []
+        return [declared_dead(works[delivery.context.event_id], handler, reason) for delivery, reason in dead]
+    for delivery in deliveries:
+        token = in_hand.set(delivery.context)
+        try:
+            handler.function(delivery.event, delivery.context)
+        finally:
+            in_hand.reset(token)
+    return []
+
+
+def declared_dead(work: Work, handler: Handler, reason: str, detail: str = "", attempts: int = 1) -> Letter:
+    """Return the letter of an event that its handler declared dead. It parks nothing: the key continues."""
+    record = work.record
+    failure = Failure(error=detail)
+    return Letter(entry_of(record, handler), record.type, reason, failure, attempts, packed(record.raw), parks=False)

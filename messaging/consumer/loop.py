@@ -1,0 +1,310 @@
+"""The consumer's loop: poll, handle the batch in one transaction, then commit the offsets to Kafka."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from django.db import DatabaseError, close_old_connections, connection, connections
+from kafka import KafkaConsumer, TopicPartition
+from kafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
+from kafka.structs import OffsetAndMetadata
+
+from messaging.backoff import jittered
+from messaging.conf import conf
+from messaging.consumer.assignment import Assignment
+from messaging.consumer.batch import handle_batch
+from messaging.consumer.freeze_detector import ticker
+from messaging.consumer.one_by_one import handle_one, split
+from messaging.consumer.retries import is_too_slow
+from messaging.error_kinds import Kind, kind_of
+from messaging.errors import PartitionStopped
+from messaging.inbox import crash_marks, lost_commits
+from messaging.inbox.positions import Fetched
+from messaging.kafka.clients import CLOSE_MS, group_consumer
+from messaging.kafka.patches.private_calls import ASK_MS, keep_joining
+from messaging.kafka.patches.unreadable_batches import UnreadableBatch
+from messaging.parking import pauses
+
+logger = logging.getLogger(__name__)
+
+#: Longest time between two commits of offsets to Kafka while busy, in seconds; the position in our database decides.
+COMMIT_SECONDS = 0.2
+#: How often an idle consumer compares its position with the database's, in seconds.
+COMPARE_SECONDS = 5.0
+#: Longest time, in seconds, of handling one by one before the next poll, which keeps the group membership alive.
+ONE_BY_ONE_SECONDS = 10.0
+#: How often the consumer reads what is paused, in seconds.
+PAUSES_SECONDS = 1.0
+
+
+class Consumer:
+    """A member of a consumer group, run by one thread."""
+
+    def __init__(
+        self, group: str, topics: list[str], make_client: Callable[[str], KafkaConsumer] = group_consumer
+    ) -> None:
+        self.group = group
+        self.topics = topics
+        self.worker = f"{crash_marks.process_name()}:{secrets.token_hex(4)}"
+        self.progress = time.monotonic()
+        self._make_client = make_client
+        self._stopping = threading.Event()
+        self._delay = 0.0
+        self._committed_at = time.monotonic()
+        self._uncommitted: dict[TopicPartition, int] = {}
+        self._refused: deque[dict[TopicPartition, OffsetAndMetadata]] = deque()
+        self._compared = time.monotonic()
+        self._paused: set[str] = set()
+        self._asked_for_pauses = 0.0
+        self._connected: Any = None
+
+    def stop(self) -> None:
+        """Ask run() to end after the current batch. Any thread may call this."""
+        self._stopping.set()
+
+    def run(self) -> None:
+        """Consume until stop() is called. No outage or error of the database or the broker ends the loop."""
+        ticker()
+        lost_commits.note(self.worker, None)
+        try:
+            if self._join():
+                self._consume()
+        finally:
+            lost_commits.forget(self.worker)
+
+    def _consume(self) -> None:
+        try:
+            while not self._stopping.is_set():
+                self._step_or_rest()
+        finally:
+            self._close()
+
+    def _join(self) -> bool:
+        """Build the client and subscribe, as soon as a broker answers. False when stopped before that."""
+        while not self._stopping.is_set():
+            try:
+                self.client = self._make_client(self.group)
+                self.assignment = Assignment(self.client, self.group, self.worker)
+                self.client.subscribe(self.topics, listener=self.assignment.listener)
+                return True
+            except KafkaError as error:
+                logger.warning("%s: no broker to join the group at: %r", self.group, error)
+                self._stopping.wait(conf().outage_pause_seconds)
+            self.progress = time.monotonic()
+        return False
+
+    def _step_or_rest(self) -> None:
+        try:
+            self._step()
+            self._delay = 0.0
+        except Exception as error:
+            self.assignment.invalidate_all()
+            self._delay = conf().outage_backoff.after(self._delay)
+            kind = kind_of(error)
+            if kind is Kind.MOVED:
+                self._delay = self._asked_for_pauses = 0.0
+            trace = kind is Kind.BUG
+            logger.warning("%s: consuming resumes in %.1f s: %r", self.group, self._delay, error, exc_info=trace)
+            self._rest(jittered(self._delay))
+        self.progress = time.monotonic()
+
+    def _step(self) -> None:
+        close_old_connections()
+        self._notice_new_connection()
+        self.assignment.apply_rebalance()
+        self.assignment.release_revoked()
+        self.assignment.pause_topics(self._paused_topics())
+        self.assignment.retry_stopped()
+        self.assignment.seek_to_positions()
+        self._uncommitted.update(self.assignment.take_uncommitted())
+        batch = self._poll()
+        if batch:
+            self._handle(batch)
+        elif time.monotonic() - self._compared > COMPARE_SECONDS:
+            self._compared = time.monotonic()
+            self.assignment.compare()
+            self._skip_offsets_without_records()
+        self._commit_offsets()
+
+    def _notice_new_connection(self) -> None:
+        """Compare all positions again when Django has reconnected: it may be to another database server."""
+        connection.close_if_health_check_failed()
+        connection.ensure_connection()
+        if connection.connection is not self._connected:
+            self.assignment.compare_again()
+            self._connected = connection.connection
+
+    def _paused_topics(self) -> set[str]:
+        """Return what is paused, at most a second old; the batch's transaction checks again."""
+        if time.monotonic() - self._asked_for_pauses > PAUSES_SECONDS:
+            self._paused = pauses.paused_topics()
+            self._asked_for_pauses = time.monotonic()
+        return self._paused
+
+    def _poll(self) -> list[Fetched]:
+        """Return the records of partitions whose position is known; others are fetched again later."""
+        keep_joining(self.client)
+        try:
+            polled = self.client.poll(timeout_ms=conf().poll_ms)
+        except NoOffsetForPartitionError:
+            polled = {}
+        except OffsetOutOfRangeError as error:
+            self.assignment.apply_rebalance()
+            self._out_of_range(error)
+            polled = {}
+        except UnreadableBatch as error:
+            self.assignment.apply_rebalance()
+            self._unreadable(error)
+            polled = {}
+        self.assignment.apply_rebalance()
+        batch = []
+        for tp, records in polled.items():
+            start = self.assignment.at.get(tp)
+            if records and start is not None:
+                batch.append(Fetched(tp.topic, tp.partition, start, records[-1].offset + 1, records))
+        return sorted(batch, key=lambda fetched: fetched.place)
+
+    def _skip_offsets_without_records(self) -> None:
+        """Move positions past offsets for which Kafka returns no record: transaction markers, compacted records."""
+        nothing = [
+            Fetched(tp.topic, tp.partition, at, end, [])
+            for tp, at in self.assignment.at.items()
+            if (end := self.client.position(tp, timeout_ms=ASK_MS)) is not None and end > at
+        ]
+        if nothing:
+            handle_batch(self.group, nothing)
+            self._done(nothing)
+
+    def _out_of_range(self, error: OffsetOutOfRangeError) -> None:
+        for tp in [tp for tp in error.args[0] if tp in self.assignment.at]:
+            self.assignment.stop(tp, f"the position {self.assignment.at[tp]} is outside the log")
+
+    def _unreadable(self, error: UnreadableBatch) -> None:
+        if error.partition in self.assignment.at:
+            self.assignment.stop(error.partition, str(error))
+
+    def _handle(self, batch: list[Fetched]) -> None:
+        """Handle the batch as a whole; one by one, with crash marks, where another worker crashed."""
+        cautious = [fetched for fetched in batch if _partition(fetched) in self.assignment.cautious]
+        trusted = [fetched for fetched in batch if fetched not in cautious]
+        if trusted:
+            self._handle_together(trusted)
+        if cautious:
+            self._handle_one_by_one(cautious, marked=True)
+            self.assignment.cautious -= {tp for tp, end in _ends(cautious).items() if self.assignment.at.get(tp) == end}
+
+    def _handle_together(self, batch: list[Fetched]) -> None:
+        begin = time.monotonic()
+        try:
+            handle_batch(self.group, batch)
+        except Exception as error:
+            kind = kind_of(error)
+            if kind is Kind.MOVED or (kind is Kind.OUTAGE and not is_too_slow(begin)):
+                raise
+            logger.warning("%s: a batch failed; its events are handled one by one: %r", self.group, error)
+            close_old_connections()
+            self._handle_one_by_one(batch, marked=False)
+        else:
+            self._done(batch)
+
+    def _handle_one_by_one(self, batch: list[Fetched], *, marked: bool) -> None:
+        """Handle one by one. A partition that cannot continue is stopped; the others continue."""
+        stopped: set[TopicPartition] = set()
+        until = time.monotonic() + ONE_BY_ONE_SECONDS
+        for one in split(batch):
+            tp = _partition(one)
+            if tp in stopped:
+                continue
+            if time.monotonic() > until or self._stopping.is_set():
+                self.assignment.invalidate(map(_partition, batch))
+                break
+            try:
+                handle_one(self.group, one, deaths=self._deaths(one) if marked else 0)
+                self._done([one])
+                self.progress = time.monotonic()
+            except PartitionStopped as error:
+                stopped.add(tp)
+                self.assignment.stop(tp, str(error))
+
+    def _deaths(self, one: Fetched) -> int:
+        """Mark the event; return how many processes died at it when that is DEATHS_ALLOWED or more, else 0."""
+        deaths = crash_marks.mark(self.group, one.place, one.records[0].offset, self.worker)
+        return deaths if deaths >= conf().deaths_allowed else 0
+
+    def _done(self, batch: list[Fetched]) -> None:
+        ends = _ends(batch)
+        self.assignment.moved(ends)
+        for tp in ends:
+            self.assignment.stopped.pop(tp, None)
+        self._uncommitted.update(ends)
+
+    def _commit_offsets(self, *, now: bool = False) -> None:
+        """Commit the offsets to Kafka, after the database; a failure loses nothing, since our position decides."""
+        self._retry_refused()
+        if not self._uncommitted or not (now or time.monotonic() - self._committed_at > COMMIT_SECONDS):
+            return
+        mine = self.client.assignment()
+        offsets = {tp: OffsetAndMetadata(offset, "", -1) for tp, offset in self._uncommitted.items() if tp in mine}
+        self._uncommitted.clear()
+        self._committed_at = time.monotonic()
+        if offsets and now:
+            self.client.commit(offsets, timeout_ms=2000)
+        elif offsets:
+            self.client.commit_async(offsets, callback=self._on_commit)
+
+    def _on_commit(self, offsets: dict[TopicPartition, OffsetAndMetadata], answer: Any) -> None:
+        """Record a refused commit, to repeat it. May run on Kafka's I/O thread."""
+        if isinstance(answer, Exception):
+            self._refused.append(offsets)
+
+    def _retry_refused(self) -> None:
+        while self._refused:
+            for tp, offset in self._refused.popleft().items():
+                if self.assignment.at.get(tp) == offset.offset:
+                    self._uncommitted.setdefault(tp, offset.offset)
+
+    def _rest(self, seconds: float) -> None:
+        """Consume nothing for a while, but keep polling, which keeps the group membership alive."""
+        until = time.monotonic() + seconds
+        while not self._stopping.is_set() and time.monotonic() < until:
+            try:
+                self.assignment.apply_rebalance()
+                self.client.pause(*self.client.assignment())
+                keep_joining(self.client)
+                self.client.poll(timeout_ms=int(max(50, min(500, 1000 * (until - time.monotonic())))))
+            except (KafkaError, KeyError, UnreadableBatch) as error:
+                logger.info("%s: while resting: %r", self.group, error)
+                time.sleep(0.2)
+        self.assignment.apply_rebalance()
+
+    def _close(self) -> None:
+        try:
+            self._commit_offsets(now=True)
+        except KafkaError as error:
+            logger.warning("%s: the last offsets were not committed to Kafka (no loss): %r", self.group, error)
+        self._release_everything()
+        self.client.close(timeout_ms=CLOSE_MS)
+        connections.close_all()
+
+    def _release_everything(self) -> None:
+        """Release the partitions: the next worker sees a clean stop. When this fails, it handles them carefully."""
+        try:
+            self.assignment.apply_rebalance()
+            self.assignment.revoked |= self.client.assignment()
+            self.assignment.release_revoked()
+        except DatabaseError as error:
+            logger.warning("%s: the partitions could not be released in the database: %r", self.group, error)
+
+
+def _ends(batch: list[Fetched]) -> dict[TopicPartition, int]:
+    return {_partition(fetched): fetched.end for fetched in batch}
+
+
+def _partition(fetched: Fetched) -> TopicPartition:
+    return TopicPartition(fetched.topic, fetched.partition)

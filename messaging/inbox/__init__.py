@@ -1,0 +1,1 @@
+"""The way in: positions, decoded records, and what each handler has done with an event."""

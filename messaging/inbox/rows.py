@@ -1,0 +1,182 @@
+"""The inbox: one row per event and handler, so that an effect happens once (promise P3).
+
+A row that waits in its key's queue, or blocks it as a dead letter, holds the whole record (`raw`); no other does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import psycopg2
+from django.db import connection
+
+from messaging.database import storable
+from messaging.kafka.records import Received
+from messaging.registry import Handler
+from messaging.states import InboxState
+
+_INSERT = """
+INSERT INTO messaging_inbox (event_id, handler, topic, partition, "offset", key, state, attempts, received_at)
+SELECT event_id, handler, topic, partition, "offset", key, 'done', 1, now()
+  FROM unnest(%s::text[], %s::text[], %s::text[], %s::int[], %s::bigint[], %s::text[])
+       AS t(event_id, handler, topic, partition, "offset", key)
+ ORDER BY event_id, handler
+    ON CONFLICT (event_id, handler) DO NOTHING
+RETURNING event_id, handler
+"""
+_MARK = """
+UPDATE messaging_inbox
+   SET state = %s, attempts = %s, fingerprint = %s, error = %s, raw = %s,
+       next_attempt_at = clock_timestamp() + %s * interval '1 second'
+ WHERE event_id = %s AND handler = %s
+"""
+_QUEUE = """
+UPDATE messaging_inbox AS row SET state = 'waiting', attempts = 0, raw = t.raw, next_attempt_at = now()
+  FROM unnest(%s::text[], %s::text[], %s::bytea[]) AS t(event_id, handler, raw)
+ WHERE row.event_id = t.event_id AND row.handler = t.handler
+"""
+
+#: Longest text of an error that is kept.
+MAX_ERROR = 2000
+
+
+#: The order of a key's queue, for inbox rows named `row` and the key named `parked`; the parameter is handler_names().
+#: Events of the partition in which the key was parked come before those of another partition: `repartition` adds
+#: partitions only when every group has read the old ones to the end.
+ORDER_IN_PARTITION = 'row."offset", array_position(%s::text[], row.handler::text), row.id'
+QUEUE_ORDER = f"row.partition <> parked.partition, {ORDER_IN_PARTITION}"
+
+
+class Entry(NamedTuple):
+    """An event at a handler, in the column order of the inbox."""
+
+    event_id: str
+    handler: str
+    topic: str
+    partition: int
+    offset: int
+    key: str
+
+    @property
+    def identity(self) -> tuple[str, str]:
+        return (self.event_id, self.handler)
+
+
+def entry_of(record: Received, handler: Handler) -> Entry:
+    """Return the inbox's entry of a record at a handler."""
+    return Entry(record.event_id, handler.name, record.topic, record.partition, record.offset, record.key)
+
+
+def insert_new(entries: Sequence[Entry]) -> set[tuple[str, str]]:
+    """Insert the rows in one statement, sorted, and return the (event id, handler) pairs that were not there before."""
+    if not entries:
+        return set()
+    columns = [list(column) for column in zip(*entries, strict=True)]
+    with connection.cursor() as cursor:
+        cursor.execute(_INSERT, columns)
+        return set(cursor.fetchall())
+
+
+@dataclass(frozen=True, slots=True)
+class InboxUpdate:
+    """The outcome of an event at a handler. `raw` is the packed record of a row that stays in its key's queue.
+
+    `wait`: seconds until the next attempt, by the database's clock, since the workers' clocks differ.
+    """
+
+    state: InboxState
+    attempts: int
+    fingerprint: str | None = None
+    error: str = ""
+    raw: bytes | None = None
+    wait: float | None = None
+
+
+def mark(entry: Entry, result: InboxUpdate) -> None:
+    """Write the outcome of an event whose row this transaction inserted, or locks by its parked key."""
+    error = storable(result.error)[:MAX_ERROR] or None
+    raw = None if result.raw is None else psycopg2.Binary(result.raw)
+    values = [result.state.value, result.attempts, result.fingerprint, error, raw, result.wait]
+    with connection.cursor() as cursor:
+        cursor.execute(_MARK, [*values, *entry.identity])
+
+
+def queue(waiting: Sequence[tuple[Entry, bytes]]) -> None:
+    """Queue events, whose rows this transaction inserted, behind their parked keys, with their packed records."""
+    if not waiting:
+        return
+    columns = [
+        [entry.event_id for entry, _ in waiting],
+        [entry.handler for entry, _ in waiting],
+        [psycopg2.Binary(raw) for _, raw in waiting],
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute(_QUEUE, columns)
+
+
+def unhandled(key: str) -> bool:
+    """Return whether an event of `key` waits in this service's inbox, or is a dead letter."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT EXISTS (SELECT 1 FROM messaging_inbox WHERE key = %s AND state IN ('waiting', 'dead'))", [key]
+        )
+        return bool(cursor.fetchone()[0])
+
+
+def parked_events(key: str) -> list[tuple[str, str, str, int, str]]:
+    """Return the queue of a key, in order: (topic, handler, state, attempts, error)."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT topic, handler, state, attempts, coalesce(error, '') FROM messaging_inbox"
+            ' WHERE key = %s AND raw IS NOT NULL ORDER BY topic, "offset", id',
+            [key],
+        )
+        return list(cursor.fetchall())
+
+
+def has_later_effect(entry: Entry) -> bool:
+    """Return whether a later event of the key took effect at the handler; `entry` has an inbox row.
+
+    In the same partition the offset tells which is later, in another partition the row's id: keys move only forward.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT EXISTS (SELECT 1 FROM messaging_inbox AS own"
+            " JOIN messaging_inbox AS later USING (topic, key, handler)"
+            " WHERE own.event_id = %s AND own.handler = %s AND later.state IN ('done', 'exhausted') AND CASE"
+            ' WHEN later.partition = own.partition THEN later."offset" > own."offset" ELSE later.id > own.id END)',
+            list(entry.identity),
+        )
+        return bool(cursor.fetchone()[0])
+
+
+def later_keys(handler: Handler, records: Iterable[Received]) -> set[tuple[str, int]]:
+    """Return the (key, offset) of those records whose key has a later inbox row of the handler, in any state."""
+    wanted = list(records)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            'SELECT t.key, t."offset" FROM unnest(%s::text[], %s::text[], %s::int[], %s::bigint[])'
+            ' AS t(key, topic, partition, "offset") WHERE EXISTS (SELECT 1 FROM messaging_inbox AS later'
+            " WHERE later.key = t.key AND later.topic = t.topic AND later.partition = t.partition"
+            ' AND later."offset" > t."offset" AND later.handler = %s)',
+            [
+                [each.key for each in wanted],
+                [each.topic for each in wanted],
+                [each.partition for each in wanted],
+                [each.offset for each in wanted],
+                handler.name,
+            ],
+        )
+        return set(cursor.fetchall())
+
+
+def known(handler: Handler, event_ids: Sequence[str]) -> set[str]:
+    """Return those event ids that have an inbox row of the handler, in any state."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT event_id FROM messaging_inbox WHERE handler = %s AND event_id = ANY(%s)",
+            [handler.name, list(event_ids)],
+        )
+        return {row[0] for row in cursor.fetchall()}

@@ -1,0 +1,1 @@
+"""Kafka's clients and records: what the rest of the library knows of the broker."""

@@ -1,0 +1,62 @@
+"""Calls of private methods of kafka-python, where the public ones are missing or wrong."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.errors import KafkaError
+from kafka.protocol.metadata import MetadataRequest
+
+logger = logging.getLogger(__name__)
+
+#: Longest wait for one answer of the broker about offsets, in milliseconds.
+ASK_MS = 5000
+#: Longest wait for an abandoned producer's thread, in seconds.
+ABANDON_SECONDS = 2.0
+
+
+def keep_joining(consumer: KafkaConsumer) -> None:
+    """Call before each poll of a group consumer: a join under way must stay wanted until poll() takes its result.
+
+    When metadata asked for it (a topic or a partition is new) and it ends between two polls, kafka-python 3.0.12 takes
+    the member for joined, drops its assignment and never sends a heartbeat again: 7 of 200 starts ended so.
+    """
+    coordinator = consumer._coordinator
+    if coordinator.rejoining and not coordinator.rejoin_needed:
+        coordinator.request_rejoin()
+
+
+def committed_offsets(consumer: KafkaConsumer, partitions: list[TopicPartition]) -> dict[TopicPartition, int | None]:
+    """Return the group's committed offset of each partition, None where there is none.
+
+    One request for all; the public committed() makes one for each partition.
+    """
+    committed = consumer._coordinator.fetch_committed_offsets(partitions, timeout_ms=ASK_MS)
+    return {tp: committed[tp].offset if tp in committed else None for tp in partitions}
+
+
+def abandon(producer: KafkaProducer) -> None:
+    """Discard a producer by force: close() may return before its thread has stopped (kafka-python 3.0.12)."""
+    producer._sender.force_close()
+    producer._sender.join(ABANDON_SECONDS)
+    try:
+        producer.close(timeout=0)
+    except KafkaError as error:
+        logger.info("relay: the discarded producer raised %r", error)
+
+
+def partitions_by_broker(client: Any, topic: str) -> list[int]:
+    """Ask each broker how many partitions the topic has; the public calls ask any one of them."""
+    numbers: list[int] = client._manager.run(_partitions_by_broker, client, topic)
+    return numbers
+
+
+async def _partitions_by_broker(client: Any, topic: str) -> list[int]:
+    question = MetadataRequest(
+        topics=[MetadataRequest.MetadataRequestTopic(name=topic)], allow_auto_topic_creation=False
+    )
+    brokers = [broker.node_id for broker in client._manager.cluster.brokers()]
+    answers = [await client._manager.send(question, node_id=broker) for broker in brokers]
+    return [len(answer.topics[0].partitions) for answer in answers]

@@ -1,0 +1,59 @@
+"""Creates the topics that a service owns; the broker creates none by itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kafka.errors import NoError, TopicAlreadyExistsError, for_code
+
+from messaging.conf import conf, dead_letter_topic
+from messaging.kafka.clients import admin
+
+DAY_MS = 24 * 60 * 60 * 1000
+#: What a dead letter may have beyond the largest record of the other topics.
+ROOM_FOR_DEAD_LETTERS = 50_000
+
+
+def create_topics() -> list[str]:
+    """Create the service's topics that do not exist yet, wait until they can be used, and return their names.
+
+    The broker's answer says which are new: its list of topics lags behind. KafkaError when it can't be reached or
+    refuses one.
+    """
+    with admin() as client:
+        answer = client.create_topics(_wanted(), raise_errors=False, wait_for_metadata=False)
+        created = [topic["name"] for topic in answer["topics"] if _is_new(topic)]
+        client.wait_for_topics(list(conf().topics))
+    return created
+
+
+def _is_new(topic: dict[str, Any]) -> bool:
+    if topic["error_code"] not in (NoError.errno, TopicAlreadyExistsError.errno):
+        raise for_code(topic["error_code"])(f"{topic['name']}: {topic['error_message']}")
+    return bool(topic["error_code"] == NoError.errno)
+
+
+def _wanted() -> dict[str, dict[str, Any]]:
+    return {
+        name: {
+            "num_partitions": conf().partitions,
+            "replication_factor": conf().replication_factor,
+            "configs": _configs(name, topic),
+        }
+        for name, topic in conf().topics.items()
+    }
+
+
+def _configs(name: str, topic: dict[str, Any]) -> dict[str, str]:
+    """An acknowledged record is on all replicas but one; the broker accepts every size that publish() accepts."""
+    room = ROOM_FOR_DEAD_LETTERS if name == dead_letter_topic() else 0
+    configs = {
+        # The broker stores records uncompressed: kafka-python hangs at a codec that is not installed.
+        "compression.type": "uncompressed",
+        "min.insync.replicas": str(max(1, conf().replication_factor - 1)),
+        "max.message.bytes": str(conf().largest_record + room),
+    }
+    if topic.get("compacted"):
+        return configs | {"cleanup.policy": "compact", "segment.ms": str(DAY_MS)}
+    times = {"retention.ms": conf().retention_days * DAY_MS, "segment.ms": conf().segment_days * DAY_MS}
+    return configs | {"cleanup.policy": "delete"} | {name: str(milliseconds) for name, milliseconds in times.items()}

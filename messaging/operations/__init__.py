@@ -1,0 +1,1 @@
+"""What operators may do, each action with an actor, a reason and a result."""

@@ -1,0 +1,1 @@
+"""The way out: publish() writes rows, the relay brings them to Kafka in order."""

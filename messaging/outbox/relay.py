@@ -1,0 +1,191 @@
+"""The relay: brings the outbox to Kafka (promises P2 and P4).
+
+Three rules keep the order. The relay sends a key's earliest row first. At most one row of a key is in flight, and a
+row that failed counts as in flight until it is acknowledged. The relay deletes only acknowledged rows, one statement
+a round. It holds no transaction and no row lock across broker I/O.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import select
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import psycopg2
+from kafka import KafkaProducer
+from kafka.errors import KafkaError
+
+from messaging.backoff import Backoff, jittered
+from messaging.conf import conf
+from messaging.kafka.clients import idempotent_producer
+from messaging.outbox import notifier
+from messaging.outbox.envelope import Envelope
+from messaging.outbox.sender import Row, Sender, ordering_key
+from messaging.outbox.shard_locks import ShardConnection
+
+logger = logging.getLogger(__name__)
+
+#: Seconds between two counts of the live relays; the same statement keeps the connection from being idle.
+SHARE_SECONDS = 1.0
+#: Shortest time, in seconds, between the starts of two small rounds, so that consumers get larger batches. The first
+#: row after an idle time never waits.
+GATHER_SECONDS = 0.02
+#: Pages read in one round to find enough different keys.
+PAGES = 20
+
+#: The query leaves out keys and topics that failed, and keys that the round has already: many rows of one key must not
+#: hide the other keys.
+_PAGE = """
+SELECT id, event_id, topic, key, type, occurred_at, correlation_id, causation_id, extra, data, raw
+  FROM messaging_outbox
+ WHERE shard = ANY(%s) AND id > %s AND topic <> ALL(%s::text[])
+   AND (topic, key) NOT IN (SELECT * FROM unnest(%s::text[], %s::text[]))
+ ORDER BY id
+ LIMIT %s
+"""
+
+
+class Relay:
+    """Serves a share of the shards, run by one thread."""
+
+    def __init__(self, make_producer: Callable[[], KafkaProducer] = idempotent_producer) -> None:
+        self.progress = time.monotonic()
+        self._sender = Sender(make_producer)
+        self._shards: ShardConnection | None = None
+        self._shared = 0.0
+        self._delay = 0.0
+        self._not_before = 0.0
+        self._stopping = threading.Event()
+        self._wake_read, self._wake_write = os.pipe()
+        os.set_blocking(self._wake_read, False)
+        os.set_blocking(self._wake_write, False)
+
+    def stop(self) -> None:
+        """Ask run() to end after the current round. Any thread may call this."""
+        self._stopping.set()
+        self._wake()
+
+    def woken(self) -> bool:
+        """Wake this relay from its own process; True when it serves every shard, so that no notification is needed."""
+        self._wake()
+        shards = self._shards
+        return shards is not None and len(shards.owned) == conf().shards
+
+    def run(self) -> None:
+        """Relay until stop() is called. Wait for a database or a broker that is down."""
+        notifier.local_relay = self.woken
+        try:
+            while not self._stopping.is_set():
+                self._round_or_rest()
+        finally:
+            notifier.local_relay = None
+            self._release()
+
+    def _round_or_rest(self) -> None:
+        try:
+            if not self.round():
+                self._wait()
+            self._delay = 0.0
+        except psycopg2.Error as error:
+            self._release()
+            self._rest(error)
+        except KafkaError as error:
+            self._sender.drop()
+            self._rest(error)
+        self.progress = time.monotonic()
+
+    def _rest(self, error: Exception) -> None:
+        """Wait after an outage, for less than the idle time after which the relay would lose its locks."""
+        cap = min(conf().outage_pause_cap_seconds, conf().relay_idle_seconds / 4)
+        self._delay = Backoff(conf().outage_pause_seconds, cap).after(self._delay)
+        logger.warning("relay: nothing is sent for %.1f s: %r", self._delay, error)
+        self._stopping.wait(jittered(self._delay))
+
+    def round(self) -> bool:
+        """Send each key's earliest row once and delete what was acknowledged. False when nothing was."""
+        self._stopping.wait(max(0.0, self._not_before - time.monotonic()))
+        began = time.monotonic()
+        shards = self._keep_shards()
+        if not shards.may_send():
+            self._sender.drop()  # the next producer asks again how many partitions a topic has
+            return False
+        rows = self._pick(shards)
+        if not rows:
+            return False
+        acknowledged = self._sender.send(rows, touch=self._touch)
+        if acknowledged:
+            shards.execute("DELETE FROM messaging_outbox WHERE id = ANY(%s)", [acknowledged])
+        self._not_before = began + GATHER_SECONDS if len(rows) < conf().relay_batch // 2 else 0.0
+        return bool(acknowledged)
+
+    def _touch(self) -> None:
+        """Keep the connection, and with it the locks, from being idle while the relay waits for acknowledgements."""
+        self._keep_shards().execute("SELECT 1")
+        self.progress = time.monotonic()
+
+    def _keep_shards(self) -> ShardConnection:
+        if self._shards is None:
+            self._shards = ShardConnection()
+            self._shared = 0.0
+        if time.monotonic() - self._shared >= SHARE_SECONDS:
+            self._shards.share()
+            self._shared = time.monotonic()
+        return self._shards
+
+    def _pick(self, shards: ShardConnection) -> list[Row]:
+        """Return the earliest row of each key (every row of a topic that is not ordered), in id order."""
+        picked: list[Row] = []
+        out = set(self._sender.keys.now())
+        topics, last, size = self._sender.topics.now(), 0, conf().relay_batch
+        for _ in range(PAGES):
+            without = [[topic for topic, _ in out], [key for _, key in out]]
+            page = shards.execute(_PAGE, [shards.owned, last, topics, *without, size])
+            for values in page:
+                row = (values[0], _envelope(values))
+                if ordering_key(row) not in out:
+                    picked.append(row)
+                    if row[1].topic not in conf().unordered_topics:
+                        out.add(ordering_key(row))
+            if len(page) < size or len(picked) >= size // 2:
+                break
+            last = page[-1][0]
+        return picked
+
+    def _wait(self) -> None:
+        """Sleep until a wake, a notification, or the poll interval ends."""
+        shards = self._shards
+        if shards is None:
+            return
+        poll = select.poll()
+        poll.register(shards.raw, select.POLLIN)
+        poll.register(self._wake_read, select.POLLIN)
+        poll.poll(1000 * min(conf().relay_poll_seconds, SHARE_SECONDS))
+        shards.raw.poll()
+        shards.raw.notifies.clear()
+        try:
+            os.read(self._wake_read, 4096)
+        except BlockingIOError:
+            return
+
+    def _wake(self) -> None:
+        try:
+            os.write(self._wake_write, b"!")
+        except BlockingIOError:
+            return
+
+    def _release(self) -> None:
+        """Release the shards, then drop the producer; a successor sends again what was in flight."""
+        if self._shards is not None:
+            self._shards.close()
+            self._shards = None
+        self._sender.drop()
+
+
+def _envelope(row: tuple[Any, ...]) -> Envelope:
+    _, event_id, topic, key, kind, occurred_at, correlation_id, causation_id, extra, data, raw = row
+    whole = None if raw is None else bytes(raw)
+    return Envelope(event_id, topic, key, kind, occurred_at, correlation_id, causation_id, extra, bytes(data), whole)

@@ -1,0 +1,143 @@
+"""The sender: a producer, replaced when it stalls or a row fails, and the delays of what failed.
+
+A failed row may still be in the log. It blocks its key and is sent again alone, so that it cannot fail other rows.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from kafka import KafkaProducer
+from kafka.errors import KafkaError
+
+from messaging.backoff import Backoff, Delayed
+from messaging.conf import conf
+from messaging.kafka.clients import idempotent_producer
+from messaging.kafka.patches.private_calls import abandon
+from messaging.outbox.envelope import Envelope, record_out
+
+logger = logging.getLogger(__name__)
+
+#: Longest wait for acknowledgements before the relay's connection is touched, in seconds.
+TOUCH_SECONDS = 1.0
+#: Wait for the pieces of a batch that was split, in seconds.
+SPLIT_SECONDS = 0.02
+#: Delays of a key whose row failed, and of a topic that the broker does not know, in seconds.
+KEY_BACKOFF = Backoff(0.2, 30.0)
+TOPIC_BACKOFF = Backoff(0.5, 10.0)
+
+Row = tuple[int, Envelope]
+Key = tuple[str, str]
+
+
+class Sender:
+    """Sends rows, at most one of a key in one call, and returns which were acknowledged."""
+
+    def __init__(self, make_producer: Callable[[], KafkaProducer] = idempotent_producer) -> None:
+        self.keys: Delayed[Key] = Delayed(KEY_BACKOFF)
+        self.topics: Delayed[str] = Delayed(TOPIC_BACKOFF)
+        self._make_producer = make_producer
+        self._producer: KafkaProducer | None = None
+
+    def send(self, rows: Sequence[Row], touch: Callable[[], Any]) -> list[int]:
+        """Produce the rows, wait until each succeeds or fails, and return the ids that were acknowledged.
+
+        The sender calls `touch` every second. KafkaError when no producer can be built.
+        """
+        if self._producer is None:
+            self._producer = self._build()
+        rows, unknown = self._of_known_topics(self._producer, rows)
+        suspects = sorted((row for row in rows if ordering_key(row) in self.keys), key=self._delay_of)
+        acknowledged = self._send_together([row for row in rows if ordering_key(row) not in self.keys], touch)
+        for row in suspects:
+            acknowledged += self._send_together([row], touch)
+        if unknown:
+            self.drop()
+        return acknowledged
+
+    def drop(self) -> None:
+        """Discard the producer. The next one sends again what was in flight."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            abandon(producer)
+
+    def _delay_of(self, row: Row) -> float:
+        """The row with the shortest delay comes first, since the first failure ends the round."""
+        return self.keys.delay_of(ordering_key(row))
+
+    def _build(self) -> KafkaProducer:
+        try:
+            return self._make_producer()
+        except KafkaError:
+            self.topics.clear()
+            raise
+
+    def _of_known_topics(self, producer: KafkaProducer, rows: Sequence[Row]) -> tuple[list[Row], set[str]]:
+        """Leave out rows whose topic the broker does not know: send() would block on each of them."""
+        topics = {envelope.topic for _, envelope in rows}
+        unknown = {topic for topic in topics if not self._is_known(producer, topic)}
+        self.topics.worked(topics - unknown)
+        return [row for row in rows if row[1].topic not in unknown], unknown
+
+    def _is_known(self, producer: KafkaProducer, topic: str) -> bool:
+        try:
+            return bool(producer.partitions_for(topic))
+        except (KafkaError, ValueError) as error:
+            self.topics.failed(topic)
+            logger.error("relay: the topic %s can't be written to; its events wait: %r", topic, error)
+            return False
+
+    def _send_together(self, rows: Sequence[Row], touch: Callable[[], Any]) -> list[int]:
+        """Produce rows of different keys and wait. After a failure the producer is gone, and nothing more is sent."""
+        if self._producer is None or not rows:
+            return []
+        futures = {row[0]: future for row in rows if (future := self._hand_over(self._producer, row)) is not None}
+        self._await(self._producer, list(futures.values()), touch)
+        succeeded = {row_id for row_id, future in futures.items() if future.succeeded()}
+        failed = [row for row in rows if row[0] not in succeeded]
+        self.keys.worked(ordering_key(row) for row in rows if row[0] in succeeded)
+        for row in failed:
+            self.keys.failed(ordering_key(row))
+        if failed:
+            logger.warning("relay: %s of %s rows were not acknowledged; they are sent again", len(failed), len(rows))
+            self.drop()
+        return list(succeeded)
+
+    def _hand_over(self, producer: KafkaProducer, row: Row) -> Any:
+        """Give a row to the producer and return its future, or None when the producer refuses it."""
+        _, envelope = row
+        try:
+            key, value, headers = record_out(envelope)
+            return producer.send(envelope.topic, key=key, value=value, headers=headers)
+        except Exception as error:
+            logger.error("relay: %s %s can't be sent; its key waits: %r", envelope.type, envelope.event_id, error)
+            return None
+
+    def _await(self, producer: KafkaProducer, futures: Sequence[Any], touch: Callable[[], Any]) -> None:
+        """Flush until every future is done, or until none became so for the stall bound.
+
+        An interrupted flush() proves nothing: when the broker refuses a batch as too large, kafka-python splits it and
+        flush() raises UnknownError while the parts are still in flight.
+        """
+        done, since = 0, time.monotonic()
+        while time.monotonic() - since < conf().relay_stall_seconds:
+            try:
+                producer.flush(timeout=TOUCH_SECONDS)
+            except KafkaError as error:
+                logger.info("relay: still waiting for acknowledgements: %r", error)
+            before, done = done, sum(future.is_done for future in futures)
+            if done == len(futures):
+                return
+            if done > before:
+                since = time.monotonic()
+            touch()
+            time.sleep(SPLIT_SECONDS)
+        logger.warning("relay: no acknowledgement for %.0f s", conf().relay_stall_seconds)
+
+
+def ordering_key(row: Row) -> Key:
+    """Return the topic and the key of a row: what orders it."""
+    return (row[1].topic, row[1].key)

@@ -1,0 +1,1 @@
+"""Parked keys, dead letters, pauses: which events wait, and why."""

@@ -1,0 +1,1 @@
+"""Replay: read a range of a topic again, and apply what was never applied."""

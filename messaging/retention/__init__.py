@@ -1,0 +1,1 @@
+"""How long rows and records are kept."""

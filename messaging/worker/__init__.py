@@ -1,0 +1,1 @@
+"""What a Celery worker hosts: consumer, relay, clock, signs of life."""

@@ -1,0 +1,1 @@
+"""Models of the protocols, checked by exhaustive search; `python -m models` (README.md)."""

@@ -1,0 +1,88 @@
+"""How a participant answers for an order: the one table that every service with a step decides by.
+
+A service stores one decision row per order, and inserts or locks it before anything else in every transaction that
+answers for the order. The answer follows from the row after the event, so it does not depend on how often or in which
+order the events arrive. The table was checked by exhaustive search together with the coordinator's: change the model
+first, then the table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class Decision(StrEnum):
+    """What was decided for an order; there is one for each, and all but HELD are final."""
+
+    HELD = "HELD"
+    REFUSED = "REFUSED"
+    CANCELED_FIRST = "CANCELED_FIRST"
+    RESTORED = "RESTORED"
+
+
+class Incoming(StrEnum):
+    """What asks for an answer; the first time, again, replayed or late makes no difference."""
+
+    CREATED = "OrderCreated"
+    EXHAUSTED = "retries exhausted on OrderCreated"
+    CANCELED = "OrderCanceled"
+
+
+class Effect(StrEnum):
+    """What happens to what the participant holds."""
+
+    NOTHING = "nothing"
+    TAKE = "take what the order needs"
+    GIVE_BACK = "give back exactly what was taken"
+
+
+class Answer(StrEnum):
+    """The event that goes back to the order service: the step's success, failure or undo answer."""
+
+    TAKEN = "success, from what is stored"
+    REFUSED = "failure(stored reason)"
+    CANCELED = "failure(order_canceled)"
+    RESTORED = "restored(true)"
+    NOT_RESTORED = "restored(false)"
+
+
+class Cell(NamedTuple):
+    """One cell of the table: the decision after the event, the answer, and what is taken or given back."""
+
+    decision: Decision
+    answer: Answer
+    effect: Effect = Effect.NOTHING
+
+
+#: decision so far → incoming → what follows
+DECISIONS: Mapping[Decision | None, Mapping[Incoming, Cell]] = {
+    None: {
+        Incoming.CREATED: Cell(Decision.HELD, Answer.TAKEN, Effect.TAKE),
+        Incoming.EXHAUSTED: Cell(Decision.REFUSED, Answer.REFUSED),
+        Incoming.CANCELED: Cell(Decision.CANCELED_FIRST, Answer.NOT_RESTORED),
+    },
+    Decision.HELD: {
+        Incoming.CREATED: Cell(Decision.HELD, Answer.TAKEN),
+        Incoming.EXHAUSTED: Cell(Decision.HELD, Answer.TAKEN),
+        Incoming.CANCELED: Cell(Decision.RESTORED, Answer.RESTORED, Effect.GIVE_BACK),
+    },
+    Decision.REFUSED: {
+        Incoming.CREATED: Cell(Decision.REFUSED, Answer.REFUSED),
+        Incoming.EXHAUSTED: Cell(Decision.REFUSED, Answer.REFUSED),
+        Incoming.CANCELED: Cell(Decision.REFUSED, Answer.NOT_RESTORED),
+    },
+    Decision.CANCELED_FIRST: {
+        Incoming.CREATED: Cell(Decision.CANCELED_FIRST, Answer.CANCELED),
+        Incoming.EXHAUSTED: Cell(Decision.CANCELED_FIRST, Answer.CANCELED),
+        Incoming.CANCELED: Cell(Decision.CANCELED_FIRST, Answer.NOT_RESTORED),
+    },
+    Decision.RESTORED: {
+        Incoming.CREATED: Cell(Decision.RESTORED, Answer.CANCELED),
+        Incoming.EXHAUSTED: Cell(Decision.RESTORED, Answer.CANCELED),
+        Incoming.CANCELED: Cell(Decision.RESTORED, Answer.RESTORED),
+    },
+}
+#: Replaces the cell with TAKE when the participant can't take what the order needs.
+CANNOT = Cell(Decision.REFUSED, Answer.REFUSED)

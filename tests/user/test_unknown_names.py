@@ -1,0 +1,25 @@
+"""Every endpoint of this service refuses a field and a filter that it does not know."""
+
+from __future__ import annotations
+
+import pytest
+from rest_framework.test import APIClient
+
+from tests import unknown_names
+
+pytestmark = pytest.mark.django_db
+
+
+def test_every_body_refuses_an_unknown_field_at_any_depth(as_alice: APIClient) -> None:
+    assert unknown_names.endpoints_that_ignore_unknown_fields(as_alice) == []
+
+
+def test_every_list_refuses_an_unknown_parameter(as_alice: APIClient) -> None:
+    assert unknown_names.lists_that_ignore_unknown_parameters(as_alice) == []
+
+
+def test_a_misspelled_active_does_not_leave_the_account_active(as_alice: APIClient) -> None:
+    answer = as_alice.patch("/api/v1/users/me", {"is_active": False})
+
+    assert answer.status_code == 400
+    assert 'Did you mean "active"?' in answer.json()["errors"]["is_active"][0]
