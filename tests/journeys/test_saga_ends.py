@@ -25,7 +25,7 @@ QUICK_DEADLINE = {"SAGA_DEADLINE_SECONDS": "3"}
 
 @dataclass
 class OrderService:
-    """The order service of the stack, which is started anew when a test wants it with other settings."""
+    """The order service of the stack, which restarts when a test wants it with other settings."""
 
     url: str
     settings: Mapping[str, str] = field(default_factory=dict)
