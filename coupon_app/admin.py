@@ -1,15 +1,12 @@
-"""The coupon service's admin: campaigns and grants go through the services, everything else is a ledger to read."""
+"""The coupon service's admin: campaigns and grants go through the services, everything else is only read."""
 
 from __future__ import annotations
 
-from functools import reduce
-from operator import or_
 from typing import Any
-from uuid import UUID
 
 from django.contrib import admin, messages
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -21,41 +18,11 @@ from coupon_app.admin_forms import CampaignForm, GrantForm
 from coupon_app.campaigns import Grant
 from coupon_app.domain import CouponStatus
 from coupon_app.models import Campaign, Claim, Coupon, CouponDecision, UserCopy
-
-
-class ReadOnlyAdmin(admin.ModelAdmin):
-    """A ledger: shown, searched and filtered, never changed by hand."""
-
-    list_per_page = 50
-    show_full_result_count = False
-    #: Searched when the text is an id, by their indexes; `search_fields` when it is not.
-    id_fields: tuple[str, ...] = ("id",)
-
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
-    ) -> tuple[QuerySet[Any], bool]:
-        """Return the rows with this id, or those that have the text."""
-        try:
-            wanted = UUID(search_term.strip())
-        except ValueError:
-            return super().get_search_results(request, queryset, search_term)
-        return queryset.filter(reduce(or_, (Q(**{name: wanted}) for name in self.id_fields))), False
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """Nobody adds a row by hand."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nobody changes a row by hand."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nobody takes a row away."""
-        return False
+from messaging.admin import AppendOnlyAdmin, ReadOnlyAdmin, SearchByIds
 
 
 @admin.register(Campaign)
-class CampaignAdmin(ReadOnlyAdmin):
+class CampaignAdmin(SearchByIds, AppendOnlyAdmin):
     """Campaigns: created once, then only granted from. Their terms were promised to their users."""
 
     form = CampaignForm
@@ -71,13 +38,9 @@ class CampaignAdmin(ReadOnlyAdmin):
         "grant_link",
     )
     list_filter = ("kind", "currency", "valid_from", "valid_until")
-    search_fields = ("name",)
+    text_fields = ("name",)
     date_hierarchy = "created_at"
     readonly_fields = ("id", "granted", "created_at", "grant_link")
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """Every user with the permission."""
-        return admin.ModelAdmin.has_add_permission(self, request)
 
     def get_fields(self, request: HttpRequest, obj: Campaign | None = None) -> tuple[str, ...]:
         """Return what to fill in, and for an existing campaign what became of it."""
@@ -132,13 +95,13 @@ class CampaignAdmin(ReadOnlyAdmin):
 
 
 @admin.register(Coupon)
-class CouponAdmin(ReadOnlyAdmin):
+class CouponAdmin(SearchByIds, ReadOnlyAdmin):
     """Coupons, whose they are and which order uses them."""
 
     list_display = ("id", "campaign", "user_id", "state", "order_id", "granted_by", "granted_at")
     list_filter = ("status", "campaign", "granted_at")
     list_select_related = ("campaign",)
-    search_fields = ("campaign__name", "granted_by")
+    text_fields = ("campaign__name", "granted_by")
     id_fields = ("id", "user_id", "order_id")
     date_hierarchy = "granted_at"
 
@@ -153,31 +116,31 @@ class CouponAdmin(ReadOnlyAdmin):
 
 
 @admin.register(CouponDecision)
-class CouponDecisionAdmin(ReadOnlyAdmin):
+class CouponDecisionAdmin(SearchByIds, ReadOnlyAdmin):
     """What was decided for each order, for good."""
 
     list_display = ("order_id", "decision", "reason", "coupon_id", "discount", "currency", "at")
     list_filter = ("decision", "reason", "currency", "at")
-    search_fields = ("reason",)
+    text_fields = ("reason",)
     id_fields = ("order_id", "coupon_id")
 
 
 @admin.register(Claim)
-class ClaimAdmin(ReadOnlyAdmin):
+class ClaimAdmin(SearchByIds, ReadOnlyAdmin):
     """Claims and what became of them."""
 
     list_display = ("id", "campaign", "user_id", "status", "coupon_id", "requested_at", "decided_at")
     list_filter = ("status", "campaign", "requested_at")
     list_select_related = ("campaign",)
-    search_fields = ("campaign__name",)
+    text_fields = ("campaign__name",)
     id_fields = ("id", "user_id", "coupon_id")
 
 
 @admin.register(UserCopy)
-class UserCopyAdmin(ReadOnlyAdmin):
+class UserCopyAdmin(SearchByIds, ReadOnlyAdmin):
     """What is known of users here."""
 
     list_display = ("user_id", "version", "active")
     list_filter = ("active",)
-    search_fields = ("version",)
+    text_fields = ("version",)
     id_fields = ("user_id",)

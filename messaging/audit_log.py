@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from django.db import connection
 from psycopg2.extras import Json
@@ -15,6 +15,8 @@ from messaging.errors import MessagingError
 Target = tuple[str, str]
 
 MAX_ACTOR = 150
+#: What a row keeps of each result.
+RESULT_FIELDS = ("event_id", "handler", "outcome", "detail")
 
 _INSERT = """
 INSERT INTO messaging_operator_action (at, actor, verb, reason, targets, results) VALUES (now(), %s, %s, %s, %s, %s)
@@ -29,14 +31,25 @@ class ReasonMissing(MessagingError):
 class ActionResult:
     """The result of an operator's action for one target; `detail` explains it.
 
-    `outcome`: done; unchanged (nothing to do); refused; unknown (no such event); failed (the database could not do it
+    `target` is what the action was asked about: (event id, handler) for an event at a handler, ("", name) for a handler
+    or topic, and what a service's own actions take, such as (order id,).
+    `outcome`: done; unchanged (nothing to do); refused; unknown (no such target); failed (the database could not do it
     now).
     """
 
-    event_id: str
-    handler: str
+    target: tuple[str, ...]
     outcome: str
     detail: str = ""
+
+    @property
+    def event_id(self) -> str:
+        """The event, of a target that is one at a handler."""
+        return self.target[0]
+
+    @property
+    def handler(self) -> str:
+        """The handler or the topic."""
+        return self.target[1]
 
 
 def check_reason(reason: str) -> None:
@@ -47,7 +60,7 @@ def check_reason(reason: str) -> None:
 
 def note(verb: str, actor: str, reason: str, results: Sequence[ActionResult]) -> None:
     """Write an action and its results to the audit log, in the open transaction."""
-    texts = [{name: storable(text) for name, text in asdict(result).items()} for result in results]
+    texts = [{name: storable(getattr(result, name)) for name in RESULT_FIELDS} for result in results]
     targets = [[each["event_id"], each["handler"]] for each in texts]
     values = [storable(actor)[:MAX_ACTOR], verb, storable(reason.strip()), Json(targets), Json(texts)]
     with connection.cursor() as cursor:

@@ -15,7 +15,7 @@ from django.db import Error as DatabaseError
 from django.db import InterfaceError, OperationalError
 from kafka.errors import KafkaError
 
-from messaging.errors import ConnectionLost, Paused, PositionMoved, SlowAttempt, TransientError
+from messaging.errors import ConnectionClosed, ConnectionLost, Paused, PositionMoved, SlowAttempt, TransientError
 
 #: Longest traceback that is kept, from its end.
 MAX_TRACEBACK = 10_000
@@ -73,6 +73,8 @@ def kind_of(error: BaseException, retry_on: tuple[type[Exception], ...] = ()) ->
         return Kind.MOVED
     if isinstance(error, TransientError) or (retry_on and isinstance(error, retry_on)):
         return Kind.TRANSIENT
+    if isinstance(error, ConnectionClosed):
+        return Kind.BUG
     if isinstance(error, (InterfaceError, ConnectionLost, SlowAttempt, KafkaError)):
         return Kind.OUTAGE
     if isinstance(error, DatabaseError):

@@ -77,6 +77,27 @@ class SlowAttempt(MessagingError):
         self.attempts = attempts
 
 
+class SwallowedDatabaseError(MessagingError):
+    """A handler caught a database error outside a savepoint: its transaction can only be rolled back."""
+
+    def __init__(self, handler: str) -> None:
+        super().__init__(
+            f"{handler} caught a database error and continued, so its effect would be rolled back silently. Let the"
+            " error pass, or open transaction.atomic() around the statement inside the try block"
+        )
+
+
+class ConnectionClosed(SlowAttempt):
+    """A handler closed the database connection, and with it lost its transaction: the attempt counts."""
+
+    def __init__(self, handler: str, attempts: int) -> None:
+        MessagingError.__init__(
+            self, f"{handler} closed the database connection in attempt {attempts}: remove that call"
+        )
+        self.handler = handler
+        self.attempts = attempts
+
+
 class Paused(MessagingError):
     """An operator, or the circuit breaker, has paused a handler or a topic."""
 

@@ -1,19 +1,17 @@
-"""The operators' view of orders and sagas: everything readable, nothing editable, and three verbs on sagas."""
+"""The operators' view of orders and sagas: everything readable, nothing editable, and three actions on sagas."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
-from django.contrib import admin, messages
-from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib import admin
 from django.db import transaction
-from django.db.models import Q, QuerySet
-from django.http import HttpRequest, HttpResponse
-from django.template.response import TemplateResponse
 from django.utils.translation import gettext_lazy as _
 
+from messaging import Result
+from messaging.admin import ReadOnly, ReadOnlyAdmin, ReasonedAction, ReasonedActionsAdmin, SearchByIds, Target
 from order_app import selectors, services
 from order_app.domain import COMMANDS, Command, SagaStatus
 from order_app.models import (
@@ -27,50 +25,6 @@ from order_app.models import (
     SagaStep,
     UserCopy,
 )
-
-
-class ReadOnly:
-    """Nothing is added, changed or deleted by hand; who may view the model may look."""
-
-    show_full_result_count = False
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nobody."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nobody."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nobody."""
-        return False
-
-
-class SearchByIds:
-    """Search takes whole ids: they are indexed, parts of them are not."""
-
-    search_fields = ("pk",)
-    id_fields: tuple[str, ...] = ()
-
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
-    ) -> tuple[QuerySet[Any], bool]:
-        """Return the rows of which one of `id_fields` is the id that was typed."""
-        if not search_term.strip():
-            return queryset, False
-        wanted = _uuid(search_term)
-        if wanted is None:
-            return queryset.none(), False
-        matches = [Q(**{name: wanted}) for name in self.id_fields]
-        return queryset.filter(Q.create(matches, connector=Q.OR)), False
-
-
-def _uuid(text: str) -> UUID | None:
-    try:
-        return UUID(text.strip())
-    except ValueError:
-        return None
 
 
 class LineInline(ReadOnly, admin.TabularInline):
@@ -96,7 +50,7 @@ class HistoryInline(ReadOnly, admin.TabularInline):
 
 
 @admin.register(Order)
-class OrderAdmin(ReadOnly, SearchByIds, admin.ModelAdmin):
+class OrderAdmin(SearchByIds, ReadOnlyAdmin):
     """Orders with their lines."""
 
     list_display = ("id", "user_id", "status", "reason", "total", "discount", "currency", "created_at")
@@ -106,24 +60,55 @@ class OrderAdmin(ReadOnly, SearchByIds, admin.ModelAdmin):
     inlines = (LineInline,)
 
 
-EXPLANATIONS = {
-    Command.CANCEL: _(
-        "The order is canceled, and every service is asked to undo what it did for it. This can't be taken back."
+def _in_one_transaction(service: Callable[..., list[Result]]) -> Callable[..., list[Result]]:
+    """Return what an action runs: of the sagas of one form, the service changes all or none."""
+
+    def run(targets: Sequence[Target], *, actor: str, reason: str) -> list[Result]:
+        with transaction.atomic():
+            return service(order_ids=[UUID(order_id) for (order_id,) in targets], actor=actor, reason=reason)
+
+    return run
+
+
+COMPENSATE = ReasonedAction(
+    "compensate",
+    _("Compensate"),
+    "order_app.compensate_saga",
+    _("The order is canceled, and every service is asked to undo what it did for the order. This can't be undone."),
+    _in_one_transaction(services.compensate),
+)
+REQUEST_AGAIN = ReasonedAction(
+    "request_again",
+    _("Send the request again"),
+    "order_app.request_saga_again",
+    _("The request is published again. A service that has already decided repeats its answer: nothing is done twice."),
+    _in_one_transaction(services.request_again),
+)
+RESOLVE = ReasonedAction(
+    "resolve_by_hand",
+    _("Resolve by hand"),
+    "order_app.resolve_saga",
+    _(
+        "The missing undo answers are marked as waived by you: you confirm that nothing is held any more. The undo "
+        "requests continue to be sent, and a late answer still counts: do not adjust stock or grant a coupon because "
+        "of this action, or it is given back twice."
     ),
-    Command.REQUEST_AGAIN: _(
-        "The request is published again. A service that has decided already answers the same: nothing is done twice."
-    ),
-    Command.RESOLVE: _(
-        "You take upon yourself that nothing is held any more. The requests go on being sent, and a late answer still "
-        "counts: adjust no stock and grant no coupon because of this, or it is given back twice."
-    ),
+    _in_one_transaction(services.resolve_by_hand),
+)
+COMMAND_OF = {
+    COMPENSATE.name: Command.CANCEL,
+    REQUEST_AGAIN.name: Command.REQUEST_AGAIN,
+    RESOLVE.name: Command.RESOLVE,
 }
 
 
 @admin.register(Saga)
-class SagaAdmin(ReadOnly, SearchByIds, admin.ModelAdmin):
-    """Sagas with steps and history; the verbs ask for a reason on a page of their own."""
+class SagaAdmin(SearchByIds, ReasonedActionsAdmin):
+    """Sagas with steps and history; the actions ask for a reason on a page of their own."""
 
+    reasoned_actions = (COMPENSATE, REQUEST_AGAIN, RESOLVE)
+    columns = (_("Order"), _("Saga"), _("Steps"), _("What will happen"))
+    target_columns = 1
     list_display = ("order_id", "customer", "status", "deadline", "undo_count", "flagged", "created_at", "finished_at")
     list_filter = ("status", "flagged", "steps__status")
     list_select_related = ("order",)
@@ -131,7 +116,6 @@ class SagaAdmin(ReadOnly, SearchByIds, admin.ModelAdmin):
     id_fields = ("order_id", "order__user_id")
     readonly_fields = ("customer", "why_not_finished")
     inlines = (StepInline, HistoryInline)
-    actions = ("compensate", "request_again", "resolve_by_hand")
 
     @admin.display(description=_("customer"), ordering="order__user_id")
     def customer(self, saga: Saga) -> UUID:
@@ -143,81 +127,25 @@ class SagaAdmin(ReadOnly, SearchByIds, admin.ModelAdmin):
         """Return what the unfinished steps wait for."""
         return "\n".join(selectors.waiting_for(saga)) or "-"
 
-    def has_compensate_permission(self, request: HttpRequest) -> bool:
-        """Operators."""
-        return request.user.has_perm("order_app.compensate_saga")
+    def targets_of(self, rows: Iterable[Saga]) -> list[Target]:
+        return [(str(saga.order_id),) for saga in rows]
 
-    def has_request_permission(self, request: HttpRequest) -> bool:
-        """Operators."""
-        return request.user.has_perm("order_app.request_saga_again")
+    def posted_target(self, *parts: Any) -> Target:
+        (order_id,) = super().posted_target(*parts)
+        return (str(UUID(order_id)),)
 
-    def has_resolve_permission(self, request: HttpRequest) -> bool:
-        """Supervisors."""
-        return request.user.has_perm("order_app.resolve_saga")
+    def describe(self, action: ReasonedAction, targets: Sequence[Target]) -> list[Sequence[Any]]:
+        sagas = Saga.objects.filter(order_id__in=[order_id for (order_id,) in targets]).prefetch_related("steps")
+        return [_row(saga, COMMAND_OF[action.name]) for saga in sagas]
 
-    @admin.action(description=_("Compensate"), permissions=["compensate"])
-    def compensate(self, request: HttpRequest, queryset: QuerySet[Saga]) -> HttpResponse | None:
-        """Cancel the orders and undo everything."""
-        return self._confirm_and_run(request, queryset, Command.CANCEL, services.compensate)
 
-    @admin.action(description=_("Send the request again"), permissions=["request"])
-    def request_again(self, request: HttpRequest, queryset: QuerySet[Saga]) -> HttpResponse | None:
-        """Publish OrderCreated again."""
-        return self._confirm_and_run(request, queryset, Command.REQUEST_AGAIN, services.request_again)
-
-    @admin.action(description=_("Resolve by hand"), permissions=["resolve"])
-    def resolve_by_hand(self, request: HttpRequest, queryset: QuerySet[Saga]) -> HttpResponse | None:
-        """Accept that a stuck compensation was settled by people."""
-        return self._confirm_and_run(request, queryset, Command.RESOLVE, services.resolve_by_hand)
-
-    def _confirm_and_run(
-        self,
-        request: HttpRequest,
-        sagas: QuerySet[Saga],
-        command: Command,
-        service: Callable[..., list[services.Result]],
-    ) -> HttpResponse | None:
-        reason = request.POST.get("reason", "").strip()
-        if "confirmed" not in request.POST or not reason:
-            return self._confirmation(request, sagas, command, reason)
-        # The ids that the page showed, not a selection made anew: whatever matches by now was not looked at.
-        order_ids = [saga_id for text in request.POST.getlist(ACTION_CHECKBOX_NAME) if (saga_id := _uuid(text))]
-        with transaction.atomic():
-            results = service(order_ids=order_ids, actor=request.user.get_username(), reason=reason)
-        for result in results:
-            level = messages.SUCCESS if result.outcome == "done" else messages.WARNING
-            self.message_user(request, f"{result.order_id}: {result.outcome}. {result.detail}", level)
-        return None
-
-    def _confirmation(
-        self, request: HttpRequest, sagas: QuerySet[Saga], command: Command, reason: str
-    ) -> TemplateResponse:
-        action = request.POST["action"]
-        rows = [
-            {
-                "order_id": saga.order_id,
-                "status": saga.status,
-                "steps": ", ".join(f"{step.name} {step.status}" for step in saga.steps.all()),
-                "preview": COMMANDS[SagaStatus(saga.status), command],
-            }
-            for saga in sagas.prefetch_related("steps")
-        ]
-        page = {
-            **self.admin_site.each_context(request),
-            "title": self.get_actions(request)[action][2],
-            "explanation": EXPLANATIONS[command],
-            "rows": rows,
-            "action": action,
-            "reason": reason,
-            "checkbox": ACTION_CHECKBOX_NAME,
-            "back": request.get_full_path(),
-            "opts": self.model._meta,
-        }
-        return TemplateResponse(request, "admin/order_app/saga/confirm.html", page)
+def _row(saga: Saga, command: Command) -> Sequence[Any]:
+    steps = ", ".join(f"{step.name} {step.status}" for step in saga.steps.all())
+    return (saga.order_id, saga.status, steps, COMMANDS[SagaStatus(saga.status), command])
 
 
 @admin.register(SagaHistory)
-class SagaHistoryAdmin(ReadOnly, SearchByIds, admin.ModelAdmin):
+class SagaHistoryAdmin(SearchByIds, ReadOnlyAdmin):
     """Every transition of every saga."""
 
     list_display = ("at", "saga_id", "step", "from_status", "to_status", "event", "actor", "flagged")
@@ -227,7 +155,7 @@ class SagaHistoryAdmin(ReadOnly, SearchByIds, admin.ModelAdmin):
 
 
 @admin.register(OperatorAction)
-class OperatorActionAdmin(ReadOnly, admin.ModelAdmin):
+class OperatorActionAdmin(ReadOnlyAdmin):
     """Who did what, and why."""
 
     list_display = ("at", "actor", "verb", "reason")
@@ -236,7 +164,7 @@ class OperatorActionAdmin(ReadOnly, admin.ModelAdmin):
 
 
 @admin.register(ProductCopy)
-class ProductCopyAdmin(ReadOnly, SearchByIds, admin.ModelAdmin):
+class ProductCopyAdmin(SearchByIds, ReadOnlyAdmin):
     """What the order service knows of products."""
 
     list_display = ("name", "product_id", "version", "price", "currency", "active")
@@ -245,7 +173,7 @@ class ProductCopyAdmin(ReadOnly, SearchByIds, admin.ModelAdmin):
 
 
 @admin.register(UserCopy)
-class UserCopyAdmin(ReadOnly, SearchByIds, admin.ModelAdmin):
+class UserCopyAdmin(SearchByIds, ReadOnlyAdmin):
     """What the order service knows of users."""
 
     list_display = ("user_id", "version", "active")
@@ -254,7 +182,7 @@ class UserCopyAdmin(ReadOnly, SearchByIds, admin.ModelAdmin):
 
 
 @admin.register(IdempotencyKey)
-class IdempotencyKeyAdmin(ReadOnly, SearchByIds, admin.ModelAdmin):
+class IdempotencyKeyAdmin(SearchByIds, ReadOnlyAdmin):
     """First answers to requests with a key."""
 
     list_display = ("key", "user_id", "created_at")

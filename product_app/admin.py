@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
-from uuid import UUID, uuid5
+from uuid import uuid5
 
 from django import forms
 from django.contrib import admin
@@ -15,22 +15,10 @@ from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
 from messaging import new_id
+from messaging.admin import AppendOnlyAdmin, ReadOnly, ReadOnlyAdmin, SearchByIds
 from money import stored
 from product_app import selectors, services
 from product_app.models import Product, StockAdjustment, StockDecision, StockHold
-
-
-class ReadOnly:
-    """For rows that are written by events alone."""
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
 
 class AdjustmentInline(ReadOnly, admin.TabularInline):
@@ -100,7 +88,7 @@ class AdjustmentForm(forms.ModelForm):
 
 
 @admin.register(StockAdjustment)
-class StockAdjustmentAdmin(admin.ModelAdmin):
+class StockAdjustmentAdmin(AppendOnlyAdmin):
     form = AdjustmentForm
     list_display = ["at", "product", "delta", "reason", "actor"]
     list_filter = ["at"]
@@ -108,12 +96,6 @@ class StockAdjustmentAdmin(admin.ModelAdmin):
     search_fields = ["product__name", "reason", "actor"]
     autocomplete_fields = ["product"]
     ordering = ["-id"]
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
     def save_model(self, request: HttpRequest, obj: StockAdjustment, form: forms.ModelForm, change: bool) -> None:
         given = form.cleaned_data
@@ -133,21 +115,11 @@ class HoldInline(ReadOnly, admin.TabularInline):
     fields = ["product", "quantity", "restored_at"]
 
 
-class ByOrder(ReadOnly, admin.ModelAdmin):
-    """A ledger that is searched by the order's id alone: it grows with every order, and only that is indexed."""
+class ByOrder(SearchByIds, ReadOnlyAdmin):
+    """Searched by the order's id alone: the table grows with every order, and only that is indexed."""
 
-    order_field = "order_id"
+    id_fields = ("order_id",)
     search_help_text = _("The id of an order")
-    search_fields = ["order_id"]
-    show_full_result_count = False
-
-    def get_search_results(self, request: HttpRequest, queryset: QuerySet, search_term: str) -> tuple[QuerySet, bool]:
-        if not search_term.strip():
-            return queryset, False
-        try:
-            return queryset.filter(**{self.order_field: UUID(search_term.strip())}), False
-        except ValueError:
-            return queryset.none(), False
 
 
 @admin.register(StockDecision)
@@ -160,7 +132,7 @@ class StockDecisionAdmin(ByOrder):
 
 @admin.register(StockHold)
 class StockHoldAdmin(ByOrder):
-    order_field = "decision_id"
+    id_fields = ("decision_id",)
     list_display = ["decision_id", "product", "quantity", "restored_at"]
     list_filter = [("restored_at", admin.EmptyFieldListFilter)]
     list_select_related = ["product"]

@@ -167,6 +167,7 @@ def _stop(lanes: list[RunningLane]) -> None:
 
 def _close(lane: RunningLane, result: Result, board: Board) -> None:
     own = lane.result()
+    own.times = [(f"{lane.name}: {part}", wall, cpu) for part, wall, cpu in own.times]
     result.add(own)
     if own.code not in (0, NO_TESTS) and (said := lane.failures()):
         print(f"\n######## the lane {lane.name}\n{said}", flush=True)  # noqa: T201

@@ -53,7 +53,7 @@ class Result:
     def text(self, seconds: float) -> str:
         """Return the summary; its last line is like pytest's own."""
         words = [f"{self.counts[name]} {name}" for name in OUTCOMES if self.counts.get(name)]
-        lines = [f"{name:18} {wall:7.1f} s {cpu:7.1f} s of CPU" for name, wall, cpu in self.times]
+        lines = [f"{name:26} {wall:7.1f} s {cpu:7.1f} s of CPU" for name, wall, cpu in self.times]
         lines += [f"FAILED {failure}" for failure in self.failures]
         lines.append(f" {', '.join(words) or 'no tests ran'} in {seconds:.2f}s ".center(80, "="))
         return "\n".join(["", *lines])

@@ -11,6 +11,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 
+from messaging.admin import ReadOnlyAdmin
 from user_app import services
 from user_app.models import Purchase, User
 
@@ -93,22 +94,10 @@ def _is_superuser(request: HttpRequest) -> bool:
 
 
 @admin.register(Purchase)
-class PurchaseAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    """The purchase history: written by events alone."""
+class PurchaseAdmin(ReadOnlyAdmin):
+    """The purchase history: written by events alone. A row that is gone or changed would let an event count twice."""
 
     list_display = ("order_id", "user_id", "state", "total", "discount", "currency", "confirmed_at", "canceled_at")
     list_filter = ("state", "currency", "confirmed_at")
     search_fields = ("order_id", "user_id")
     date_hierarchy = "confirmed_at"
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """Refuse: a purchase comes from order.events."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Purchase | None = None) -> bool:
-        """Refuse: the next replay would contradict it."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Purchase | None = None) -> bool:
-        """Refuse: the row is what makes an event count once."""
-        return False

@@ -1,4 +1,4 @@
-"""Dead letters: what went wrong and how often, each record whole, and the verbs retry, edit and skip."""
+"""Dead letters: what went wrong and how often, each record whole, and the actions retry, edit and skip."""
 
 from __future__ import annotations
 
@@ -14,46 +14,50 @@ from django.urls import path, reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
-from messaging.admin.actions import MOST_TARGETS, Acting, Verb, tell
+from messaging.admin.actions import MOST_TARGETS, ReasonedAction, ReasonedActionsAdmin, Target
+from messaging.admin.circuit_breaker import pauses_by_circuit_breaker
 from messaging.admin.edit_form import EditForm
 from messaging.admin.filters import FingerprintFilter, OpenFilter
 from messaging.admin.parked_queue import queue_table
 from messaging.admin.rendering import as_text, block, nothing, pretty, shortened, table
-from messaging.audit_log import Target
+from messaging.admin.results import show_results
 from messaging.kafka.records import RawRecord, unpacked
-from messaging.models import DeadLetterRow, Pause
+from messaging.models import DeadLetterRow
 from messaging.operations import actions
 from messaging.operations.selectors import dead_letters, groups_of
 
 EDIT = "messaging.edit_deadletter"
 
-RETRY = Verb(
+RETRY = ReasonedAction(
     "retry",
     _("Retry"),
     "messaging.retry_deadletter",
-    _("The events are tried again with the code of today, their attempts afresh, in the order of their keys."),
+    _(
+        "The handlers handle the events again, with the code that is deployed now. Attempts are counted from zero, and "
+        "events of one key keep their order."
+    ),
     actions.retry,
 )
-SKIP = Verb(
+SKIP = ReasonedAction(
     "skip",
     _("Skip"),
     "messaging.skip_deadletter",
     _(
-        "The events are never handled by these handlers, and what waits behind them goes on. This can't be taken back: "
-        "make sure that nothing depends on them, or that their publisher sends them again."
+        "These handlers never handle the events. The events that wait behind them are handled next. This can't be "
+        "undone: make sure that nothing depends on the events, or that their publisher sends them again."
     ),
     actions.skip,
 )
 
 
 @admin.register(DeadLetterRow)
-class DeadLetterAdmin(Acting):
+class DeadLetterAdmin(ReasonedActionsAdmin):
     """The list with its groups, the page of a letter, and the page to edit one."""
 
-    verbs = (RETRY, SKIP)
+    reasoned_actions = (RETRY, SKIP)
     empty = _(
-        "No dead letter is here: nothing is to be done. Events that wait to be tried again are under parked keys; "
-        "what was retried or skipped shows with the filter."
+        "There are no dead letters: you have nothing to do. Events that wait for their next attempt are under parked "
+        "keys. To see dead letters that were retried or skipped, use the filter."
     )
     list_display = ("event_id", "key", "what", "handler", "at", "state")
     list_filter = (OpenFilter, FingerprintFilter, "reason", "handler", "topic")
@@ -81,9 +85,11 @@ class DeadLetterAdmin(Acting):
     def targets_of(self, rows: Iterable[DeadLetterRow]) -> list[Target]:
         return [row.target for row in rows]
 
-    def describe(self, targets: Sequence[Target]) -> list[Sequence[Any]]:
+    def describe(self, action: ReasonedAction, targets: Sequence[Target]) -> list[Sequence[Any]]:
         rows = DeadLetterRow.objects.filter(event_id__in=[event_id for event_id, _ in targets])
-        letters = {row.target: f"{row.reason}: {shortened(row.error)}" for row in rows.defer("raw", "edited")}
+        letters: dict[Target, str] = {
+            row.target: f"{row.reason}: {shortened(row.error)}" for row in rows.defer("raw", "edited")
+        }
         return [(*target, letters.get(target, "")) for target in targets]
 
     def is_open(self, row: DeadLetterRow) -> bool:
@@ -96,40 +102,29 @@ class DeadLetterAdmin(Acting):
     def get_urls(self) -> list[Any]:
         wrap, name = self.admin_site.admin_view, f"messaging_{self.opts.model_name}"
         return [
-            path("group/", wrap(self.group_view), name=f"{name}_group"),
+            path("group/", self.posted(self.group_view), name=f"{name}_group"),
             path("<path:object_id>/edit/", wrap(self.edit_view), name=f"{name}_edit"),
             *super().get_urls(),
         ]
 
-    def context_of(self, request: HttpRequest) -> dict[str, Any]:
-        fuse = Pause.objects.filter(actor="fuse")
+    def context_of_list(self, request: HttpRequest) -> dict[str, Any]:
         group_url = reverse(f"{self.admin_site.name}:messaging_deadletterrow_group")
-        more = {"groups": groups_of(dead_letters())[:20], "fuse": fuse, "group_url": group_url}
-        return super().context_of(request) | more
+        more = {"groups": groups_of(dead_letters())[:20], "group_url": group_url}
+        return super().context_of_list(request) | pauses_by_circuit_breaker() | more
+
+    def context_of_row(self, request: HttpRequest, row: DeadLetterRow) -> dict[str, Any]:
+        context = super().context_of_row(request, row)
+        if self.is_open(row) and request.user.has_perm(EDIT):
+            context["edit_url"] = reverse(f"{self.admin_site.name}:messaging_deadletterrow_edit", args=[row.pk])
+        return context
 
     def group_view(self, request: HttpRequest) -> HttpResponse:
         """Ask for a reason to act on every open letter of a group, as it is now."""
-        verb = next((each for each in self.allowed(request) if each.name == request.POST.get("verb")), None)
-        if request.method != "POST" or verb is None or not self.has_view_permission(request):
-            raise PermissionDenied
-        given = request.POST
+        action, given = self.chosen_action(request), request.POST
         letters = dead_letters(fingerprint=given.get("fingerprint", ""), handler=given.get("handler", ""))
         letters = letters.filter(reason=given.get("reason_code", ""))
-        targets = list(letters.values_list("event_id", "handler")[:MOST_TARGETS])
-        return self.confirmation(request, verb, targets, request.POST.get("back", ""))
-
-    def changeform_view(
-        self,
-        request: HttpRequest,
-        object_id: str | None = None,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        letter = self.get_object(request, object_id) if object_id and request.user.has_perm(EDIT) else None
-        context = extra_context or {}
-        if letter is not None and self.is_open(letter):
-            context["edit_url"] = reverse(f"{self.admin_site.name}:messaging_deadletterrow_edit", args=[letter.pk])
-        return super().changeform_view(request, object_id, form_url, context)
+        targets: list[Target] = list(letters.values_list("event_id", "handler")[:MOST_TARGETS])
+        return self.confirmation(request, action, targets, self.back_of(request))
 
     def edit_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Show the record to be edited; try it again when it was, with a reason."""
@@ -143,7 +138,7 @@ class DeadLetterAdmin(Acting):
         if request.method == "POST" and form.is_valid():
             result = form.retry(letter.target, actor=request.user.get_username())
             if result.outcome not in ("refused", "failed"):
-                tell(request, [result])
+                show_results(request, [result])
                 return HttpResponseRedirect(
                     reverse(f"{self.admin_site.name}:messaging_deadletterrow_change", args=[letter.pk])
                 )

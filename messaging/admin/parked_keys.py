@@ -1,4 +1,4 @@
-"""Parked keys: how many events wait, what the first of them waits for, and the verbs for that one."""
+"""Parked keys: how many events wait, what the first of them waits for, and the actions for that one."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ from typing import Any
 from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
 
-from messaging.admin.actions import Acting
+from messaging.admin.actions import ReasonedAction, ReasonedActionsAdmin, Target
 from messaging.admin.dead_letters import RETRY, SKIP
 from messaging.admin.parked_queue import next_attempt, queue_table
 from messaging.admin.rendering import nothing, shortened
-from messaging.audit_log import Target
 from messaging.models import InboxRow, ParkedKey
 from messaging.operations.selectors import queue_of
 
@@ -27,11 +26,11 @@ def head_of(parked: ParkedKey) -> InboxRow | None:
 
 
 @admin.register(ParkedKey)
-class ParkedKeyAdmin(Acting):
+class ParkedKeyAdmin(ReasonedActionsAdmin):
     """The list of parked keys, and the queue of one."""
 
-    verbs = (replace(RETRY, label=_("Retry now")), replace(SKIP, label=_("Skip the first event")))
-    empty = _("No key is parked: every key goes on, and nothing is to be done.")
+    reasoned_actions = (replace(RETRY, label=_("Retry now")), replace(SKIP, label=_("Skip the first event")))
+    empty = _("No key is parked: every key goes on, and you have nothing to do.")
     list_display = ("key", "length", "error", "attempts", "next_attempt", "parked_at", "topic")
     list_filter = ("topic", "consumer_group")
     search_fields = ("=key",)
@@ -49,9 +48,9 @@ class ParkedKeyAdmin(Acting):
     def targets_of(self, rows: Iterable[ParkedKey]) -> list[Target]:
         return [head.target for row in rows if (head := head_of(row))]
 
-    def describe(self, targets: Sequence[Target]) -> list[Sequence[Any]]:
+    def describe(self, action: ReasonedAction, targets: Sequence[Target]) -> list[Sequence[Any]]:
         rows = InboxRow.objects.filter(event_id__in=[event_id for event_id, _ in targets]).defer("raw")
-        about = {row.target: f"{row.key}: {shortened(row.error or '')}" for row in rows}
+        about: dict[Target, str] = {row.target: f"{row.key}: {shortened(row.error or '')}" for row in rows}
         return [(*target, about.get(target, "")) for target in targets]
 
     @admin.display(description=_("events in the queue"))

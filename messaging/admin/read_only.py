@@ -1,24 +1,21 @@
-"""Tables that are read and never changed by hand."""
+"""The base of every admin page: rows are shown and searched, and events or services alone write them."""
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import or_
 from typing import Any
+from uuid import UUID
 
 from django.contrib import admin
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
-from django.utils.translation import gettext_lazy as _
-
-from messaging.admin.rendering import pretty, table
-from messaging.models import ConsumerPosition, InboxRow, OperatorAction, OutboxRow, ReplayRun
 
 
-class Ledger(admin.ModelAdmin):  # type: ignore[type-arg]
-    """A table that is shown and never edited."""
+class ReadOnly:
+    """Refuses to add, change and delete rows, in an admin page or an inline. Viewing takes the model's permission."""
 
-    show_full_result_count = False
-    list_per_page = 50
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -28,56 +25,46 @@ class Ledger(admin.ModelAdmin):  # type: ignore[type-arg]
         return False
 
 
-@admin.register(OutboxRow)
-class OutboxAdmin(Ledger):
-    list_display = ("id", "type", "topic", "key", "shard", "occurred_at")
-    list_filter = ("topic", "type")
-    search_fields = ("key", "event_id", "correlation_id")
-    readonly_fields = ("value",)
-    exclude = ("data", "raw")
+class ReadOnlyAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+    """A table that is shown and never edited. It may be large: its rows are not counted without a filter."""
 
-    @admin.display(description=_("data"))
-    def value(self, row: OutboxRow) -> str:
-        return pretty(row.data)
+    show_full_result_count = False
+    list_per_page = 50
 
 
-@admin.register(InboxRow)
-class InboxAdmin(Ledger):
-    list_display = ("event_id", "handler", "topic", "partition", "offset", "key", "state", "attempts", "received_at")
-    exclude = ("raw",)
-    list_filter = ("state", "handler", "topic")
-    search_fields = ("=event_id", "=key")
+class AppendOnlyAdmin(ReadOnlyAdmin):
+    """A table to which users with the model's permission add rows; a row that exists is never changed."""
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return admin.ModelAdmin.has_add_permission(self, request)
 
 
-@admin.register(ConsumerPosition)
-class ConsumerPositionAdmin(Ledger):
-    list_display = ("consumer_group", "topic", "partition", "next_offset", "stopped_at", "stopped_reason")
-    list_filter = ("consumer_group", "topic", ("stopped_at", admin.EmptyFieldListFilter))
+class SearchByIds(admin.ModelAdmin):  # type: ignore[type-arg]
+    """A page that is searched by whole ids, which have indexes, and by parts of texts where it names some."""
+
+    #: Searched when the text is an id.
+    id_fields: tuple[str, ...] = ("pk",)
+    #: Searched when the text is no id. Without any, such a search finds nothing.
+    text_fields: tuple[str, ...] = ()
+
+    def get_search_fields(self, request: HttpRequest) -> tuple[str, ...]:
+        return self.text_fields or self.id_fields
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        wanted = uuid_of(search_term)
+        if wanted is not None:
+            return queryset.filter(reduce(or_, (Q(**{name: wanted}) for name in self.id_fields))), False
+        if search_term.strip() and not self.text_fields:
+            return queryset.none(), False
+        found, may_have_duplicates = super().get_search_results(request, queryset, search_term)
+        return found, may_have_duplicates
 
 
-@admin.register(ReplayRun)
-class ReplayRunAdmin(Ledger):
-    list_display = ("topic", "actor", "reason", "started_at", "finished_at")
-    search_fields = ("topic", "actor", "reason")
-
-
-@admin.register(OperatorAction)
-class OperatorActionAdmin(Ledger):
-    list_display = ("at", "actor", "verb", "reason", "outcomes")
-    list_filter = ("verb",)
-    search_fields = ("actor", "reason")
-    fields = ("at", "actor", "verb", "reason", "outcomes", "each")
-    readonly_fields = ("outcomes", "each")
-
-    @admin.display(description=_("results"))
-    def outcomes(self, action: OperatorAction) -> str:
-        """Return how often each outcome came."""
-        found = [result["outcome"] for result in action.results]
-        return ", ".join(f"{found.count(outcome)} {outcome}" for outcome in sorted(set(found)))
-
-    @admin.display(description=_("each"))
-    def each(self, action: OperatorAction) -> str:
-        """Return the result of each target as a table."""
-        names = ("event_id", "handler", "outcome", "detail")
-        titles = (_("event"), _("handler or topic"), _("outcome"), _("why"))
-        return table(titles, [[result.get(name, "") for name in names] for result in action.results])
+def uuid_of(text: str) -> UUID | None:
+    """Return the id that a text is, if it is one."""
+    try:
+        return UUID(text.strip())
+    except ValueError:
+        return None

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from django.db import transaction
+from django.db import connection, transaction
 
 from messaging.consumer.waves import waves_of
 from messaging.context import Delivery, in_hand
 from messaging.error_kinds import Failure
+from messaging.errors import ConnectionClosed, SwallowedDatabaseError
 from messaging.inbox import positions, rows
 from messaging.inbox.decoding import Item, Poison, Work, read_all
 from messaging.inbox.positions import Fetched
@@ -107,6 +108,7 @@ def run(handler: Handler, deliveries: Sequence[Delivery], works: dict[str, Work]
     """
     if handler.batch:
         dead = handler.function(deliveries) or []
+        check_transaction(handler, deliveries[0].context.attempt)
         return [declared_dead(works[delivery.context.event_id], handler, reason) for delivery, reason in dead]
     for delivery in deliveries:
         token = in_hand.set(delivery.context)
@@ -114,7 +116,16 @@ def run(handler: Handler, deliveries: Sequence[Delivery], works: dict[str, Work]
             handler.function(delivery.event, delivery.context)
         finally:
             in_hand.reset(token)
+        check_transaction(handler, delivery.context.attempt)
     return []
+
+
+def check_transaction(handler: Handler, attempt: int) -> None:
+    """Raise when the handler has returned, but Django would roll back what it wrote, without an error."""
+    if connection.closed_in_transaction:
+        raise ConnectionClosed(handler.name, attempt)
+    if connection.needs_rollback:
+        raise SwallowedDatabaseError(handler.name)
 
 
 def declared_dead(work: Work, handler: Handler, reason: str, detail: str = "", attempts: int = 1) -> Letter:

@@ -45,15 +45,24 @@ def handle_one(group: str, one: Fetched, *, deaths: int = 0) -> None:
     cannot handle the record; nothing is written then.
     """
     try:
-        try:
-            _handle(group, one, {}, deaths)
-        except SlowAttempt as slow:
-            close_old_connections()
-            _handle(group, one, {slow.handler: slow}, deaths)
+        _until_nothing_is_lost(group, one, deaths)
     except Exception as error:
         if kind_of(error) is not Kind.BUG or isinstance(error, PartitionStopped):
             raise
         raise PartitionStopped(f"{place_of(one.records[0])} can't be handled: {error!r}") from error
+
+
+def _until_nothing_is_lost(group: str, one: Fetched, deaths: int) -> None:
+    """Handle the record; once more, with every check repeated, for each handler whose attempt lost its connection."""
+    slow: dict[str, SlowAttempt] = {}
+    while True:
+        try:
+            return _handle(group, one, slow, deaths)
+        except SlowAttempt as lost:
+            if lost.handler in slow:
+                raise
+            slow[lost.handler] = lost
+            close_old_connections()
 
 
 def _handle(group: str, one: Fetched, slow: dict[str, SlowAttempt], deaths: int) -> None:

@@ -17,7 +17,7 @@ from django.db import connection, transaction
 
 from messaging.backoff import jittered
 from messaging.conf import conf
-from messaging.consumer.batch import declared_dead, run
+from messaging.consumer.batch import check_transaction, declared_dead, run
 from messaging.consumer.freeze_detector import ticker
 from messaging.context import in_hand
 from messaging.database import longest_idle, takes_writes
@@ -96,6 +96,8 @@ def _in_savepoint(handler: Handler, work: Work, made: int) -> AttemptOutcome:
 
 def _raise_outage(error: BaseException, handler: Handler, made: int, begin: float) -> None:
     """Re-raise outages, which do not count as attempts, even if the handler wrapped them."""
+    if isinstance(error, SlowAttempt):
+        raise error
     lost = connection.needs_rollback or not connection.is_usable()
     if lost and is_too_slow(begin):
         raise SlowAttempt(handler.name, made) from error
@@ -176,6 +178,7 @@ def _answer(handler: Handler, work: Work, made: int) -> None:
         with transaction.atomic():
             assert handler.on_exhausted is not None
             handler.on_exhausted(delivery.event, delivery.context)
+            check_transaction(handler, made)
     finally:
         in_hand.reset(token)
 

@@ -116,8 +116,7 @@ def _act(
             if kind_of(error) is not Kind.TRANSIENT:
                 raise
             failed = [
-                ActionResult(*event, "failed", f"another operator is changing it, try again: {error}")
-                for event in chunk
+                ActionResult(event, "failed", f"another operator is changing it, try again: {error}") for event in chunk
             ]
             audit_log.note(verb, actor, reason, failed)
             results += failed
@@ -136,7 +135,7 @@ def _together(verb: str, chunk: list[Target], actor: str, reason: str, act: Act,
             _lock_positions(found.values())
         done = {event: _one(each, act) for event, each in found.items()}
         missing = "there is no such event at this handler"
-        results = [done.get(event) or ActionResult(*event, "unknown", missing) for event in chunk]
+        results = [done.get(event) or ActionResult(event, "unknown", missing) for event in chunk]
         audit_log.note(verb, actor, reason, results)
     return results
 
@@ -154,12 +153,12 @@ def _one(found: Found, act: Act) -> ActionResult:
     event = found.entry.identity
     try:
         if found.state not in (InboxState.WAITING, InboxState.DEAD):
-            return ActionResult(*event, "unchanged", f"it is {found.state} already")
-        return ActionResult(*event, "done", act(found))
+            return ActionResult(event, "unchanged", f"it is {found.state} already")
+        return ActionResult(event, "done", act(found))
     except Unchanged as why:
-        return ActionResult(*event, "unchanged", str(why))
+        return ActionResult(event, "unchanged", str(why))
     except Refused as why:
-        return ActionResult(*event, "refused", str(why))
+        return ActionResult(event, "refused", str(why))
 
 
 def _retry(found: Found, new: RawRecord | None, allow_reorder: bool) -> str:
@@ -241,9 +240,9 @@ def _switch(verb: str, name: str, actor: str, reason: str, work: Callable[[], bo
     audit_log.check_reason(reason)
     with transaction.atomic():
         result = (
-            ActionResult("", name, "done")
+            ActionResult(("", name), "done")
             if work()
-            else ActionResult("", name, "unchanged", f"{verb}: nothing to change")
+            else ActionResult(("", name), "unchanged", f"{verb}: nothing to change")
         )
         audit_log.note(verb, actor, reason, [result])
     return result

@@ -220,7 +220,7 @@ def _write(group: str, moves: Sequence[Move], actor: str, reason: str) -> None:
         positions.create(group, targets)
         positions.move(group, targets)
         results = [
-            audit_log.ActionResult("", move.name, "done", f"{move.row} → {move.to}; {_committed_text(move)}")
+            audit_log.ActionResult(("", move.name), "done", f"{move.row} → {move.to}; {_committed_text(move)}")
             for move in moves
         ]
         audit_log.note(VERB, actor, reason, results)

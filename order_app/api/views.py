@@ -14,6 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from messaging import ReasonMissing
 from order_app import selectors, services
 from order_app.api.filters import OrderFilter
 from order_app.api.serializers import (
@@ -128,7 +129,7 @@ def _get_order(request: Request, order_id: UUID) -> Order:
 def _compensate(order_id: UUID, *, actor: str, reason: str) -> None:
     try:
         services.compensate(order_ids=[order_id], actor=actor, reason=reason)
-    except services.ReasonMissing as missing:
+    except ReasonMissing as missing:
         raise Problem(422, "reason_missing", "Say why you cancel another's order.") from missing
 
 

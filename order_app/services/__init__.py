@@ -3,15 +3,13 @@
 from order_app.services.answers import UNKNOWN_ORDER, apply_answers
 from order_app.services.canceling import cancel_order
 from order_app.services.copies import copy_products, copy_users
-from order_app.services.operators import ReasonMissing, Result, compensate, request_again, resolve_by_hand
+from order_app.services.operators import compensate, request_again, resolve_by_hand
 from order_app.services.placing import PlacedOrder, UserInactive, place_order, place_orders
 from order_app.services.timers import ask_undo_again, cancel_overdue
 
 __all__ = [
     "UNKNOWN_ORDER",
     "PlacedOrder",
-    "ReasonMissing",
-    "Result",
     "UserInactive",
     "apply_answers",
     "ask_undo_again",

@@ -1,4 +1,4 @@
-"""What operators may do to sagas. Each call is one row in the ledger: who, what, why, to which, with what result."""
+"""What operators may do to sagas. Each call is one row in the audit log: who, what, why, to which, with what result."""
 
 from __future__ import annotations
 
@@ -9,27 +9,15 @@ from uuid import UUID
 
 from django.utils import timezone
 
+from messaging import ReasonMissing, Result
 from order_app.domain import Outcome, SagaState, SagaStatus
 from order_app.models import OperatorAction
 from order_app.saga_changes import Changes
 from order_app.sql import SagaRow, lock_sagas
 
 BY_OPERATOR = "canceled_by_operator"
-#: How an operator appears in events, which others may read; only our own history and ledger have the name.
+#: How an operator appears in events, which others may read; only our own history and audit log have the name.
 OPERATOR = "operator"
-
-
-class ReasonMissing(ValueError):
-    """An operator's action needs a reason; type one."""
-
-
-@dataclass(frozen=True)
-class Result:
-    """What became of one target. `outcome`: done, unchanged, refused or unknown; `detail` says why, for people."""
-
-    order_id: UUID
-    outcome: str
-    detail: str = ""
 
 
 @dataclass(frozen=True)
@@ -66,9 +54,9 @@ _RESOLVE = Verb("resolve by hand", SagaState.on_resolve)
 
 def _act(verb: Verb, order_ids: Sequence[UUID], actor: str, reason: str, now: datetime | None) -> list[Result]:
     if not reason.strip():
-        raise ReasonMissing("Say why: the reason is kept in the ledger and shown in the saga's history.")
+        raise ReasonMissing("Say why: the reason is kept in the audit log and shown in the saga's history.")
     changes = Changes(now or timezone.now())
-    results = {order_id: Result(order_id, "unknown", "there is no such order") for order_id in order_ids}
+    results = {order_id: Result((str(order_id),), "unknown", "there is no such order") for order_id in order_ids}
     for row in lock_sagas(order_ids).values():
         before = row.state.saga_status
         outcome = verb.decide(row.state)
@@ -80,21 +68,15 @@ def _act(verb: Verb, order_ids: Sequence[UUID], actor: str, reason: str, now: da
 
 
 def _result(row: SagaRow, before: SagaStatus, outcome: Outcome) -> Result:
+    target = (str(row.id),)
     if outcome.refused:
-        return Result(row.id, "refused", outcome.refused)
+        return Result(target, "refused", outcome.refused)
     if not outcome.changed:
-        return Result(row.id, "unchanged", f"the saga is {before} already")
-    return Result(row.id, "done", f"{before} → {row.state.saga_status}")
+        return Result(target, "unchanged", f"the saga is {before} already")
+    return Result(target, "done", f"{before} → {row.state.saga_status}")
 
 
 def _note(verb: Verb, actor: str, reason: str, results: Sequence[Result], now: datetime) -> None:
-    OperatorAction.objects.create(
-        actor=actor,
-        verb=verb.name,
-        reason=reason,
-        targets=[str(result.order_id) for result in results],
-        results=[
-            {"order_id": str(result.order_id), "outcome": result.outcome, "detail": result.detail} for result in results
-        ],
-        at=now,
-    )
+    rows = [{"order_id": each.target[0], "outcome": each.outcome, "detail": each.detail} for each in results]
+    targets = [row["order_id"] for row in rows]
+    OperatorAction.objects.create(actor=actor, verb=verb.name, reason=reason, targets=targets, results=rows, at=now)

@@ -34,7 +34,7 @@ def test_public_names_exist_once_each(module: ModuleType) -> None:
 @pytest.mark.parametrize("name", testing.__all__)
 def test_a_name_for_the_tests_of_services_is_documented(name: str) -> None:
     assert inspect.getdoc(getattr(testing, name))
-    assert f"`{name}" in (ROOT / "CONTRIBUTING.md").read_text() or name == "CrashPoint"
+    assert f"`{name}" in (ROOT / "docs/howto/test-a-handler.md").read_text() or name == "CrashPoint"
 
 
 def test_errors_are_one_tree_that_says_what_is_retryable() -> None:

@@ -103,7 +103,7 @@ def test_a_record_that_came_without_an_id_may_be_given_one(group):
 
 @pytest.mark.parametrize("value", [b"", b"still not JSON", b'{"key": "a"}', value_of(number="one"), b"\xff"])
 def test_a_value_that_does_not_fit_the_schema_is_refused(stuck, value):
-    assert_refused(edit_and_retry(stuck, value=value, **WHO), "can't be read")
+    assert_refused(edit_and_retry(stuck, value=value, **WHO), "cannot be decoded")
 
 
 def test_another_key_is_refused(stuck):
@@ -113,7 +113,7 @@ def test_another_key_is_refused(stuck):
 def test_another_id_is_refused(stuck):
     result = edit_and_retry(stuck, value=value_of(), headers={"ce_id": "f"}, **WHO)
 
-    assert_refused(result, "ce_id e can't be changed")
+    assert_refused(result, "ce_id e cannot be changed")
 
 
 def test_an_edit_that_edits_nothing_is_refused(stuck):

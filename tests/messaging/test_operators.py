@@ -284,7 +284,7 @@ def test_a_record_without_a_readable_key_can_only_be_skipped(group, key):
     singly(group, Record(key=key, headers=record.headers, value=record.value, topic=record.topic))
 
     [refused] = retry([undecodable("")], **WHO)
-    assert (refused.outcome, "key can't be read" in refused.detail) == ("refused", True)
+    assert (refused.outcome, "key cannot be read" in refused.detail) == ("refused", True)
     assert outcomes(skip([undecodable("")], **WHO)) == ["done"]
     assert not dead_letters().exists()
 

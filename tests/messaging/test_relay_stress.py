@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 from django.conf import settings as django_settings
-from django.db import connection
+from django.db import connection, transaction
 
 from messaging.outbox.shard_locks import LOCK_SPACE
 from tests.messaging.log import Log, number_of
@@ -113,7 +113,8 @@ def test_a_backlog_of_100000_rows_drains_in_key_order_with_flat_memory(key, log)
 
 def put_backlog(key: str) -> None:
     """Insert the rows in one statement: the keys take turns, and each has its numbers in order."""
-    with connection.cursor() as cursor:
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL statement_timeout = 0")  # a busy machine may take long for so many rows
         cursor.execute(
             "INSERT INTO messaging_outbox (event_id, topic, key, shard, type, occurred_at, correlation_id, extra, data)"
             " SELECT gen_random_uuid(), %(topic)s, name, abs(hashtext(name)) %% 8, 'sample.NoteAdded.v1', now(), name,"

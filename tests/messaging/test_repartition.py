@@ -137,7 +137,7 @@ def test_partitions_added_under_load_lose_double_and_reorder_nothing(topic, own_
     action = OperatorAction.objects.get()
     assert (action.verb, action.reason, action.targets) == ("repartition", "a sale is near", [["", TOPIC]])
     assert "the relays are stopped" in said
-    assert f"{TOPIC} has 7 partitions; the relays go on" in said
+    assert f"{TOPIC} has 7 partitions; the relays continue" in said
     for each in load.keys:
         assert applied(each) == applied(each, "batch") == list(range(load.count))
     assert_keys_moved_once(records_of(own_broker), load.keys)
@@ -258,7 +258,7 @@ def test_topics_of_another_size_are_told_in_a_warning(topic, own_broker, setting
     ("arguments", "message"),
     [
         (["somebodys.events", 7], "is not a topic of sample"),
-        ([TOPIC, 2], "has 3 partitions, and Kafka takes none away"),
+        ([TOPIC, 2], "has 3 partitions, and Kafka cannot remove partitions"),
     ],
 )
 def test_what_cannot_be_done_is_refused_before_anybody_is_held_back(topic, arguments, message):

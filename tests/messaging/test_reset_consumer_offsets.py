@@ -165,7 +165,7 @@ def test_a_worker_that_joins_before_the_group_goes_forward_follows_it(reset_offs
     pause(django_settings.SAMPLE_TOPIC, actor="a test", reason="so that it stays behind")
     with running(consumer_of(group)) as consumer:
         write.events(*notes(f"{key}-passed", 2), partition=0)
-        eventually(lambda: hasattr(consumer, "assignment") and len(consumer.assignment.held) == 3)
+        eventually(lambda: hasattr(consumer, "assignment") and len(consumer.assignment.paused) == 3)
 
         assert "moved; 1 partitions" in reset_offsets("--to-latest", "--allow-skip", *EXECUTE)
         resume(django_settings.SAMPLE_TOPIC, actor="a test", reason="it is moved")

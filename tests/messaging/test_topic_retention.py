@@ -196,7 +196,7 @@ def test_a_worker_that_forgets_what_its_topic_keeps_ends_and_says_why(start):
     with start(RETENTION_DAYS=1, SEGMENT_DAYS=1, INBOX_RETENTION_DAYS=3) as running:
         assert running.end() == EXIT_REFUSED
 
-    assert "this worker refuses to work: the inbox forgets a handled event after 3 days" in running.said
+    assert "this worker refuses to start: the inbox forgets a handled event after 3 days" in running.said
     assert f"but {django_settings.SAMPLE_TOPIC} may keep its record for 37 days" in running.said
 
 

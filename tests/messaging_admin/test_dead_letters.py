@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import re
 from html import unescape
+from urllib.parse import quote
 
 import pytest
 from django.test import Client
 
 from messaging import retry, skip
-from messaging.admin import actions
+from messaging.admin import results
 from messaging.kafka.records import unpacked
 from messaging.models import DeadLetterRow, InboxRow, OperatorAction, OutboxRow
 from tests.messaging.operating import BATCH, WHO, broken, drain, goes_on, note, undecodable
@@ -58,7 +59,7 @@ def test_the_list_is_filtered_by_what_went_wrong(letters, group, operator, bug):
 
 
 def test_an_empty_list_says_that_nothing_is_to_be_done(group, viewer):
-    assert "nothing is to be done" in page(viewer, LETTERS)
+    assert "you have nothing to do" in page(viewer, LETTERS)
 
 
 def test_the_page_of_a_letter_shows_record_error_traceback_and_queue(group, operator, bug):
@@ -126,7 +127,7 @@ def test_a_double_click_changes_nothing_more(letters, operator):
     assert DeadLetterRow.objects.get(pk=letters[0].pk).resolution == "skipped"
 
 
-def test_a_whole_group_is_retried_once_its_bug_is_mended(letters, group, operator, bug):
+def test_a_whole_group_is_retried_once_its_bug_is_fixed(letters, group, operator, bug):
     singly(group, *(note(key, number, "batch bug") for number in (1, 2) for key in "xyz"))
     bug.on = False
     letter = DeadLetterRow.objects.get(key="x")
@@ -136,8 +137,8 @@ def test_a_whole_group_is_retried_once_its_bug_is_mended(letters, group, operato
     text = confirm(operator, LETTERS, hidden(answer.content.decode()))
     drain()
 
-    assert "3 are chosen" in answer.content.decode()
-    assert text.count("it is tried again") == 3
+    assert "3 are selected" in answer.content.decode()
+    assert text.count("it will be retried") == 3
     assert [applied("batch", key) for key in "xyz"] == [[1, 2]] * 3
     assert open_keys() == ["a", "b", "c"]
 
@@ -161,7 +162,7 @@ def test_a_refusal_says_why(letters, operator):
 
 
 def test_of_many_results_the_failures_are_told_and_the_ledger_has_all(letters, operator, monkeypatch):
-    monkeypatch.setattr(actions, "TOLD", 2)
+    monkeypatch.setattr(results, "SHOWN", 2)
 
     text = confirm(operator, LETTERS, choose(operator, LETTERS, "retry", *(letter.pk for letter in letters)))
 
@@ -193,8 +194,8 @@ def test_an_edited_value_takes_effect_and_the_original_is_kept_and_shown(letters
     [
         ({"value": '{"key": "a"}'}, "missing required field `number`"),
         ({"value": '{"key": "b", "number": 1}'}, "about b"),
-        ({"value": ""}, "can't be read"),
-        ({"headers": "ce_id: another"}, "can't be changed"),
+        ({"value": ""}, "cannot be decoded"),
+        ({"headers": "ce_id: another"}, "cannot be changed"),
         ({"headers": "no colon"}, "a colon and a value"),
         ({"reason": " "}, "This field is required"),
     ],
@@ -256,6 +257,18 @@ def test_strangers_get_and_forged_posts_change_nothing(letters, operator):
     assert strict.post(f"{LETTERS}{letters[0].pk}/edit/", {"value": "{}", "reason": "x"}).status_code == 403
     assert operator.get(f"{LETTERS}act/", fields).status_code == 405
     assert operator.post(f"{LETTERS}act/", {**fields, "targets": "[1]"}).status_code == 403
+    assert open_keys() == ["a", "b", "c"]
+
+
+def test_a_session_that_ends_leads_back_to_the_list_with_nothing_done(letters, operator):
+    frozen = choose(operator, LETTERS, "skip", letters[0].pk)
+    operator.logout()
+
+    for view in ("act", "group"):
+        answer = operator.post(f"{LETTERS}{view}/", {**frozen, "reason": "x", "back": f"{LETTERS}?open=all"})
+        assert answer["Location"] == f"/admin/login/?next={quote(f'{LETTERS}?open=all')}"
+        elsewhere = operator.post(f"{LETTERS}{view}/", {**frozen, "back": "https://elsewhere.example/"})
+        assert elsewhere["Location"] == f"/admin/login/?next={LETTERS}"
     assert open_keys() == ["a", "b", "c"]
 
 

@@ -1,6 +1,8 @@
-"""Pauses in the admin: what stands still is seen, paused and resumed with a reason; the fuse's is an alarm."""
+"""Pauses in the admin: seen, added and resumed with a reason; the circuit breaker's is an alarm."""
 
 from __future__ import annotations
+
+import re
 
 import pytest
 from django.conf import settings as django_settings
@@ -59,11 +61,13 @@ def test_what_the_code_no_longer_has_can_still_be_resumed(group, operator):
     assert not Pause.objects.exists()
 
 
-def test_the_pause_of_the_fuse_is_an_alarm_on_the_lists(group, operator):
+def test_the_pause_of_the_circuit_breaker_is_an_alarm_on_the_lists(group, operator):
     pauses.insert(SINGLE, reason="20 events failed alike", actor="fuse")
 
     for address in (PAUSES, LETTERS):
-        assert f"The fuse has paused {SINGLE}" in page(operator, address)
+        assert f"The circuit breaker has paused {SINGLE}" in page(operator, address)
+    for address in (PAUSES, LETTERS, f"{PAUSES}{SINGLE}/change/", f"{PAUSES}add/"):
+        assert not re.search(r"\bfuse\b", page(operator, address), re.I)
 
 
 def test_an_empty_list_says_how_to_pause(group, viewer):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from html import unescape
+from urllib.parse import quote
 from uuid import UUID, uuid4
 
 import pytest
@@ -142,3 +145,75 @@ def test_who_may_only_look_can_not_act(viewer: Client, action: str) -> None:
     post(viewer, action, order_id, confirmed="yes", reason="x")
     assert not OperatorAction.objects.exists()
     assert shape(order_id)[0] == "PENDING"
+
+
+def ask(client: Client, action: str, *order_ids: UUID) -> dict[str, str]:
+    """Choose an action for some sagas, and return the hidden fields of the confirmation."""
+    page = unescape(post(client, action, *order_ids))
+    return dict(re.findall(r'<input type="hidden" name="(\w+)" value="(.*?)">', page))
+
+
+def confirm(client: Client, fields: dict[str, str], reason: str = "recall of the tea") -> str:
+    """Give the reason, and return the page that follows."""
+    return client.post(f"{SAGAS}act/", {**fields, "reason": reason}, follow=True).content.decode()
+
+
+def test_a_confirmation_sent_twice_acts_once(supervisor: Client) -> None:
+    order_id = a_confirmed_order()
+    frozen = ask(supervisor, "compensate", order_id)
+    assert "Done: " in confirm(supervisor, frozen)
+    assert "Unchanged: " in confirm(supervisor, frozen)
+    assert len(published(OrderCanceled)) == 1
+
+
+def test_a_confirmation_acts_on_the_sagas_that_it_showed(supervisor: Client) -> None:
+    shown, later = an_order(), an_order()
+    frozen = ask(supervisor, "compensate", shown)
+    Saga.objects.filter(order_id=shown).update(flagged=True)
+    confirm(supervisor, {**frozen, "back": f"{SAGAS}?flagged__exact=0"})
+    assert (shape(shown)[0], shape(later)[0]) == ("CANCELED", "PENDING")
+
+
+@pytest.mark.parametrize("reason", ["", " \n", "\x00 "])
+def test_a_reason_of_spaces_is_refused_with_a_message(supervisor: Client, reason: str) -> None:
+    order_id = an_order()
+    assert "Say why" in confirm(supervisor, ask(supervisor, "compensate", order_id), reason)
+    assert "Say why" in post(supervisor, "compensate", order_id, confirmed="yes", reason=reason)
+    assert not OperatorAction.objects.exists()
+
+
+def test_a_session_that_ends_on_the_confirmation_leads_back_to_the_list(supervisor: Client) -> None:
+    order_id = an_order()
+    back = f"{SAGAS}?status__exact=RUNNING"
+    fields = {**ask(supervisor, "compensate", order_id), "back": back}
+    supervisor.logout()
+    answer = supervisor.post(f"{SAGAS}act/", {**fields, "reason": "x"})
+    assert answer["Location"] == f"/admin/login/?next={quote(back)}"
+    assert shape(order_id)[0] == "PENDING"
+
+
+@pytest.mark.parametrize("targets", ["", "[1]", '[["no id"]]', "[[1]]", '[["a", "b"]]', "[[]]", "{"])
+def test_targets_that_no_page_had_are_refused(supervisor: Client, targets: str) -> None:
+    fields = {"verb": "compensate", "targets": targets, "confirmed": "yes", "reason": "x"}
+    assert supervisor.post(f"{SAGAS}act/", fields).status_code == 403
+
+
+@pytest.mark.parametrize("action", ["compensate", "request_again", "resolve_by_hand"])
+def test_an_action_needs_its_own_permission(viewer: Client, action: str) -> None:
+    order_id = an_order()
+    names = {"compensate": "compensate_saga", "request_again": "request_saga_again", "resolve_by_hand": "resolve_saga"}
+    others = Permission.objects.filter(codename__in=set(names.values()) - {names[action]})
+    assert len(others) == 2
+    User.objects.get().user_permissions.add(*others)
+    fields = {"verb": action, "targets": f'[["{order_id}"]]', "confirmed": "yes", "reason": "x"}
+    assert viewer.post(f"{SAGAS}act/", fields).status_code == 403
+    post(viewer, action, order_id, confirmed="yes", reason="x")
+    assert not OperatorAction.objects.exists()
+
+
+def test_a_confirmation_of_many_lists_some_and_acts_on_all(supervisor: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("messaging.admin.actions.LISTED", 1)
+    frozen = ask(supervisor, "compensate", an_order(), an_order(), an_order())
+    assert "and 2 more" in post(supervisor, "compensate", *Saga.objects.values_list("pk", flat=True))
+    confirm(supervisor, frozen)
+    assert set(Order.objects.values_list("status", flat=True)) == {"CANCELED"}

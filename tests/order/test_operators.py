@@ -10,11 +10,11 @@ from django.db import transaction
 from django.utils import timezone
 
 from contracts.order import OrderCanceled, OrderCreated
+from messaging import ReasonMissing, Result
 from messaging.models import OutboxRow
 from messaging.testing import deliver, forget_published, published
 from order_app import services
 from order_app.models import OperatorAction, SagaHistory
-from order_app.services import ReasonMissing, Result
 from tests.order.given import a_confirmed_order, an_order, coupon_restored, shape, stock_restored
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -46,7 +46,7 @@ def test_compensate_tells_the_result_of_each_order() -> None:
     done = an_order(coupon=False)
     act("compensate", done)
     deliver(stock_restored(done))
-    results = {result.order_id: (result.outcome, result.detail) for result in act("compensate", *[
+    results = {UUID(*result.target): (result.outcome, result.detail) for result in act("compensate", *[
         confirmed, unknown, running, done, running
     ])}  # fmt: skip
     assert results == {

@@ -60,7 +60,7 @@ class Command(BaseCommand):
 
     def _note(self, options: dict[str, Any], outcome: str, detail: str) -> None:
         """Write the ledger's row; one that was killed before has it when the command is run again."""
-        result = ActionResult("", options["topic"], outcome, detail)
+        result = ActionResult(("", options["topic"]), outcome, detail)
         audit_log.note("repartition", actor(), options["reason"], [result])
 
     def _warn(self, topic: str, count: int) -> None:

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from django.db import connection
+from django.db import IntegrityError, connection
 
 from messaging import Context, DeadLetter, Delivery, Retry, TransientError, publish, subscribe
 from tests.messaging.sample.events import NoteAdded, NoteAnswered
@@ -79,6 +79,18 @@ def _statement_timeout(event: NoteAdded, context: Context) -> None:
         cursor.execute("SET LOCAL statement_timeout = '20ms'; SELECT pg_sleep(1)")
 
 
+def _swallow(event: NoteAdded, context: Context) -> None:
+    """Catch an error of the database, as a handler does that takes it for harmless."""
+    try:
+        Applied.objects.latest("id").save(force_insert=True)
+    except IntegrityError:
+        return
+
+
+behaviours["swallow"] = _swallow
+behaviours["close"] = lambda event, context: connection.close()
+batch_behaviours["swallow"] = lambda: _swallow(NoteAdded(key="", number=0), None)  # type: ignore[arg-type]
+batch_behaviours["close"] = connection.close
 behaviours["statement timeout"] = _statement_timeout
 behaviours["slow"] = _slow
 behaviours.update({"transient once": _transient_once, "transient": _transient, "bug": _bug, "dead": _dead})
