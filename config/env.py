@@ -156,7 +156,7 @@ VARIABLES: tuple[Variable, ...] = (
         "INBOX_RETENTION_DAYS",
         not_negative,
         45,
-        "How long handled events are remembered; longer than any consumed topic keeps them. 0: for ever.",
+        "How long handled events are remembered; longer than any consumed topic keeps them. 0: permanently.",
     ),
     Variable("CONSUMER_MAX_POLL_RECORDS", positive, 500, "Records in one batch, so in one transaction."),
     Variable(
@@ -172,8 +172,8 @@ VARIABLES: tuple[Variable, ...] = (
         8,
         "Further attempts after a transient failure, with the event's key parked meanwhile.",
     ),
-    Variable("RETRY_PAUSE_SECONDS", positive, 1, "First pause between these; doubles, with jitter."),
-    Variable("RETRY_PAUSE_CAP_SECONDS", positive, 60, "Longest pause between these."),
+    Variable("RETRY_PAUSE_SECONDS", positive, 1, "First delay between these attempts; doubles, with jitter."),
+    Variable("RETRY_PAUSE_CAP_SECONDS", positive, 60, "Longest delay between these attempts."),
     Variable(
         "IDEMPOTENCY_RETENTION_HOURS",
         positive,

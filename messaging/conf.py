@@ -38,7 +38,7 @@ class MessagingSettings:
     retention_days: int = 30
     #: Longest time, in days, that such a topic writes one segment: its records may stay for so much longer.
     segment_days: int = 7
-    #: How long a handled event is remembered, in days; longer than any consumed topic keeps it. 0: for ever.
+    #: How long a handled event is remembered, in days; longer than any consumed topic keeps it. 0: permanently.
     inbox_retention_days: int = 45
     #: Relay shards; rows carry crc32(key) % shards. Changed only by a migration on an empty outbox.
     shards: int = 8
@@ -68,18 +68,21 @@ class MessagingSettings:
     retry_immediate: int = 3
     #: Delayed attempts at an event that fails for a transient reason; its key is parked meanwhile.
     retry_delayed: int = 8
-    #: First and longest delay between these, in seconds; doubles, with jitter.
+    #: First delay between these attempts, in seconds; doubles, with jitter.
     retry_pause_seconds: float = 1.0
+    #: Longest delay between these attempts, in seconds.
     retry_pause_cap_seconds: float = 60.0
     #: Consecutive events of different keys that fail by one fingerprint before the circuit breaker pauses the handler.
     fuse_events: int = 20
     #: Processes that die in a row at the same event before it becomes a dead letter.
     deaths_allowed: int = 5
-    #: First and longest delay after an outage, in seconds; doubles, with jitter.
+    #: First delay after an outage, in seconds; doubles, with jitter.
     outage_pause_seconds: float = 0.5
+    #: Longest delay after an outage, in seconds.
     outage_pause_cap_seconds: float = 10.0
-    #: First and longest delay before a stopped partition is tried again, in seconds; doubles.
+    #: First delay before a stopped partition is tried again, in seconds; doubles.
     stopped_retry_seconds: float = 5.0
+    #: Longest delay before a stopped partition is tried again, in seconds.
     stopped_retry_cap_seconds: float = 300.0
 
     @property

@@ -59,8 +59,10 @@ def _run_all(chosen: Sequence[Configuration], folder: Path, trace: bool) -> list
         tell(f"{configuration.title}: {outcome.seen}")
         return configuration, outcome
 
+    small_first = sorted(chosen, key=lambda configuration: (configuration.large, not configuration.small))
     with ThreadPoolExecutor(max_workers=max(1, min(4, os.cpu_count() or 1))) as pool:
-        return list(pool.map(run, chosen))
+        results = dict(pool.map(run, small_first))
+    return [(configuration, results[configuration]) for configuration in chosen]
 
 
 def _report(results: Sequence[tuple[Configuration, Outcome]]) -> int:

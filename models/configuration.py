@@ -18,6 +18,8 @@ class Configuration:
     breaks: str = ""
     #: Small enough for the tests of each change.
     small: bool = False
+    #: Millions of states: it begins last, and is worth a compiler's optimization.
+    large: bool = False
 
     @property
     def expected(self) -> str:

@@ -1,4 +1,4 @@
-"""The order service's tables: orders and their sagas, local copies, and the ledgers."""
+"""The order service's tables: orders and their sagas, local copies, the history and the audit log."""
 
 from __future__ import annotations
 

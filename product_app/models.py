@@ -1,4 +1,4 @@
-"""Products with their stock, the ledger of its adjustments, and what was decided and held for orders.
+"""Products with their stock, the history of its adjustments, and what was decided and held for orders.
 
 At any time, for each product: quantity + what the open hold rows say = the sum of its adjustments.
 """

@@ -151,7 +151,7 @@ def _product_changed(product: Product) -> ProductChanged:
 def adjust_stock(
     *, product_id: UUID, delta: int, reason: str, actor: str, request_key: str | None = None
 ) -> StockAdjustment:
-    """Add `delta` pieces (or take away, below zero) and write it into the ledger; `.product` has the new quantity.
+    """Add `delta` pieces (or take away, below zero) and record the adjustment; `.product` has the new quantity.
 
     With a `request_key` the same request, sent again by the same actor, changes nothing.
     Product.DoesNotExist, StockBelowZero, RequestKeyReused.

@@ -57,7 +57,7 @@ class ReadableByAll(APIView):
 
 
 class CampaignsView(ReadableByAll, ListAPIView[Campaign]):
-    """All campaigns; staff creates one."""
+    """List the campaigns."""
 
     serializer_class = CampaignSerializer
     filterset_class = CampaignFilter
@@ -89,7 +89,7 @@ class CampaignView(RetrieveAPIView[Campaign]):
 
 
 class CouponsView(ReadableByAll, ListAPIView[Coupon]):
-    """The caller's own coupons; staff grants one to somebody."""
+    """List the caller's own coupons."""
 
     serializer_class = CouponSerializer
     filterset_class = CouponFilter

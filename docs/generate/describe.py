@@ -29,7 +29,7 @@ def describe(service: Service) -> dict[str, Any]:
     return {
         "variables": variables,
         "handlers": _handlers(),
-        "timers": _timers(service),
+        "timers": [timer for package in ("messaging", "config", service.app) for timer in _timers(package)],
         "operations": _operations(),
         "commands": _commands(service),
     }
@@ -68,10 +68,10 @@ def _handlers() -> list[dict[str, Any]]:
     ]
 
 
-def _timers(service: Service) -> list[dict[str, Any]]:
-    if not find_spec(f"{service.app}.tasks"):
+def _timers(package: str) -> list[dict[str, Any]]:
+    if not find_spec(f"{package}.tasks"):
         return []
-    schedule = getattr(import_module(f"{service.app}.tasks"), "BEAT_SCHEDULE", {})
+    schedule = getattr(import_module(f"{package}.tasks"), "BEAT_SCHEDULE", {})
     return [{"name": entry["task"], "every": _every(entry["schedule"])} for entry in schedule.values()]
 
 

@@ -14,8 +14,9 @@ def endpoints_page(described: Described) -> str:
     return page(
         "HTTP API",
         "Read from the OpenAPI schema of each service, which a running one shows at `/api/schema` and, to be tried, "
-        "at `/api/docs`. Every service also answers at `/livez`, `/readyz` and `/admin/`. Fields with `?` may be left "
-        "out. Errors are RFC 9457 problem details with a stable `code`.",
+        "at `/api/docs`. Every service also answers at `/livez`, `/readyz` and `/admin/`. The user service also "
+        "answers at `/.well-known/jwks.json`. Fields with `?` may be left out. Errors are RFC 9457 problem details "
+        "with a stable `code`.",
         *(
             section(f"{service.name} (port {service.port})", _table(described[service.name]["operations"]))
             for service in SERVICES.values()

@@ -111,9 +111,8 @@ def _node(topic: str) -> str:
 
 
 def _timers(described: Described) -> str:
-    rows = [
-        (service, code(timer["name"]), timer["every"])
-        for service, description in described.items()
-        for timer in description["timers"]
-    ]
-    return table(("service", "task", "when"), rows)
+    timers = {service: description["timers"] for service, description in described.items()}
+    shared = [timer for timer in next(iter(timers.values())) if all(timer in each for each in timers.values())]
+    own = [(service, timer) for service, each in timers.items() for timer in each if timer not in shared]
+    rows = [*(("every service", timer) for timer in shared), *own]
+    return table(("service", "task", "when"), [(who, code(timer["name"]), timer["every"]) for who, timer in rows])

@@ -50,7 +50,7 @@ class EditForm(forms.Form):
         return None if text == self._value else text.encode()
 
     def retry(self, target: Target, *, actor: str) -> ActionResult:
-        """Let the dead letter be tried again as it was edited."""
+        """Retry the dead letter as it was edited."""
         cleaned = self.cleaned_data
         return actions.edit_and_retry(
             target, value=cleaned["value"], headers=cleaned["headers"], actor=actor, reason=cleaned["reason"]

@@ -58,7 +58,7 @@ class GroupCommand(OperatorCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Add what chooses, and what executes."""
         parser.add_argument("--event-id", metavar="ID", help="this event, a dead letter or one that waits in its queue")
-        parser.add_argument("--handler", metavar="NAME", help="only at this handler (- is for what can't be decoded)")
+        parser.add_argument("--handler", metavar="NAME", help="only at this handler (- is for what cannot be decoded)")
         parser.add_argument("--fingerprint", metavar="TEXT", help="only those that failed alike; list_dead_letters")
         parser.add_argument("--topic", metavar="NAME", help="only of this topic")
         parser.add_argument("--key", metavar="KEY", help="only of this key")

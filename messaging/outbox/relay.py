@@ -1,8 +1,8 @@
 """The relay: brings the outbox to Kafka (promises P2 and P4).
 
-Three rules keep the order. The relay sends a key's earliest row first. At most one row of a key is in flight, and a
-row that failed counts as in flight until it is acknowledged. The relay deletes only acknowledged rows, one statement
-a round. It holds no transaction and no row lock across broker I/O.
+Four rules keep the order. The relay sends a key's earliest row first. It reads all pages of a round in one snapshot. At
+most one row of a key is in flight, and a row that failed counts as in flight until it is acknowledged. The relay
+deletes only acknowledged rows, one statement a round. It holds no transaction and no row lock across broker I/O.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import select
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
 
 import psycopg2
 from kafka import KafkaProducer
@@ -23,8 +22,8 @@ from messaging.backoff import Backoff, jittered
 from messaging.conf import conf
 from messaging.kafka.clients import idempotent_producer
 from messaging.outbox import notifier
-from messaging.outbox.envelope import Envelope
-from messaging.outbox.sender import Row, Sender, ordering_key
+from messaging.outbox.pages import pick
+from messaging.outbox.sender import Sender
 from messaging.outbox.shard_locks import ShardConnection
 
 logger = logging.getLogger(__name__)
@@ -34,19 +33,6 @@ SHARE_SECONDS = 1.0
 #: Shortest time, in seconds, between the starts of two small rounds, so that consumers get larger batches. The first
 #: row after an idle time never waits.
 GATHER_SECONDS = 0.02
-#: Pages read in one round to find enough different keys.
-PAGES = 20
-
-#: The query leaves out keys and topics that failed, and keys that the round has already: many rows of one key must not
-#: hide the other keys.
-_PAGE = """
-SELECT id, event_id, topic, key, type, occurred_at, correlation_id, causation_id, extra, data, raw
-  FROM messaging_outbox
- WHERE shard = ANY(%s) AND id > %s AND topic <> ALL(%s::text[])
-   AND (topic, key) NOT IN (SELECT * FROM unnest(%s::text[], %s::text[]))
- ORDER BY id
- LIMIT %s
-"""
 
 
 class Relay:
@@ -113,7 +99,7 @@ class Relay:
         if not shards.may_send():
             self._sender.drop()  # the next producer asks again how many partitions a topic has
             return False
-        rows = self._pick(shards)
+        rows = pick(shards, without=self._sender.keys.now(), without_topics=self._sender.topics.now())
         if not rows:
             return False
         acknowledged = self._sender.send(rows, touch=self._touch)
@@ -135,25 +121,6 @@ class Relay:
             self._shards.share()
             self._shared = time.monotonic()
         return self._shards
-
-    def _pick(self, shards: ShardConnection) -> list[Row]:
-        """Return the earliest row of each key (every row of a topic that is not ordered), in id order."""
-        picked: list[Row] = []
-        out = set(self._sender.keys.now())
-        topics, last, size = self._sender.topics.now(), 0, conf().relay_batch
-        for _ in range(PAGES):
-            without = [[topic for topic, _ in out], [key for _, key in out]]
-            page = shards.execute(_PAGE, [shards.owned, last, topics, *without, size])
-            for values in page:
-                row = (values[0], _envelope(values))
-                if ordering_key(row) not in out:
-                    picked.append(row)
-                    if row[1].topic not in conf().unordered_topics:
-                        out.add(ordering_key(row))
-            if len(page) < size or len(picked) >= size // 2:
-                break
-            last = page[-1][0]
-        return picked
 
     def _wait(self) -> None:
         """Sleep until a wake, a notification, or the poll interval ends."""
@@ -183,9 +150,3 @@ class Relay:
             self._shards.close()
             self._shards = None
         self._sender.drop()
-
-
-def _envelope(row: tuple[Any, ...]) -> Envelope:
-    _, event_id, topic, key, kind, occurred_at, correlation_id, causation_id, extra, data, raw = row
-    whole = None if raw is None else bytes(raw)
-    return Envelope(event_id, topic, key, kind, occurred_at, correlation_id, causation_id, extra, bytes(data), whole)

@@ -1,12 +1,14 @@
 """Which relay serves which shard: one session advisory lock a shard, on the relay's own connection.
 
 PostgreSQL ends the connection of a relay that is idle for too long, so a frozen relay loses its shards. The connection
-is in autocommit: idle_session_timeout does not apply inside a transaction.
+is in autocommit; idle_session_timeout does not apply inside a transaction, idle_in_transaction_session_timeout does.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from messaging.conf import conf
@@ -32,8 +34,12 @@ class ShardConnection:
     def __init__(self) -> None:
         settings = conf()
         self.name = f"{settings.service}:relay"
+        idle = f"{settings.relay_idle_seconds}s"
         self.raw = own_connection(
-            application_name=self.name, idle_session_timeout=f"{settings.relay_idle_seconds}s", statement_timeout="8s"
+            application_name=self.name,
+            idle_session_timeout=idle,
+            idle_in_transaction_session_timeout=idle,
+            statement_timeout="8s",
         )
         self.owned: list[int] = []
         self._sending = False
@@ -45,6 +51,15 @@ class ShardConnection:
         with self.raw.cursor() as cursor:
             cursor.execute(sql, parameters)
             return list(cursor.fetchall()) if cursor.description else []
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Let all statements of the with block see the same committed rows: one read-only transaction."""
+        self.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        try:
+            yield
+        finally:
+            self.execute("COMMIT")
 
     def share(self) -> None:
         """Take or release shards so that the live relays of this service have about the same number each."""

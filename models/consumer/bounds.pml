@@ -17,8 +17,8 @@
 #ifndef WORKERS
 #define WORKERS 2
 #endif
-#ifndef DRAINS
-#define DRAINS 1           /* timers that retry parked keys */
+#ifndef RETRIERS
+#define RETRIERS 1           /* timers that retry parked keys */
 #endif
 #ifndef POLL
 #define POLL 3             /* most records of one poll; a poll gives one, or so many */

@@ -17,11 +17,15 @@ REPLAYED = f"LOG=ONE_KEY REPLAY GROUP_BEGINS_AT=1 TRANSIENT=2 {ALONE}"
 FAILED_OVER = f"LOG=ONE_KEY FAILOVER TRANSIENT=2 {ALONE}"
 OPERATED = f"LOG=ONE_KEY POISON=1 ACTIONS=1 {ALONE}"
 ADDED = "LOG=ONE_KEY NEW_HANDLER GROUP_BEGINS_AT=1 TRANSIENT=2 KILLS=0"
-SECOND_ATTEMPT = f"LOG=ONE_KEY TRANSIENT=4 DRAINS=2 {ALONE}"
+SECOND_ATTEMPT = f"LOG=ONE_KEY TRANSIENT=4 RETRIERS=2 {ALONE}"
 
 
 def _run(name: str, options: str, left_out: str = "", breaks: str = "", *, small: bool = True) -> Configuration:
     return Configuration("consumer", name, tuple(options.split()), left_out, breaks, small)
+
+
+def _large(name: str, options: str) -> Configuration:
+    return Configuration("consumer", name, tuple(options.split()), large=True)
 
 
 #: Every rule in place.
@@ -32,12 +36,12 @@ HOLD = (
     _run("replay", REPLAYED),
     _run("operator", f"{OPERATED} TRANSIENT=2"),
     _run("two-topics", f"LOG=TWO_TOPICS TRANSIENT=2 {ALONE}"),
-    _run("two-workers-all-faults", "TRANSIENT=3", small=False),
-    _run("two-workers-long-log", "LOG=TWO_KEYS_LONG TRANSIENT=2", small=False),
+    _large("two-workers-all-faults", "TRANSIENT=3"),
+    _large("two-workers-long-log", "LOG=TWO_KEYS_LONG TRANSIENT=2"),
     _run("stale-commit", "STALE_COMMIT TRANSIENT=2 REBALANCES=2 KILLS=0", small=False),
-    _run("two-drains", "TRANSIENT=4 DRAINS=2 WORKERS=1 REBALANCES=0", small=False),
-    _run("operator-two-drains", "LOG=ONE_KEY TRANSIENT=2 POISON=1 ACTIONS=1 DRAINS=2 KILLS=0", small=False),
-    _run("failover-rebalance", "FAILOVER TRANSIENT=2 KILLS=0", small=False),
+    _large("two-retriers", "TRANSIENT=3 RETRIERS=2 WORKERS=1 REBALANCES=0"),
+    _large("operator-two-retriers", f"{OPERATED} TRANSIENT=3 RETRIERS=2"),
+    _large("failover-rebalance", "FAILOVER TRANSIENT=2 KILLS=0"),
     _run("replay-killed", "LOG=ONE_KEY REPLAY GROUP_BEGINS_AT=1 TRANSIENT=3 REBALANCES=0 WORKERS=1", small=False),
     _run("two-topics-killed", "LOG=TWO_TOPICS TRANSIENT=4 REBALANCES=0 WORKERS=1", small=False),
     _run("new-handler", ADDED, small=False),
@@ -99,7 +103,7 @@ PARKING = (
     ),
     _run(
         "head-read-before-lock",
-        f"TRANSIENT=2 DRAINS=2 HEAD_READ_BEFORE_LOCK {ALONE}",
+        f"TRANSIENT=2 RETRIERS=2 HEAD_READ_BEFORE_LOCK {ALONE}",
         "lock the key, then read the head",
         ONCE,
     ),

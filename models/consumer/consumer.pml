@@ -1,4 +1,4 @@
-/* Model of the consumer: positions, inbox, parked keys, drain, operators and replay. README.md names the rules.
+/* Model of the consumer: positions, inbox, parked keys and their retry, operators and replay. README.md names the rules.
 
    Left to chance: every interleaving (a frozen process takes no step), which handler fails, kills, rebalances, what an
    operator does. There is no time: a waiting head is always due, and a lock time-out is a kill. */
@@ -10,7 +10,7 @@ byte actions = ACTIONS;
 
 #include "statements.pml"
 #include "worker.pml"
-#include "drain.pml"
+#include "retry_parked.pml"
 #include "operators.pml"
 #include "environment.pml"
 
@@ -21,9 +21,9 @@ init {
 #if WORKERS > 1
     run Worker(2);
 #endif
-    run Drain(3);
-#if DRAINS > 1
-    run Drain(4);
+    run RetryParked(3);
+#if RETRIERS > 1
+    run RetryParked(4);
 #endif
 #if ACTIONS > 0
     run Operator();

@@ -1,6 +1,6 @@
 /* The database under READ COMMITTED: committed rows, and each transaction's locks and pending writes kept apart. */
 
-/* Processes: 1, 2 workers; 3, 4 drains; 5 operator; 6 replay; 7 worker of another topic. */
+/* Processes: 1, 2 workers; 3, 4 retries of parked keys; 5 operator; 6 replay; 7 worker of another topic. */
 #define PROCESSES 8
 #define NOBODY 0
 #define OPERATOR 5

@@ -36,7 +36,7 @@ inline insert_inbox(e) {
   }
 }
 
-/* Who locks a parked key, and how: the consumer, a drain or an operator, a hand-back. */
+/* Who locks a parked key, and how: the consumer, a retry or an operator, a hand-back. */
 #ifdef WITHOUT_SHARED_LOCKS               /* everybody FOR UPDATE */
 #define UPDATE_IS_FREE(k) (parked_update[k] == NOBODY || parked_update[k] == me)
 #define CONSUMER_MAY_LOCK(k) UPDATE_IS_FREE(k)
@@ -79,7 +79,7 @@ inline lock_seen_parked(k) {
   fi
 }
 
-/* The same for one key, by a drain, an operator (FOR NO KEY UPDATE) or a hand-back (FOR UPDATE). */
+/* The same for one key, by a retry, an operator (FOR NO KEY UPDATE) or a hand-back (FOR UPDATE). */
 #define SEE_ONE(k) \
   atomic { \
     CHECK_SESSION; in_transaction = in_transaction | BIT(me); locked = 0; \

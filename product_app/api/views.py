@@ -92,7 +92,7 @@ class ProductView(OpenCatalogue, RetrieveAPIView):
 
 
 class StockAdjustmentsView(APIView):
-    """The ledger of a product's stock."""
+    """The adjustments of a product's stock."""
 
     permission_classes = [IsStaff]
 

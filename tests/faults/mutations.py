@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 NO_INBOX = "without the inbox and the decision rows"
@@ -78,7 +79,7 @@ def with_offsets_committed_first() -> None:
 def with_skip_locked_in_relay() -> None:
     """Every relay reads every row that no other one has locked, in a transaction that lasts until they are sent."""
     from messaging.conf import conf
-    from messaging.outbox import relay
+    from messaging.outbox import pages, relay
     from messaging.outbox.shard_locks import ShardConnection
 
     plain_round = relay.Relay.round
@@ -95,7 +96,8 @@ def with_skip_locked_in_relay() -> None:
         return sent
 
     ShardConnection.share = own_all  # type: ignore[method-assign]
-    relay._PAGE = relay._PAGE.rstrip() + "\n FOR UPDATE SKIP LOCKED\n"
+    ShardConnection.snapshot = lambda self: nullcontext()  # type: ignore[method-assign, assignment, return-value]
+    pages._PAGE = pages._PAGE.rstrip() + "\n FOR UPDATE SKIP LOCKED\n"
     relay.Relay.round = round_in_transaction  # type: ignore[method-assign]
 
 

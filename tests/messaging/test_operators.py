@@ -1,4 +1,4 @@
-"""What operators do to events: tried again or skipped, once, in the order of the key, with a row in the ledger."""
+"""What operators do to events: retried or skipped, once, in the order of the key, with a row in the audit log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Operators beside each other, the drain and the consumer: each is seen, nothing happens twice or out of order."""
+"""Operators beside each other, parked retries and the consumer: each is seen, nothing happens twice or out of order."""
 
 from __future__ import annotations
 

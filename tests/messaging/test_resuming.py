@@ -1,4 +1,4 @@
-"""After a bad deploy: the fuse stops the handler before it answers all wrongly, and a resume goes on in order."""
+"""After a bad deploy: the circuit breaker stops the handler before it answers all wrongly, and a resume continues."""
 
 from __future__ import annotations
 

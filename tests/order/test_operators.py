@@ -1,4 +1,4 @@
-"""What operators do to sagas: each result, each row of the ledger, and that doing it twice does nothing twice."""
+"""What operators do to sagas: each result, each row of the audit log, and that doing it twice does nothing twice."""
 
 from __future__ import annotations
 

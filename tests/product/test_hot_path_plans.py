@@ -48,7 +48,7 @@ def test_the_hot_path_of_stock_has_the_same_plans_over_a_long_past(make_product:
         orders = [created(product_id) for _ in range(500)]
         deliver(*orders)
         deliver(*[canceled(order) for order in orders])
-        circuit_breaker.look(
+        circuit_breaker.check(
             handler_named("product.on_order_canceled"), "a failure"
         )  # seldom called: its rows are far between
 

@@ -8,7 +8,7 @@ from django.db import transaction
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_safe
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework.exceptions import AuthenticationFailed, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -74,7 +74,9 @@ class UsersView(OpenView):
     """Registration."""
 
     @extend_schema(
-        summary="Register", request=serializers.RegistrationSerializer, responses={201: serializers.UserSerializer}
+        summary="Register",
+        request=serializers.RegistrationSerializer,
+        responses={201: serializers.UserSerializer, 409: OpenApiResponse(description="username_taken.")},
     )
     def post(self, request: Request) -> Response:
         """201 with the new user; 409 `username_taken`."""
@@ -92,7 +94,11 @@ class TokenView(OpenView, FailureCountingView):
 
     throttle_classes = (throttles.FailuresPerUsername, throttles.FailuresPerAddress)
 
-    @extend_schema(summary="Sign in", request=serializers.SignInSerializer, responses=serializers.TokensSerializer)
+    @extend_schema(
+        summary="Sign in",
+        request=serializers.SignInSerializer,
+        responses={200: serializers.TokensSerializer, 401: OpenApiResponse(description="invalid_credentials.")},
+    )
     def post(self, request: Request) -> Response:
         """200 with access and refresh token; 401 `invalid_credentials`, whichever of the two is wrong."""
         given = read_body(serializers.SignInSerializer, request)
@@ -107,7 +113,11 @@ class TokenView(OpenView, FailureCountingView):
 class RefreshView(OpenView):
     """A new access token for a signed-in user."""
 
-    @extend_schema(summary="Refresh", request=serializers.RefreshSerializer, responses=serializers.AccessSerializer)
+    @extend_schema(
+        summary="Refresh",
+        request=serializers.RefreshSerializer,
+        responses={200: serializers.AccessSerializer, 401: OpenApiResponse(description="The token is not valid.")},
+    )
     def post(self, request: Request) -> Response:
         """200 with a new access token; 401 when the refresh token is not valid, or its account or password changed."""
         given = read_body(serializers.RefreshSerializer, request)

@@ -25,17 +25,17 @@ def pair(text: str) -> tuple[str, str]:
 
 
 class Command(OperatorCommand):
-    help = "Let a dead letter be tried again with another value, or other headers; the original is kept."
+    help = "Retry a dead letter with another value or other headers; the original is kept."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("event_id", metavar="EVENT_ID")
-        parser.add_argument("handler", metavar="HANDLER", help="- for what can't be decoded")
+        parser.add_argument("handler", metavar="HANDLER", help="- for what cannot be decoded")
         value = parser.add_mutually_exclusive_group()
         value.add_argument("--value", metavar="JSON", help="the new value")
         value.add_argument("--value-file", metavar="F", help="a file with the new value, or - for standard input")
         value.add_argument("--show", action="store_true", help="only print the value as it is")
         parser.add_argument("--header", metavar="NAME=VALUE", type=pair, action="append", default=[])
-        parser.add_argument("--reason", default="", metavar="TEXT", help="why; kept in the ledger")
+        parser.add_argument("--reason", default="", metavar="TEXT", help="why; kept in the audit log")
         parser.add_argument("--allow-reorder", action="store_true", help="as for replay_dead_letters")
 
     def operate(self, options: dict[str, Any]) -> None:
@@ -54,7 +54,7 @@ class Command(OperatorCommand):
         self.show_results([result])
 
     def value_of(self, event_id: str, handler: str) -> str:
-        """Return the value of a dead letter as it would be tried now."""
+        """Return the value of a dead letter as a retry would use it now."""
         letter = DeadLetterRow.objects.filter(event_id=event_id, handler=handler).first()
         if letter is None:
             raise CommandError(

@@ -12,7 +12,7 @@ from messaging.operations.selectors import ParkedQueue, parked_keys
 
 
 class Command(OperatorCommand):
-    help = "List the keys that do not go on: how many events wait, and what their first one waits for."
+    help = "List the parked keys: how many events wait, and what the first one waits for."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--topic")

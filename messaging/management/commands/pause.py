@@ -16,7 +16,7 @@ class Command(OperatorCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("name", nargs="?", metavar="NAME", help="a handler or a topic")
-        parser.add_argument("--reason", default="", metavar="TEXT", help="why; kept in the ledger")
+        parser.add_argument("--reason", default="", metavar="TEXT", help="why; kept in the audit log")
 
     def operate(self, options: dict[str, Any]) -> None:
         if options["name"]:

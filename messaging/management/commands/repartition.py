@@ -18,13 +18,14 @@ from messaging.outbox.repartition import others_of_another_size, repartition
 
 class Command(BaseCommand):
     help = (
-        "Give a topic of this service more partitions: hold the relays back, let every consumer group read the topic to"
-        " its end, add the partitions, go on. Events wait in the outbox meanwhile; the API goes on accepting."
+        "Add partitions to a topic of this service: stop the relays, wait until every consumer group has read the"
+        " topic to its end, add the partitions, start the relays. Events wait in the outbox meanwhile; the API accepts"
+        " orders."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("topic", metavar="TOPIC", help="a topic that this service owns")
-        parser.add_argument("partitions", metavar="N", type=int, help="how many partitions it shall have in all")
+        parser.add_argument("partitions", metavar="N", type=int, help="the number of partitions in all")
         parser.add_argument(
             "--timeout", type=float, default=60.0, metavar="SECONDS", help="longest wait for the groups (default: 60)"
         )
@@ -33,10 +34,10 @@ class Command(BaseCommand):
             action="append",
             default=[],
             metavar="GROUP",
-            help="a group that is used no more: its offsets are not waited for",
+            help="a group that is no longer used: do not wait for its offsets",
         )
 
-        parser.add_argument("--reason", default="", metavar="TEXT", help="why; kept in the ledger")
+        parser.add_argument("--reason", default="", metavar="TEXT", help="why; kept in the audit log")
 
     def handle(self, *args: Any, **options: Any) -> None:
         topic, count = options["topic"], options["partitions"]
@@ -59,7 +60,7 @@ class Command(BaseCommand):
             raise CommandError(f"Kafka or the database did not answer, run it again: {error!r}") from error
 
     def _note(self, options: dict[str, Any], outcome: str, detail: str) -> None:
-        """Write the ledger's row; one that was killed before has it when the command is run again."""
+        """Write the audit log's row; one that was killed before has it when the command is run again."""
         result = ActionResult(("", options["topic"]), outcome, detail)
         audit_log.note("repartition", actor(), options["reason"], [result])
 

@@ -12,7 +12,7 @@ from messaging.operations import actions
 
 
 class Command(GroupCommand):
-    help = "Let dead letters, or an event that waits, be tried again, attempts afresh and in the order of their keys."
+    help = "Retry dead letters, or an event that waits, in the order of their keys; attempts start again at zero."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         super().add_arguments(parser)

@@ -17,8 +17,8 @@ from messaging.replay.reset_offsets import Move, ResetRequest
 
 class Command(OperatorCommand):
     help = (
-        "Move where this service's group goes on in a topic: our position and Kafka's offset. The group's workers must"
-        " be stopped. To apply old events again, use replay_topic: it keeps the order of each key."
+        "Move this service's consumer group in a topic: our position and Kafka's offset. Stop the group's workers"
+        " first. To apply old events again, use replay_topic: it keeps the order of each key."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -28,7 +28,9 @@ class Command(OperatorCommand):
         to.add_argument("--from-offset", type=int, metavar="N")
         to.add_argument("--from-datetime", type=moment, metavar="T", help="with a zone")
         to.add_argument("--to-latest", action="store_true", help="to the log's end")
-        to.add_argument("--shift-by", type=int, metavar="N", help="from our position; 0 tells it to Kafka again")
+        to.add_argument(
+            "--shift-by", type=int, metavar="N", help="from our position; 0 commits the position to Kafka again"
+        )
         parser.add_argument("--allow-skip", action="store_true", help="pass events without handling them")
         parser.add_argument(
             "--allow-reorder", action="store_true", help="handle passed events after later ones of their keys"

@@ -10,7 +10,7 @@ from messaging.operations import actions
 
 
 class Command(pause.Command):
-    help = "Let a paused handler or topic go on; without a name, show what is paused."
+    help = "Resume a paused handler or topic; without a name, show what is paused."
 
     def operate(self, options: dict[str, Any]) -> None:
         if options["name"]:

@@ -11,7 +11,9 @@ from messaging.operations import actions
 
 
 class Command(GroupCommand):
-    help = "Let dead letters, or an event that waits, never be handled; what waits behind them goes on."
+    help = (
+        "Skip dead letters, or an event that waits: the handler never handles them. What waits behind them continues."
+    )
 
     def act(self, events: Sequence[Target], options: dict[str, Any]) -> list[ActionResult]:
         return actions.skip(events, actor=actor(), reason=options["reason"])

@@ -1,4 +1,4 @@
-"""Drains beside a consumer, beside each other and beside a hand-back: no gap, no overtaking, and nobody held up."""
+"""Retries of parked keys beside a consumer, each other and unparking: no gap, no overtaking, and nobody held up."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_two_drains_at_once_apply_each_event_once_and_in_order(group, shut):
 
 
 def test_events_that_arrive_during_the_drain_keep_their_place(group, shut):
-    """The consumer goes on with the key while two drains work at its queue: no gap, no overtaking."""
+    """The consumer goes on with the key while two retries work at its queue: no gap, no overtaking."""
     singly(group, *[note("a", number, "gated") for number in range(20)])
     shut.open = True
     make_due()
@@ -120,7 +120,7 @@ def apply_now(group: str, batch) -> None:
 
 
 def test_a_long_drain_holds_up_nobodys_batch(group, shut):
-    """The drain's handler is at work at the key's head; a batch with the same key and others goes through meanwhile."""
+    """The handler of a retry is at work at the key's head; a batch with the same key and others passes meanwhile."""
     singly(group, note("a", 1, "gated"))
     entered, leave = threading.Event(), threading.Event()
     shut.open = True
@@ -267,7 +267,7 @@ def test_what_waits_for_a_handler_that_only_newer_code_has_is_left_to_it(group, 
 
 
 def test_the_head_of_a_long_queue_is_found_without_sorting_the_queue(group):
-    """A thousand steps of a drain would each sort a thousand rows."""
+    """A thousand steps of a retry would each sort a thousand rows."""
     topic = django_settings.SAMPLE_TOPIC
     with connection.cursor() as cursor:
         cursor.execute(

@@ -1,4 +1,4 @@
-"""The fuse: a bad deploy pauses its handler instead of answering every event by a failure."""
+"""The circuit breaker: a bad deploy pauses its handler instead of answering every event by a failure."""
 
 from __future__ import annotations
 

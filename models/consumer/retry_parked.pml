@@ -1,4 +1,4 @@
-/* The drain: retries the head of a parked key's queue, one event a transaction, and hands an empty key back. */
+/* The retry of parked keys: retries the head of a parked key's queue, one event a transaction, and hands an empty key back. */
 
 #define QUEUED(k, e) (KEY(e) == k && IN_QUEUE(inbox[e]))
 #if EVENTS == 3
@@ -68,7 +68,7 @@ inline hand_back_with_last_event(k) {
 #define FAILED 0
 #define IS_POISON 2
 
-proctype Drain(byte me) {
+proctype RetryParked(byte me) {
   byte key, head, locked, outcome, before;
 idle:
 end_idle:
