@@ -14,7 +14,7 @@ Row = tuple[Any, ...]
 
 
 def execute(statement: str, rows: Collection[Row], *before: Any) -> None:
-    """Run a statement over the rows, or nothing without rows; `before` are the parameters that come before them."""
+    """Run a statement over the rows; without rows, do nothing. `before`: the parameters that precede the rows."""
     if rows:
         with connection.cursor() as cursor:
             cursor.execute(statement, [*before, *map(_ids_as_text, zip(*rows, strict=True))])
@@ -23,7 +23,7 @@ def execute(statement: str, rows: Collection[Row], *before: Any) -> None:
 def execute_newest(statement: str, rows: Iterable[Row]) -> None:
     """Run a statement of keep_newest() over the rows (key, version, …).
 
-    One statement can't write a row twice: of several versions in a batch, only the newest is given to it.
+    One statement cannot write a row twice, so it gets only the newest version of each key in the batch.
     """
     newest: dict[Any, Row] = {}
     for row in rows:
@@ -43,17 +43,19 @@ def fetch(statement: str, *parameters: Any) -> list[Row]:
 def lock(statement: str, *parameters: Any) -> list[Row]:
     """Return the rows that a SELECT … FOR UPDATE locks, until the transaction ends. TransactionRequired without one."""
     if not connection.in_atomic_block:
-        raise TransactionRequired("locks end with their statement outside a transaction: with transaction.atomic(): …")
+        raise TransactionRequired(
+            "outside a transaction a lock ends with its statement; use `with transaction.atomic(): …`"
+        )
     return fetch(statement, *parameters)
 
 
 def insert_new(statement: str, rows: Collection[Row], *before: Any) -> list[Row]:
-    """Run an INSERT … RETURNING over the rows and return what it returns; see lock(), for it locks what it inserts."""
+    """Run an INSERT … RETURNING over the rows and return its result. It locks the new rows as lock() does."""
     return lock(statement, *before, *zip(*rows, strict=True)) if rows else []
 
 
 def _ids_as_text(parameter: Any) -> Any:
-    # psycopg2 writes a list of text fastest: a UUID is adapted by Python code, one at a time.
+    # psycopg2 is fastest with a list of text: it adapts each UUID in Python code.
     if isinstance(parameter, str | bytes) or not isinstance(parameter, Collection):
         return parameter
     return [str(each) if isinstance(each, UUID) else each for each in parameter]

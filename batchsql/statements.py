@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 Columns = Mapping[str, str]
 
-#: For `order_by`: the rows are inserted in the order of the batch, so that ids counted up by the database follow it.
+#: For `order_by`: insert the rows in the order of the batch, so that the database's serial ids follow it.
 IN_ORDER_GIVEN = "t.n"
 
 
@@ -19,9 +19,9 @@ def insert_rows(
 ) -> str:
     """Return an INSERT of the batch's rows.
 
-    `fixed` gives further columns an expression that is the same for all rows; a `%s` in it is a parameter that comes
-    before the rows. `order_by` sorts the rows: two transactions that insert the same keys in different orders deadlock.
-    `then` is what follows: ON CONFLICT, RETURNING.
+    `fixed` gives further columns one expression for all rows; a `%s` in it is a parameter that precedes the rows.
+    `order_by` sorts the rows: two transactions that insert the same keys in different orders can deadlock. `then` is
+    the end of the statement: ON CONFLICT, RETURNING.
     """
     fixed = fixed or {}
     return _clauses(
@@ -34,9 +34,9 @@ def insert_rows(
 
 
 def update_rows(table: str, columns: Columns, *, key: Sequence[str], also: str = "") -> str:
-    """Return an UPDATE of the rows whose columns in `key` are those of a row of the batch.
+    """Return an UPDATE of the rows whose `key` columns equal those of a row of the batch.
 
-    `also` sets further columns (`at = %s`); a `%s` in it is a parameter that comes before the rows.
+    `also` sets further columns (`at = %s`); a `%s` in it is a parameter that precedes the rows.
     """
     changes = [f"{name} = t.{name}" for name in columns if name not in key]
     return _clauses(
@@ -48,7 +48,7 @@ def update_rows(table: str, columns: Columns, *, key: Sequence[str], also: str =
 
 
 def keep_newest(table: str, columns: Columns) -> str:
-    """Return an INSERT that keeps copies: a row is written unless its version, or a newer one, is stored.
+    """Return an INSERT for local copies: it writes a row unless the same or a newer version is stored.
 
     The first of `columns` is the key, the second the version.
     """

@@ -1,1 +1,1 @@
-"""Sagas per second of the whole system, beside pgbench running the same SQL. README.md has the method."""
+"""Measures the whole system in sagas per second, and compares it with pgbench on the same SQL. Method: README.md."""

@@ -1,4 +1,4 @@
-"""`python -m bench`: starts a stack of its own, measures, prints the result, stops everything."""
+"""`python -m bench`: starts its own stack, measures, prints the result, stops everything."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ WARM_UP = 200
 
 
 def main() -> int:
-    """Run as the command line says; return the exit code."""
+    """Run the measurement; return the exit code."""
     arguments = _arguments()
     os.environ.setdefault("STACK_DIR", str(DEFAULT_DIRECTORY / "bench"))
     end_on_signals()
@@ -49,14 +49,14 @@ def _arguments() -> argparse.Namespace:
         "--latency-orders", type=int, choices=range(1001), default=100, metavar="0..1000", help="default 100"
     )
     parser.add_argument("--timeout", type=float, default=120.0, help="seconds that one part may take (default 120)")
-    parser.add_argument("--attach", action="store_true", help="measure the stack that runs in STACK_DIR")
+    parser.add_argument("--attach", action="store_true", help="measure the running stack in STACK_DIR")
     return parser.parse_args()
 
 
 def _orders(text: str) -> int:
     count = int(text)
     if not CLIENTS <= count <= 100_000 or count % CLIENTS:
-        raise argparse.ArgumentTypeError(f"{count} is not a multiple of {CLIENTS} (its clients) up to 100000")
+        raise argparse.ArgumentTypeError(f"{count} is not a multiple of {CLIENTS} (the number of clients) up to 100000")
     return count
 
 
@@ -81,7 +81,7 @@ def _run(arguments: argparse.Namespace, facts: dict[str, Any], bench: Bench) -> 
 
 
 def _rounds(arguments: argparse.Namespace, bench: Bench) -> dict[str, list[Measured]]:
-    """Take the parts in turn, so that whatever else the machine does falls on all of them."""
+    """Run the parts in turn, so that other load on the machine affects all of them."""
     rounds: dict[str, list[Measured]] = {part: [] for part in PARTS}
     for number in range(1, arguments.rounds + 1):
         for part, measure in PARTS.items():
@@ -91,7 +91,7 @@ def _rounds(arguments: argparse.Namespace, bench: Bench) -> dict[str, list[Measu
 
 
 def _check(books: Books) -> int:
-    """A fast system that loses stock or coupons is worth nothing: the books must agree."""
+    """Return 1 if a book is violated: speed counts only if no stock and no coupon is lost."""
     violations = books.violations()
     for violation in violations[:10]:
         show(f"VIOLATION {violation}")

@@ -1,4 +1,4 @@
-"""CPU seconds by group of processes, as psutil reads them; processes that have ended count with their parents."""
+"""CPU seconds by group of processes, read by psutil. A process that has ended counts for its parent."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from stack.layout import Layout
 from stack.process import family
 
 Seconds = dict[str, float]
-#: Who places the orders; it is not a process of the stack.
+#: The process that places the orders. It does not belong to the stack.
 CLIENT = "client"
-#: The groups in the order in which they are shown.
+#: The groups, in the order of the report.
 ORDER = (CLIENT, "order web", *(f"{name} worker" for name in SERVICES), "postgres", "kafka", "others")
 
 
 def groups(layout: Layout) -> dict[str, list[int]]:
-    """Return the process ids of each group. BenchError when a process of the stack does not run."""
+    """Return the process ids of each group. BenchError if a process of the stack is not running."""
     found: dict[str, list[int]] = {}
     for name in control.names(layout=layout):
         pid = control.pid(name, layout=layout)
         if pid == 0:
-            raise BenchError(f"{name} does not run, so the numbers would not be the whole system's; see its log.")
+            raise BenchError(f"{name} is not running, so the result would not be for the whole system; see its log.")
         found.setdefault(_group(name), []).append(pid)
     return found
 
@@ -64,5 +64,5 @@ def _of_one(process: psutil.Process) -> float:
 
 
 def between(before: Seconds, after: Seconds) -> Seconds:
-    """Return what each group used from one reading to the other."""
+    """Return the CPU seconds of each group between two readings."""
     return {group: after[group] - before[group] for group in after}

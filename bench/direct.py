@@ -1,4 +1,4 @@
-"""A process of the order service's project that places orders through its services, without HTTP.
+"""A process of the order service's project. It places orders by `services`, without HTTP.
 
 Run as `python -m bench.direct` with the order service's variables; see `load.py` for what it reads and writes.
 """
@@ -17,7 +17,7 @@ from bench.load import Placing, serve
 
 
 def main() -> None:
-    """Set up Django, then place what is asked for on standard input."""
+    """Set up Django, then place the orders from standard input."""
     django.setup()
     connection.ensure_connection()
     serve(sys.stdin, place)

@@ -1,7 +1,7 @@
-"""What ends a measurement; the message says what was waited for and what was seen."""
+"""Errors that end a measurement. The message says what was expected and what was found."""
 
 from __future__ import annotations
 
 
 class BenchError(Exception):
-    """The measurement can't be taken, or its result would not count."""
+    """The measurement is impossible, or its result would be invalid."""

@@ -1,7 +1,7 @@
-"""`python -m bench.history`: does a long past make the system slower?
+"""`python -m bench.history`: do many old rows make the system slower?
 
-Two stacks run beside each other, one with empty tables, one with the rows of a million old orders, and take turns: the
-same orders, part by part and round by round, so that whatever else the machine does falls on both.
+Two stacks run at the same time, one with empty tables, one with the rows of a million old orders. They take turns with
+the same orders, part by part and round by round, so that other load on the machine affects both.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ Rounds = dict[str, dict[str, list[Measured]]]
 
 
 def main() -> int:
-    """Run as the command line says; return the exit code."""
+    """Run the measurement; return the exit code."""
     arguments = _arguments()
     end_on_signals()
     facts = machine.facts()
@@ -94,7 +94,7 @@ def _rounds(arguments: argparse.Namespace, benches: dict[str, Bench]) -> Rounds:
     rounds: Rounds = {part: {side: [] for side in SIDES} for part in arguments.parts}
     for number in range(arguments.rounds):
         for part in arguments.parts:
-            # The first of one round is the second of the next.
+            # The side that is first in one round is second in the next.
             for side in SIDES if number % 2 == 0 else reversed(SIDES):
                 rounds[part][side].append(PARTS[part](benches[side], arguments.orders))
                 tell(f"Round {number + 1}, {part}, {side}: {rounds[part][side][-1].per_second:.0f} sagas/s")
@@ -115,7 +115,7 @@ class Report:
         return median(each.per_second for each in self.rounds[part][side])
 
     def ratio(self, part: str) -> float:
-        """Return the filled side's median speed to the empty side's."""
+        """Return the ratio of the median speeds: filled side to empty side."""
         return self.speed(part, "filled") / self.speed(part, "empty")
 
     def cpu_ms(self, part: str, side: str) -> float:
@@ -124,7 +124,7 @@ class Report:
 
     def show(self) -> None:
         """Print a line for each part."""
-        show(f"\nSagas per second over {self.old_orders} old orders and over none, medians of alternated rounds")
+        show(f"\nSagas per second with {self.old_orders} old orders and with none, medians of alternating rounds")
         for part in self.rounds:
             speeds = "  ".join(f"{side} {self.speed(part, side):.0f}" for side in SIDES)
             cpus = "  ".join(f"{side} {self.cpu_ms(part, side):.2f}" for side in SIDES)
@@ -137,7 +137,7 @@ class Report:
         return path
 
     def as_dict(self) -> dict[str, Any]:
-        """Return all that was measured."""
+        """Return all results."""
         return {
             "machine": self.machine,
             "old_orders": self.old_orders,

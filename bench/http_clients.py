@@ -27,7 +27,7 @@ class Client:
         self._connection.connect()
 
     def place(self, wanted: dict[str, Any]) -> str:
-        """Place an order and return its id; RuntimeError when the answer is not 202."""
+        """Place an order and return its id; RuntimeError if the answer is not 202."""
         lines = [{"product_id": product_id, "quantity": quantity} for product_id, quantity in wanted["lines"]]
         body = json.dumps({"lines": lines, "coupon_id": wanted["coupon_id"]})
         headers = self._headers | {"Idempotency-Key": str(uuid4())}
@@ -40,7 +40,7 @@ class Client:
 
 
 def place(task: dict[str, Any]) -> Placing:
-    """Place the orders, each customer's through a client of their own, all clients at once."""
+    """Place the orders with one client per customer, all clients in parallel."""
     shares: dict[str, tuple[Client, list[dict[str, Any]]]] = {
         user_id: (Client(task["address"], token), []) for user_id, token in task["tokens"].items()
     }

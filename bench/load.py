@@ -1,6 +1,6 @@
-"""A process that places orders. It reads one JSON line, answers with one, and waits for the end of its input.
+"""A process that places orders. It reads one JSON line, writes one, and waits for the end of its input.
 
-It stays alive after its last order, so that what runs after its last commit (the wake of the relay) is not cut off.
+It lives on after its last order, so that the wake of the relay after its last commit still happens.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ END_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Placing:
-    """When the first order was begun and the last was placed (monotonic seconds), and the CPU seconds in between."""
+    """The start of the first order, the end of the last (monotonic seconds), and the CPU seconds in between."""
 
     started: float
     ended: float
@@ -31,7 +31,7 @@ class Placing:
 
 
 def serve(source: IO[str], place: Callable[[dict[str, Any]], Placing]) -> None:
-    """In the process itself: place what the first line asks for, answer, and wait for the end of the input."""
+    """Run inside the process: place the orders of the first line, answer, and wait for the end of the input."""
     placing = place(json.loads(source.readline()))
     sys.stdout.write(json.dumps(asdict(placing)) + "\n")
     sys.stdout.flush()
@@ -40,7 +40,7 @@ def serve(source: IO[str], place: Callable[[dict[str, Any]], Placing]) -> None:
 
 @contextmanager
 def placed(module: str, task: Mapping[str, Any], environment: Mapping[str, str], timeout: float) -> Iterator[Placing]:
-    """Run `module` on `task`; the process lives until the block ends. BenchError when it fails or takes too long."""
+    """Run `module` on `task`; the process lives until the block ends. BenchError if it fails or takes too long."""
     process = subprocess.Popen(
         [sys.executable, "-m", module],
         env=plain_environment() | dict(environment),

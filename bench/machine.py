@@ -1,4 +1,4 @@
-"""The facts of the machine that a result is worth nothing without."""
+"""The facts of the machine. A result has no meaning without them."""
 
 from __future__ import annotations
 

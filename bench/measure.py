@@ -1,4 +1,4 @@
-"""The parts of a run, each timed from its first order to its last saga, with the CPU that every group used."""
+"""The parts of a run: each is timed from its first order to its last saga, with the CPU seconds of every group."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LATENCY_TIMEOUT_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Measured:
-    """One run of one part. Seconds until all orders were placed, all sagas COMPLETED, everything at rest."""
+    """One run of one part. Seconds until all orders were placed, all sagas COMPLETED, and all work was done."""
 
     sagas: int
     placing: float
@@ -46,7 +46,7 @@ class Measured:
 
 @dataclass
 class Bench:
-    """What the parts share."""
+    """The data that the parts share."""
 
     layout: Layout
     values: Mapping[str, str]
@@ -56,7 +56,7 @@ class Bench:
     timeout: float
 
     def pgbench(self, orders: int) -> Measured:
-        """Let pgbench run the sagas."""
+        """Run the sagas by pgbench."""
         pids = cpu.groups(self.layout)
         before = cpu.used(pids)
         result = self.yardstick.run(orders, self.timeout)
@@ -68,11 +68,11 @@ class Bench:
         return self._direct(orders, BATCH)
 
     def direct_single(self, orders: int) -> Measured:
-        """The same with a transaction for each order."""
+        """Place the orders in the same way, with one transaction for each order."""
         return self._direct(orders, 1)
 
     def http(self, orders: int) -> Measured:
-        """Place the orders by POST /orders, with 8 clients that keep their connection."""
+        """Place the orders by POST /orders, with 8 clients and keep-alive connections."""
         tokens = {customer.id: customer.sign_in().token for customer in self.shop.customers}
         task = {"address": self._address(), "tokens": tokens, "orders": self._wanted(orders)}
         return self._placed("bench.http_clients", task, {})
@@ -97,7 +97,7 @@ class Bench:
         return Measured(orders, placing.ended - begin, ends.completed - begin, ends.at_rest - begin, used)
 
     def latencies(self, orders: int) -> list[float]:
-        """Return the seconds from a 202 to CONFIRMED of orders placed one at a time, on a stack at rest."""
+        """Return the seconds from 202 to CONFIRMED of each order, placed one at a time on an idle stack."""
         customer = self.shop.customers[0].sign_in()
         client = Client(self._address(), customer.token)
         own = self.shop.orders(orders, [customer])

@@ -1,6 +1,6 @@
-"""Rows of a long past: orders that were confirmed within the last 30 days, with everything that all services keep.
+"""Inserts old rows: orders that were confirmed in the last 30 days, with the rows of all services.
 
-For the benchmark of a system that has a history, and for the tests that its query plans stay.
+For the benchmark of a system with a history, and for the tests of query plans.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import time
 from typing import Any
 
 DAY_MS = 24 * 60 * 60 * 1000
-#: The n-th order's id: a UUID of version 7 that bears its time, the same in every service.
+#: The n-th order's id: a UUID of version 7 with the order's time, the same in every service.
 _MS = "(%(begin)s + n * %(span)s / %(count)s)"
 _ID = f"(lpad(to_hex({_MS}), 12, '0') || '70008000' || lpad(to_hex(n), 12, '0'))::uuid AS id"
 _AT = f"to_timestamp({_MS} / 1000.0) AS at"
@@ -104,10 +104,10 @@ STATEMENTS = {"order": _ORDER, "product": _PRODUCT_SERVICE, "coupon": _COUPON_SE
 
 
 def fill(cursor: Any, service: str, orders: int) -> None:
-    """Insert what `service` keeps of so many old orders, and bring its statistics up to date. In autocommit, once."""
+    """Insert the rows of `service` for that many old orders, and update its statistics. Autocommit; run it once."""
     span = 30 * DAY_MS
     values = {"count": orders, "span": span, "begin": int(time.time() * 1000) - span - DAY_MS}
-    # The role's own limit is made for a service, not for filling tables.
+    # The role's limit is for a service, not for filling tables.
     cursor.execute("SET statement_timeout = 0; SET work_mem = '256MB'; SET synchronous_commit = off")
     for statement in STATEMENTS[service]:
         cursor.execute(statement, values)

@@ -1,4 +1,4 @@
-"""The stack that a measurement runs on: its own, with empty data, gone afterwards; or one that runs already."""
+"""The stack of a measurement: its own one with empty data, stopped afterwards, or one that is already running."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Interrupted(BaseException):
 
 
 def end_on_signals() -> None:
-    """Let the signals raise Interrupted, so that what was started is stopped."""
+    """Make the signals raise Interrupted, so that everything that was started is stopped."""
     for number in SIGNALS:
         signal.signal(number, _interrupt)
 
@@ -34,12 +34,14 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 def stack_in(
     layout: Layout, *, attach: bool = False, settings: Mapping[str, str] | None = None
 ) -> Iterator[dict[str, str]]:
-    """Start a whole stack with empty data, and stop it on the way out; or use the one that runs, and let it be."""
+    """Start a stack with empty data and stop it at the end; or use the running one and do not stop it."""
     if attach:
         yield environment.read(layout)
         return
     if supervision.is_running(layout):
-        raise AlreadyRunning(f"The stack in {layout.directory} runs already: stop it, or measure it with --attach.")
+        raise AlreadyRunning(
+            f"The stack in {layout.directory} is already running: stop it, or measure it with --attach."
+        )
     options = Options(for_tests=True, end_with_parent=True, settings=settings or {})
     try:
         values = lifecycle.start_infrastructure(layout, options)

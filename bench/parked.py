@@ -1,8 +1,8 @@
-"""`python -m bench.parked`: does a key that is parked, with a thousand events behind it, make the others slower?
+"""`python -m bench.parked`: does a parked key with a thousand events in its queue make other keys slower?
 
-One stack, rounds in turn: with no key parked, and with an order's key parked in the product service, since somebody
-holds the lock of the row that its head needs: it is tried again every few seconds, and waits for that lock. A thousand
-events of that key stand in its queue. After each round the lock is let go, and the queue has to drain in its order.
+One stack, rounds in turn: with no parked key, and with an order's key parked in the product service. The benchmark
+locks the row that the key's head needs, so each retry (every few seconds) waits for that lock. A thousand events of the
+key are in its queue. After each round the benchmark releases the lock, and the queue must drain in order.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ WARM_UP = 400
 SIDES = ("normal", "parked")
 TOPIC, ANSWERS = "order.events", "product.events"
 PARKS = "product"
-#: The head is tried again until the lock is let go, and soon after that.
+#: Retries of the head continue until the lock is released, and for a short time after that.
 SETTINGS = {"RETRY_DELAYED": "30000", "RETRY_PAUSE_CAP_SECONDS": "5"}
 QUEUED = "SELECT count(*) FROM messaging_inbox WHERE key = %s AND raw IS NOT NULL"
 PARKED = "SELECT count(*) FROM messaging_parked_key"
@@ -49,7 +49,7 @@ WAIT_SECONDS = 120.0
 
 
 def main() -> int:
-    """Run as the command line says; return the exit code."""
+    """Run the measurement; return the exit code."""
     arguments = _arguments()
     end_on_signals()
     facts = machine.facts()
@@ -70,7 +70,9 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.parked", description=__doc__)
     parser.add_argument("--behind", type=int, default=1000, help="events in the parked key's queue (1000)")
     parser.add_argument("--orders", type=int, default=2000, help=f"in each round, a multiple of {CLIENTS}")
-    parser.add_argument("--longer", type=int, default=1, help="so many times more orders while the key is parked (1)")
+    parser.add_argument(
+        "--longer", type=int, default=1, help="factor: this many times more orders while the key is parked (1)"
+    )
     parser.add_argument("--rounds", type=int, choices=range(1, 21), default=5, metavar="1..20", help="default 5")
     parser.add_argument("--timeout", type=float, default=120.0, help="seconds that one round may take (default 120)")
     return parser.parse_args()
@@ -97,7 +99,7 @@ def _run(arguments: argparse.Namespace, facts: dict[str, Any], stack: ExitStack)
 
 
 class ParkedKey:
-    """A key that is parked in the product service from here on, with so many events behind it."""
+    """A key that is parked in the product service from now on, with `behind` events in its queue."""
 
     def __init__(self, values: Mapping[str, str], shop: Shop, behind: int) -> None:
         self.key = str(uuid4())
@@ -112,7 +114,7 @@ class ParkedKey:
         self._wait(PARKS, QUEUED, [self.key], lambda count: count == behind + 1, "the queue to fill")
 
     def _write(self) -> None:
-        """Publish an order, and its cancellation again and again, as a foreign client may."""
+        """Publish an order and repeat its cancellation many times, as a foreign client may."""
         producer = KafkaProducer(bootstrap_servers=self._values["KAFKA_BOOTSTRAP_SERVERS"].split(","), acks="all")
         line = {"product_id": self._product, "quantity": 1, "unit_price": "1"}
         order = {"order_id": self.key, "user_id": str(uuid4()), "lines": [line], "coupon_id": None}
@@ -127,27 +129,27 @@ class ParkedKey:
         producer.close(5)
 
     def attempts(self) -> int:
-        """Return how often the head has been tried."""
+        """Return the number of attempts at the head."""
         with self._shop.database(PARKS) as cursor:
             return _count(cursor, ATTEMPTS, [self.key])
 
     def go_on(self) -> float:
-        """Let the lock go and wait until the queue is empty; return the seconds that this took.
+        """Release the lock and wait until the queue is empty; return the seconds.
 
-        BenchError when the events did not take effect in their order.
+        BenchError if the events did not take effect in order.
         """
         began = time.monotonic()
         self._lock.close()
         self._wait(PARKS, PARKED, [], lambda count: count == 0, "the queue to drain")
         seconds = time.monotonic() - began
         if self._answered() != self.ids:
-            raise BenchError("the events of the parked key did not take effect in their order")
-        # Nobody ordered that: the order service refuses each answer, before the next round begins.
+            raise BenchError("the events of the parked key did not take effect in order")
+        # The order service has no such order and refuses each answer. Wait for that before the next round.
         self._wait("order", REFUSED, [self.key], lambda count: count == len(self.ids), "the answers to be refused")
         return seconds
 
     def _answered(self) -> list[str]:
-        """Return the causes of product's answers for the key, as they stand in the log, each once."""
+        """Return the causes of the product service's answers for the key, in the order of the log, each once."""
         consumer = KafkaConsumer(bootstrap_servers=self._values["KAFKA_BOOTSTRAP_SERVERS"].split(","), group_id=None)
         places = [TopicPartition(ANSWERS, number) for number in consumer.partitions_for_topic(ANSWERS)]
         consumer.assign(places)
@@ -166,7 +168,7 @@ class ParkedKey:
         with self._shop.database(service) as cursor:
             while not reached(_count(cursor, query, parameters)):
                 if time.monotonic() > until:
-                    raise BenchError(f"{service}: after {WAIT_SECONDS:.0f} s still waiting for {what}")
+                    raise BenchError(f"{service}: after {WAIT_SECONDS:.0f} s the benchmark still waits for {what}")
                 time.sleep(0.05)
 
 
@@ -177,7 +179,7 @@ def _count(cursor: Any, query: str, parameters: list[str]) -> int:
 
 @dataclass(frozen=True)
 class Report:
-    """All rounds; how long each parked one lasted, how often its head was tried, how long its queue took to drain."""
+    """All rounds; for each parked one its duration, the attempts at its head, and the time to drain its queue."""
 
     machine: dict[str, Any]
     behind: int
@@ -193,12 +195,12 @@ class Report:
         return median(each.per_second for each in self.rounds[side])
 
     def show(self) -> None:
-        """Print what was found."""
+        """Print the results."""
         ratio = self.speed("parked") / self.speed("normal")
         speeds = "  ".join(f"{side} {self.speed(side):.0f}" for side in SIDES)
-        show(f"\nSagas per second beside a parked key with {self.behind} events behind it, medians: {speeds}")
+        show(f"\nSagas per second beside a parked key with {self.behind} events in its queue, medians: {speeds}")
         show(f"  ratio {ratio:.2f}; queues drained in order in {median(self.drained):.1f} s (median)")
-        show(f"  parked for {sum(self.parked_seconds):.0f} s in all, the heads were tried {sum(self.attempts)} times")
+        show(f"  parked for {sum(self.parked_seconds):.0f} s in total, {sum(self.attempts)} attempts at the heads")
 
     def save(self) -> Path:
         """Write the JSON file and return its path."""

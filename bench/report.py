@@ -33,7 +33,7 @@ class Report:
         return median(each.per_second for each in self.rounds[part])
 
     def ratio(self, part: str) -> float:
-        """Return the median, over the rounds, of a part's speed to pgbench's in the same round."""
+        """Return the median over the rounds of the ratio: the part's speed to pgbench's in the same round."""
         pairs = zip(self.rounds[part], self.rounds[YARDSTICK], strict=True)
         return median(ours.per_second / theirs.per_second for ours, theirs in pairs)
 
@@ -50,7 +50,7 @@ class Report:
         return path
 
     def as_dict(self) -> dict[str, Any]:
-        """Return all that was measured, rounded where more digits say nothing."""
+        """Return all results, rounded to the digits that have meaning."""
         parts = {
             part: {
                 "sagas_per_second": round(self.speed(part), 1),

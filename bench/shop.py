@@ -1,4 +1,4 @@
-"""What the orders need: customers, products with plenty of stock, and a coupon for each order."""
+"""The data that the orders need: customers, products with enough stock, and a coupon for each order."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SEED = 20_251_123
 ANSWER_SECONDS = 15.0
 KNOWN_SECONDS = 30.0
 
-# Staff would grant them one by one through the API; the rows are the same.
+# The API would grant them one by one. These rows are the same.
 _GRANT = """
 INSERT INTO coupon_app_coupon (id, campaign_id, user_id, status, granted_by, grant_reason, granted_at)
 SELECT uuidv7(), %s, (%s::uuid[])[1 + n %% %s], 'AVAILABLE', 'bench', 'bench', now() FROM generate_series(1, %s) AS n
@@ -38,7 +38,7 @@ _COUNT_GRANTED = "UPDATE coupon_app_campaign SET granted = granted + %s WHERE id
 
 @dataclass
 class Account:
-    """Somebody with a name and a password, and with a token once signed in."""
+    """A user with a name and a password, and with a token after signing in."""
 
     values: Mapping[str, str]
     username: str
@@ -53,13 +53,13 @@ class Account:
         return self
 
     def sign_in(self) -> Account:
-        """Fetch a new token; those of long ago have expired."""
+        """Fetch a new token, because old ones expire."""
         self.token = ""
         self.token = self.post("user", "/token", {"username": self.username, "password": self.password})["access"]
         return self
 
     def post(self, service: str, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Send a request and return the answer's JSON; BenchError when it is not a success."""
+        """Send a request and return the answer's JSON; BenchError if it is not a success."""
         url = f"{self.values[f'{service.upper()}_URL']}/api/v1{path}"
         headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         answer = requests.post(url, json=body, headers=headers, timeout=ANSWER_SECONDS)
@@ -71,7 +71,7 @@ class Account:
 
 @dataclass(frozen=True)
 class Wanted:
-    """An order to be placed: two lines of one piece or more, and a coupon of the user's own."""
+    """An order to place: two lines of one piece or more, and one of the user's coupons."""
 
     user_id: str
     coupon_id: str
@@ -83,7 +83,7 @@ class Wanted:
 
 @dataclass
 class Shop:
-    """A shop of this run's own; data of earlier runs may be beside it."""
+    """The shop of this run. Data of earlier runs may exist beside it."""
 
     values: Mapping[str, str]
     run: str = field(default_factory=lambda: secrets.token_hex(3))
@@ -94,14 +94,14 @@ class Shop:
 
     @contextmanager
     def database(self, service: str) -> Iterator[cursor]:
-        """Give a cursor in a service's database, in autocommit."""
+        """Yield a cursor in a service's database, in autocommit."""
         with closing(psycopg2.connect(self.values[f"{service.upper()}_DATABASE_URL"])) as opened:
             opened.autocommit = True
             with opened.cursor() as opened_cursor:
                 yield opened_cursor
 
     def open(self) -> Shop:
-        """Fill the shop through the APIs and wait until the order service knows its products."""
+        """Fill the shop by the APIs and wait until the order service has its products."""
         tell(f"Seeding {CUSTOMERS} customers and {PRODUCTS} products …")
         operator = Account(self.values, self.values["OPERATOR_USERNAME"], self.values["OPERATOR_PASSWORD"]).sign_in()
         self.customers = [
@@ -114,12 +114,12 @@ class Shop:
         return self
 
     def product_apart(self) -> str:
-        """Put a product on sale that no order of the shop's own wants; return its id."""
+        """Create a product that is in no order of the shop; return its id."""
         operator = Account(self.values, self.values["OPERATOR_USERNAME"], self.values["OPERATOR_PASSWORD"]).sign_in()
         return self._product(operator, PRODUCTS)
 
     def orders(self, count: int, customers: Sequence[Account] = ()) -> list[Wanted]:
-        """Grant `count` coupons to the customers (all of them unless given) in turn; return an order for each."""
+        """Grant `count` coupons to the customers in turn (by default to all); return an order for each coupon."""
         users = [customer.id for customer in customers or self.customers]
         with self.database("coupon") as coupons:
             coupons.execute(_GRANT, [self.campaign, users, len(users), count])
@@ -156,5 +156,7 @@ class Shop:
                 if orders.fetchone() == (len(self.products),):
                     return
                 if time.monotonic() > deadline:
-                    raise BenchError(f"The order service has not heard of all products within {KNOWN_SECONDS:.0f} s.")
+                    raise BenchError(
+                        f"The order service lacks products after {KNOWN_SECONDS:.0f} s; see its worker's log."
+                    )
                 time.sleep(0.1)

@@ -1,4 +1,4 @@
-"""Sees when the sagas of a part have ended, by cheap queries on connections of its own."""
+"""Waits for the end of a part's sagas, by cheap queries on its own connections."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from config.topology import SERVICES
 
 POLL_SECONDS = 0.01
 
-# While sagas run, the first row of the partial index on running sagas answers it.
+# While sagas run, the first row of the partial index on running sagas is enough.
 _RUNNING = "SELECT EXISTS (SELECT 1 FROM order_app_saga WHERE status = 'RUNNING')"
 _ENDS = "SELECT status, count(*) FROM order_app_saga GROUP BY status"
 _REASONS = "SELECT reason, count(*) FROM order_app_order WHERE status = 'CANCELED' GROUP BY reason"
@@ -23,7 +23,7 @@ _WAITING = "SELECT count(*) FROM messaging_outbox"
 
 @dataclass(frozen=True)
 class Ends:
-    """When the last saga was COMPLETED, and when everything was at rest: outboxes empty, purchases counted."""
+    """When the last saga was COMPLETED, and when all work was done: outboxes empty, purchases counted."""
 
     completed: float
     at_rest: float
@@ -38,7 +38,7 @@ class Watch:
         self.completed = self.statuses().get("COMPLETED", 0)
 
     def ended(self, orders: int) -> Ends:
-        """Wait for the end of `orders` sagas more, all placed by now. BenchError when it does not come, or not well."""
+        """Wait for the end of `orders` more sagas. BenchError if they do not end, or not as COMPLETED."""
         self.completed += orders
         until = time.monotonic() + self.timeout
         self._wait(lambda: not self._ask("order", _RUNNING), "sagas that are RUNNING", until)
@@ -54,7 +54,7 @@ class Watch:
         return dict(self._cursors["order"].fetchall())
 
     def is_confirmed(self, order_id: str) -> bool:
-        """Tell whether an order is CONFIRMED."""
+        """Return whether an order is CONFIRMED."""
         self._cursors["order"].execute("SELECT status = 'CONFIRMED' FROM order_app_order WHERE id = %s", [order_id])
         return bool((self._cursors["order"].fetchone() or (False,))[0])
 

@@ -1,4 +1,4 @@
-"""The yardstick: pgbench runs the saga's SQL, one transaction for each step, in one database on one server."""
+"""The yardstick: pgbench runs the saga's SQL in one database on one server, with one transaction per step."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SEED = Path(__file__).with_name("yardstick.sql")
 
 @dataclass(frozen=True)
 class Result:
-    """What pgbench measured, and the CPU seconds that it used itself."""
+    """The result of pgbench, and its own CPU seconds."""
 
     sagas: int
     seconds: float
@@ -40,7 +40,7 @@ class Result:
 
 
 class Yardstick:
-    """A scratch database on the order service's server, made by our migrations."""
+    """A temporary database on the order service's server, with the tables of all services."""
 
     def __init__(self, values: Mapping[str, str]) -> None:
         self._values = values
@@ -49,8 +49,8 @@ class Yardstick:
         self._done = 0
 
     def create(self, sagas: int) -> None:
-        """Make the database with coupons for `sagas` sagas."""
-        tell(f"Making the tables of all services in the database {DATABASE}, for pgbench …")
+        """Create the database with coupons for `sagas` sagas."""
+        tell(f"Creating the tables of all services in the database {DATABASE}, for pgbench …")
         self.drop()
         self._execute(self._server, f"CREATE DATABASE {DATABASE}")
         for service in SERVICES.values():
@@ -65,7 +65,7 @@ class Yardstick:
         self._execute(self._server, f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)")
 
     def run(self, sagas: int, timeout: float) -> Result:
-        """Run `sagas` sagas with 8 clients. BenchError when one failed or it takes too long."""
+        """Run `sagas` sagas with 8 clients. BenchError if one fails or it takes too long."""
         share = sagas // CLIENTS
         numbers = {"first": self._done, "share": share, "done": 0, "products": PRODUCTS, "users": CUSTOMERS}
         self._done += share * CLIENTS
@@ -98,7 +98,7 @@ class Yardstick:
         return Result(sagas, sagas / float(speed[1]), cpu)
 
     def _migrate(self, service: Service) -> None:
-        # Each service's tables go where an unqualified name points: into its own schema.
+        # The search path puts each service's tables into their own schema.
         scratch = {f"{service.name.upper()}_DATABASE_URL": self._url}
         own = environment.for_service(service, self._values, scratch)
         own["PGOPTIONS"] = f"-c search_path={_schema(service)}"
@@ -109,7 +109,7 @@ class Yardstick:
         with closing(psycopg2.connect(url)) as opened:
             opened.autocommit = True
             with opened.cursor() as opened_cursor:
-                # The role's own limit is made for a service, not for filling tables.
+                # The role's limit is for a service, not for filling tables.
                 opened_cursor.execute("SET statement_timeout = 0")
                 opened_cursor.execute(statement, parameters)
 

@@ -1,6 +1,6 @@
-"""Celery app of whichever project DJANGO_SETTINGS_MODULE names; hosts the Kafka consumer and the outbox relay.
+"""The Celery app of the project that DJANGO_SETTINGS_MODULE names. It hosts the Kafka consumer and the outbox relay.
 
-Every app's tasks.py may declare a BEAT_SCHEDULE, and so does config/tasks.py; together they are the schedule.
+The schedule consists of the BEAT_SCHEDULE of config/tasks.py and of every app's tasks.py.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def schedule() -> dict[str, Any]:
 
 
 def with_tasks() -> list[str]:
-    """Return the packages that may have tasks: this one, and the installed apps."""
+    """Return the packages that may have tasks: `config` and the installed apps."""
     return [__name__.partition(".")[0], *(config.name for config in apps.get_app_configs())]
 
 

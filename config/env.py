@@ -1,6 +1,6 @@
-"""Every deployment value, in one place: name, type, default and meaning. The only reader of the environment.
+"""Every deployment value: name, type, default and meaning. The only reader of the environment.
 
-Secrets come from the environment alone and have no default. A missing or bad value stops the start with a
+Secrets come only from the environment and have no default. A missing or bad value stops the start with a
 message that names the variable.
 """
 
@@ -107,13 +107,13 @@ VARIABLES: tuple[Variable, ...] = (
     ),
     Variable("{SERVICE}_SECRET_KEY", str, REQUIRED, "Django's secret key of this service, 50 random characters."),
     Variable(
-        "{SERVICE}_ALLOWED_HOSTS", words, ["127.0.0.1", "localhost"], "Host names under which the service answers."
+        "{SERVICE}_ALLOWED_HOSTS", words, ["127.0.0.1", "localhost"], "Host names of the service, for the Host header."
     ),
     Variable(
         "{SERVICE}_PUBLIC_URL",
         url("http", "https"),
         "",
-        "How browsers reach the service; with https://, cookies are for TLS alone and X-Forwarded-Proto is trusted.",
+        "The URL that browsers use. With https:// cookies are Secure and X-Forwarded-Proto is trusted.",
     ),
     Variable("DEBUG", flag, False, "Django's debug pages. Never in production."),
     Variable("KAFKA_BOOTSTRAP_SERVERS", servers, REQUIRED, "The Kafka brokers: host:port[,host:port…]."),
@@ -121,17 +121,18 @@ VARIABLES: tuple[Variable, ...] = (
     Variable(
         "KAFKA_REPLICATION_FACTOR", positive, 3, "Replicas of each topic when it is created (1 on a single broker)."
     ),
+    Variable("CELERY_BROKER_URL", url("redis", "rediss"), REQUIRED, "Celery's Redis. Losing its data is harmless."),
     Variable(
-        "CELERY_BROKER_URL", url("redis", "rediss"), REQUIRED, "Celery's Redis; holds nothing that can't be lost."
-    ),
-    Variable(
-        "USER_URL", url("http", "https"), "http://127.0.0.1:8004", "The user service; its JWKS is read from here."
+        "USER_URL",
+        url("http", "https"),
+        "http://127.0.0.1:8004",
+        "The user service's URL; its JWKS is read from there.",
     ),
     Variable(
         "USER_JWKS",
         jwks,
         "",
-        "The user service's JWKS as JSON, for a start while that service is down; what is read there replaces it.",
+        "The user service's JWKS as JSON, used at start while the user service is down; its own JWKS then replaces it.",
     ),
     Variable(
         "USER_SIGNING_KEY",
@@ -143,34 +144,43 @@ VARIABLES: tuple[Variable, ...] = (
         "USER_RETIRED_PUBLIC_KEYS",
         pem,
         "",
-        "User service only: public keys (PEM) still shown in the JWKS after a rotation.",
+        "User service only: public keys (PEM) that the JWKS also contains, for a rotation.",
     ),
     Variable(
         "WEB_DATABASE_SECONDS",
         positive,
         5,
-        "Longest that an HTTP request waits for its database before it is answered 503; above the role's lock_timeout.",
+        "Longest wait of an HTTP request for its database; then it gets 503. Must be above the role's lock_timeout.",
     ),
-    Variable("OUTBOX_SHARDS", positive, 8, "Relay shards; changed only by a migration on an empty outbox."),
+    Variable(
+        "OUTBOX_SHARDS", positive, 8, "Shards of the outbox relay. Only a migration on an empty outbox can change this."
+    ),
     Variable(
         "INBOX_RETENTION_DAYS",
         not_negative,
         45,
-        "How long handled events are remembered; longer than any consumed topic keeps them. 0: permanently.",
+        "Days that the inbox keeps handled events; must exceed the retention of every consumed topic. 0: permanently.",
     ),
-    Variable("CONSUMER_MAX_POLL_RECORDS", positive, 500, "Records in one batch, so in one transaction."),
+    Variable(
+        "CONSUMER_MAX_POLL_RECORDS", positive, 500, "Largest number of records in one batch, which is one transaction."
+    ),
     Variable(
         "CONSUMER_SESSION_TIMEOUT_MS",
         positive,
         10_000,
-        "Silence after which Kafka gives a worker's partitions to others.",
+        "Milliseconds without a heartbeat after which Kafka gives a worker's partitions to others.",
     ),
-    Variable("RETRY_IMMEDIATE", positive, 3, "Attempts at an event at once; a failure that is a bug has no others."),
+    Variable(
+        "RETRY_IMMEDIATE",
+        positive,
+        3,
+        "Immediate attempts at an event. A failure that is not transient gets only these.",
+    ),
     Variable(
         "RETRY_DELAYED",
         not_negative,
         8,
-        "Further attempts after a transient failure, with the event's key parked meanwhile.",
+        "Further attempts after a transient failure. Meanwhile the event's key is parked.",
     ),
     Variable("RETRY_PAUSE_SECONDS", positive, 1, "First delay between these attempts; doubles, with jitter."),
     Variable("RETRY_PAUSE_CAP_SECONDS", positive, 60, "Longest delay between these attempts."),
@@ -178,23 +188,37 @@ VARIABLES: tuple[Variable, ...] = (
         "IDEMPOTENCY_RETENTION_HOURS",
         positive,
         72,
-        "Order service: for how long a request with the same Idempotency-Key gets the first answer again.",
+        "Order service: how long a request with the same Idempotency-Key gets the first answer.",
     ),
     Variable(
         "LIVENESS_FILE",
         str,
         "",
-        "Workers: a file, one for each process, touched while its threads make progress; a probe looks at its age.",
-    ),
-    Variable("SAGA_DEADLINE_SECONDS", positive, 900, "Order service: a saga without all answers by then is canceled."),
-    Variable(
-        "SAGA_UNDO_BUDGET_SECONDS", positive, 600, "Order service: compensation unanswered for this long is stuck."
+        "Workers: a file, one per process, that it touches while its threads make progress; a probe checks its age.",
     ),
     Variable(
-        "SAGA_UNDO_RETRY_SECONDS", positive, 30, "Order service: first wait before an undo is asked for again; doubles."
+        "SAGA_DEADLINE_SECONDS",
+        positive,
+        900,
+        "Order service: a saga whose answers are not complete after this time is canceled.",
     ),
     Variable(
-        "SAGA_UNDO_RETRY_CAP_SECONDS", positive, 600, "Order service: longest wait before an undo is asked for again."
+        "SAGA_UNDO_BUDGET_SECONDS",
+        positive,
+        600,
+        "Order service: a saga whose undo answers are missing for this long becomes stuck.",
+    ),
+    Variable(
+        "SAGA_UNDO_RETRY_SECONDS",
+        positive,
+        30,
+        "Order service: first delay before an undo request is sent again; doubles.",
+    ),
+    Variable(
+        "SAGA_UNDO_RETRY_CAP_SECONDS",
+        positive,
+        600,
+        "Order service: longest delay before an undo request is sent again.",
     ),
 )
 _BY_NAME = {variable.name: variable for variable in VARIABLES}
@@ -203,7 +227,7 @@ _BY_NAME = {variable.name: variable for variable in VARIABLES}
 def read(name: str, service: str = "") -> Any:
     """Return the value of the variable `name` (as written in VARIABLES) for `service`.
 
-    ImproperlyConfigured, naming the variable, when it is missing without a default or not of its type.
+    ImproperlyConfigured, with the variable's name, if it is missing and has no default, or is not of its type.
     """
     variable = _BY_NAME[name]
     actual = name.replace("{SERVICE}", service.upper())
@@ -216,18 +240,18 @@ def read(name: str, service: str = "") -> Any:
         return variable.read(text)
     except (ValueError, ImproperlyConfigured) as error:
         raise ImproperlyConfigured(
-            f"The environment variable {actual} is not usable: {error}. {variable.meaning}"
+            f"The environment variable {actual} is invalid: {error}. {variable.meaning}"
         ) from error
 
 
-#: Names that begin so are ours alone; one that is not in VARIABLES is a slip of the pen.
+#: Only this system uses names with these prefixes, so a name that is not in VARIABLES is a typing error.
 OUR_PREFIXES = ("OUTBOX_", "INBOX_", "CONSUMER_", "RETRY_", "IDEMPOTENCY_", "SAGA_")
 
 
 def refuse_unknown() -> None:
-    """Raise ImproperlyConfigured, naming the variable and the nearest known one, when one of ours is not known."""
+    """Raise ImproperlyConfigured for an unknown variable of this system, with the most similar known name."""
     for name in sorted(os.environ):
         if name.startswith(OUR_PREFIXES) and name not in _BY_NAME:
             near = difflib.get_close_matches(name, _BY_NAME, n=1)
-            advice = f"Did you mean {near[0]}?" if near else "Take it out."
+            advice = f"Did you mean {near[0]}?" if near else "Remove it."
             raise ImproperlyConfigured(f"The environment variable {name} is not known. {advice}")

@@ -1,4 +1,4 @@
-"""Timed work of every project that no app does by itself."""
+"""Timers of every project that belong to no app."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The one table of who runs where and which topic belongs to whom.
+"""The table of services, their ports, topics and consumer groups.
 
-manage.py, Celery, the local stack, the tests and the generated documentation read it; nothing else repeats it.
+manage.py, Celery, the local stack, the tests and the generated documentation read it. Nothing repeats it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 class Topic:
     """A Kafka topic.
 
-    `key` names what the records are keyed by; `compacted` keeps the last record of each key instead of a span of time.
+    `key` names the record key. A `compacted` topic keeps the last record of each key instead of a period of time.
     """
 
     name: str
@@ -22,7 +22,7 @@ class Topic:
 
 @dataclass(frozen=True)
 class ConsumerGroup:
-    """A Kafka consumer group of a service; each has worker processes of its own."""
+    """A Kafka consumer group of a service. Each group has its own worker processes."""
 
     name: str
     topics: tuple[str, ...]
@@ -30,7 +30,7 @@ class ConsumerGroup:
 
 @dataclass(frozen=True)
 class Service:
-    """A Django project: its app, its default port, the topics that it owns, the groups that it consumes with."""
+    """A Django project: its app, its default port, its topics and its consumer groups."""
 
     name: str
     app: str
@@ -43,7 +43,7 @@ class Service:
         return f"config.settings.{self.name}"
 
     def group(self, name: str) -> ConsumerGroup:
-        """Return the consumer group called `name`; KeyError when the service has none of that name."""
+        """Return the consumer group called `name`; KeyError if the service has no such group."""
         return {group.name: group for group in self.groups}[name]
 
 

@@ -14,7 +14,7 @@ CLAIMS = "coupon.claims"
 
 @event("coupon.CouponUsed.v1", topic=TOPIC, key="order_id")
 class CouponUsed(Event, frozen=True, kw_only=True):
-    """The coupon is used by this order. `discount` is in the order's currency and never above its total."""
+    """This order uses the coupon. `discount` is in the order's currency and never above its total."""
 
     order_id: UUID
     coupon_id: UUID

@@ -25,7 +25,7 @@ class OrderLine(msgspec.Struct, frozen=True, kw_only=True):
         check_amounts(self.unit_price)
 
 
-#: The lines of an order: one at least.
+#: The lines of an order: at least one.
 Lines = Annotated[tuple[OrderLine, ...], msgspec.Meta(min_length=1, max_length=1000)]
 
 
@@ -64,7 +64,7 @@ class OrderConfirmed(Event, frozen=True, kw_only=True):
 class OrderCanceled(Event, frozen=True, kw_only=True):
     """The order ended; each service that holds something for it gives it back.
 
-    `actor` is who canceled: an id, or a part of the system.
+    `actor` canceled the order: an id, or a part of the system.
     """
 
     order_id: UUID

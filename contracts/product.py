@@ -1,4 +1,4 @@
-"""What the product service publishes: answers to orders on `product.events`, its products on `product.catalog`."""
+"""What the product service publishes: answers to orders on `product.events`, products on `product.catalog`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CATALOG = "product.catalog"
 
 
 class StockLine(msgspec.Struct, frozen=True, kw_only=True):
-    """How many pieces of a product are held."""
+    """The number of pieces of a product that are held."""
 
     product_id: UUID
     quantity: Pieces

@@ -12,7 +12,7 @@ TOPIC = "user.events"
 
 @event("user.UserChanged.v1", topic=TOPIC, key="user_id")
 class UserChanged(Event, frozen=True, kw_only=True):
-    """A user as it is now; nothing personal.
+    """A user as it is now, without personal data.
 
     `version` grows with every change: an older one never overwrites a newer one.
     """

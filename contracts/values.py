@@ -1,6 +1,6 @@
-"""What a value in an event may be. A record with another one is refused when it is read, before any handler sees it.
+"""The allowed values in events. A record with another value is refused when it is read, before any handler gets it.
 
-Bounds are wider than what the publishers send, and narrower than what every service can store and count with.
+The bounds are wider than what publishers send, and narrower than what every service can store and calculate with.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-#: Amounts are below this, in units of their currency, with at most so many digits after the point.
+#: Amounts are below MAX_AMOUNT units of their currency, with at most MAX_DECIMALS digits after the point.
 MAX_AMOUNT = Decimal(10) ** 15
 MAX_DECIMALS = 4
 
@@ -34,7 +34,8 @@ def check_amounts(*amounts: Decimal | None) -> None:
     for amount in amounts:
         if amount is not None and not _is_amount(amount):
             raise ValueError(
-                f"an amount is a finite number, 0 or more, below {MAX_AMOUNT:.0f}, in 1/10000 at the finest"
+                f"an amount must be finite, from 0 to below {MAX_AMOUNT:.0f}, "
+                f"with at most {MAX_DECIMALS} digits after the point"
             )
 
 

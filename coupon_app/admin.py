@@ -1,4 +1,4 @@
-"""The coupon service's admin: campaigns and grants go through the services, everything else is only read."""
+"""The coupon service's admin. Staff creates campaigns and grants coupons; everything else is read-only."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from messaging.admin import AppendOnlyAdmin, ReadOnlyAdmin, SearchByIds
 
 @admin.register(Campaign)
 class CampaignAdmin(SearchByIds, AppendOnlyAdmin):
-    """Campaigns: created once, then only granted from. Their terms were promised to their users."""
+    """Campaigns. Staff can create them and grant coupons, but not edit them: users rely on their terms."""
 
     form = CampaignForm
     list_display = (
@@ -43,17 +43,17 @@ class CampaignAdmin(SearchByIds, AppendOnlyAdmin):
     readonly_fields = ("id", "granted", "created_at", "grant_link")
 
     def get_fields(self, request: HttpRequest, obj: Campaign | None = None) -> tuple[str, ...]:
-        """Return what to fill in, and for an existing campaign what became of it."""
+        """Return the fields of the form; an existing campaign also shows its id, counter and times."""
         return CampaignForm.Meta.fields if obj is None else (*CampaignForm.Meta.fields, *self.readonly_fields)
 
     def save_model(self, request: HttpRequest, obj: Campaign, form: CampaignForm, change: bool) -> None:
-        """Create the campaign through the service; `obj` takes its identity over for the admin's log."""
+        """Create the campaign through the service. `obj` gets its identity, for the admin's log."""
         with transaction.atomic():
             created = services.create_campaign(**form.offer())
         obj.pk, obj.created_at, obj._state.adding = created.pk, created.created_at, False
 
     def get_urls(self) -> list[URLPattern]:
-        """Return the admin's addresses and the one of the grant form."""
+        """Return the admin's URLs and the URL of the grant form."""
         grant = path(
             "<uuid:campaign_id>/grant/", self.admin_site.admin_view(self.grant), name="coupon_app_campaign_grant"
         )
@@ -61,11 +61,11 @@ class CampaignAdmin(SearchByIds, AppendOnlyAdmin):
 
     @admin.display(description="Grant")
     def grant_link(self, campaign: Campaign) -> str:
-        """Return the way to the grant form."""
+        """Return a link to the grant form."""
         return format_html('<a href="{}">Grant…</a>', reverse("admin:coupon_app_campaign_grant", args=[campaign.pk]))
 
     def grant(self, request: HttpRequest, campaign_id: Any) -> HttpResponse:
-        """Show and take the form that gives one user a coupon, with a reason."""
+        """Show and process the form that grants one user a coupon, with a reason."""
         campaign = self.get_object(request, str(campaign_id))
         if campaign is None or not request.user.has_perm("coupon_app.add_coupon"):
             return HttpResponseRedirect(reverse("admin:coupon_app_campaign_changelist"))
@@ -96,7 +96,7 @@ class CampaignAdmin(SearchByIds, AppendOnlyAdmin):
 
 @admin.register(Coupon)
 class CouponAdmin(SearchByIds, ReadOnlyAdmin):
-    """Coupons, whose they are and which order uses them."""
+    """Coupons, with their owners and the orders that use them."""
 
     list_display = ("id", "campaign", "user_id", "state", "order_id", "granted_by", "granted_at")
     list_filter = ("status", "campaign", "granted_at")
@@ -106,7 +106,7 @@ class CouponAdmin(SearchByIds, ReadOnlyAdmin):
     date_hierarchy = "granted_at"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Coupon]:
-        """Return the coupons with the status of this moment."""
+        """Return the coupons with their current status."""
         return selectors.with_state(super().get_queryset(request), now=timezone.now())
 
     @admin.display(description="status", ordering="state")
@@ -117,7 +117,7 @@ class CouponAdmin(SearchByIds, ReadOnlyAdmin):
 
 @admin.register(CouponDecision)
 class CouponDecisionAdmin(SearchByIds, ReadOnlyAdmin):
-    """What was decided for each order, for good."""
+    """The final decision for each order."""
 
     list_display = ("order_id", "decision", "reason", "coupon_id", "discount", "currency", "at")
     list_filter = ("decision", "reason", "currency", "at")
@@ -127,7 +127,7 @@ class CouponDecisionAdmin(SearchByIds, ReadOnlyAdmin):
 
 @admin.register(Claim)
 class ClaimAdmin(SearchByIds, ReadOnlyAdmin):
-    """Claims and what became of them."""
+    """Claims and their results."""
 
     list_display = ("id", "campaign", "user_id", "status", "coupon_id", "requested_at", "decided_at")
     list_filter = ("status", "campaign", "requested_at")
@@ -138,7 +138,7 @@ class ClaimAdmin(SearchByIds, ReadOnlyAdmin):
 
 @admin.register(UserCopy)
 class UserCopyAdmin(SearchByIds, ReadOnlyAdmin):
-    """What is known of users here."""
+    """The coupon service's copies of users."""
 
     list_display = ("user_id", "version", "active")
     list_filter = ("active",)

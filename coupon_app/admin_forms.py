@@ -12,14 +12,14 @@ from messaging import new_id
 
 
 class CampaignForm(forms.ModelForm):
-    """What a new campaign needs."""
+    """The fields of a new campaign."""
 
     class Meta:
         model = Campaign
         fields = ("name", "kind", "value", "currency", *Terms._fields[3:], "quantity", "per_user_limit")
 
     def clean(self) -> dict[str, Any]:
-        """Hold the terms against the rules that the service has."""
+        """Check the terms by the service's own rules."""
         data = super().clean() or self.cleaned_data
         data["currency"] = data.get("currency") or None
         if set(Terms._fields) <= data.keys():
@@ -36,7 +36,7 @@ class CampaignForm(forms.ModelForm):
 
 
 class GrantForm(forms.Form):
-    """Who gets a coupon, and why. `coupon_id` is made with the form, so that sending it twice grants once."""
+    """Who gets a coupon, and why. The form creates `coupon_id`, so sending the form twice grants one coupon."""
 
     user_id = forms.UUIDField(label="User id")
     reason = forms.CharField(max_length=500)

@@ -1,4 +1,4 @@
-"""What a campaign offers: its terms, what its coupons are worth, and who gets one. Plain Python."""
+"""The rules of campaigns: their terms, the value of their coupons, and who gets one. Plain Python."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Kind(StrEnum):
 
 
 class ClaimStatus(StrEnum):
-    """What became of a claim. All but PENDING are final."""
+    """The result of a claim. All but PENDING are final."""
 
     PENDING = "PENDING"
     GRANTED = "GRANTED"
@@ -30,7 +30,7 @@ class ClaimStatus(StrEnum):
 
 
 class Terms(NamedTuple):
-    """A campaign's conditions. No `currency`: any. `valid_until` is the first moment that is too late."""
+    """A campaign's conditions. Without a `currency`: every currency. At `valid_until` it is no longer valid."""
 
     kind: str
     value: Decimal
@@ -41,7 +41,7 @@ class Terms(NamedTuple):
 
 
 class InvalidTerms(ValueError):
-    """Terms that can't be; `field` is the one to change, `code` says why for programs."""
+    """The terms break a rule. `field` names the one to change; `code` gives the reason for programs."""
 
     def __init__(self, field: str, code: str, detail: str) -> None:
         super().__init__(detail)
@@ -50,24 +50,26 @@ class InvalidTerms(ValueError):
 
 
 def check_terms(terms: Terms) -> None:
-    """Raise InvalidTerms, saying what to change, unless a campaign can have these terms."""
+    """Raise InvalidTerms, with what to change, if the terms break a rule."""
     currency = terms.currency
     if currency is not None and currency not in MINOR_UNITS:
         raise InvalidTerms("currency", "unknown_currency", str(UnknownCurrency(currency)))
     if terms.kind == Kind.AMOUNT and currency is None:
-        raise InvalidTerms("currency", "currency_required", "An amount needs its currency.")
+        raise InvalidTerms("currency", "currency_required", "Set a currency: the campaign's value is an amount.")
     if terms.value <= 0 or (terms.kind == Kind.PERCENT and terms.value > 100):
-        raise InvalidTerms("value", "value_out_of_range", "More than 0, and at most 100 if it is percent.")
+        raise InvalidTerms("value", "value_out_of_range", "The value must be above 0, and for percent at most 100.")
     for name, amount in (("value", terms.value), ("minimum_order", terms.minimum_order)):
         is_money = name != "value" or terms.kind == Kind.AMOUNT
         if is_money and currency is not None and is_finer(amount, currency):
             raise InvalidTerms(
-                name, "below_minor_unit", f"{currency} has {MINOR_UNITS[currency]} digits after the point."
+                name,
+                "below_minor_unit",
+                f"An amount in {currency} has at most {MINOR_UNITS[currency]} digits after the point.",
             )
     if terms.minimum_order < 0:
-        raise InvalidTerms("minimum_order", "negative", "Zero or more.")
+        raise InvalidTerms("minimum_order", "negative", "The minimum order must be 0 or more.")
     if terms.valid_from >= terms.valid_until:
-        raise InvalidTerms("valid_until", "ends_before_it_begins", "It must be later than valid_from.")
+        raise InvalidTerms("valid_until", "ends_before_it_begins", "valid_until must be later than valid_from.")
 
 
 def discount(terms: Terms, total: Decimal, currency: str) -> Decimal:
@@ -77,7 +79,7 @@ def discount(terms: Terms, total: Decimal, currency: str) -> Decimal:
 
 
 class Grant(NamedTuple):
-    """A coupon that staff gives. The caller makes `coupon_id`, so that a repeated call grants once."""
+    """A coupon that staff grants. The caller chooses `coupon_id`, so a repeated call grants only one."""
 
     coupon_id: UUID
     campaign_id: UUID
@@ -88,7 +90,7 @@ class Grant(NamedTuple):
 
 @dataclass(slots=True)
 class Supply:
-    """What a campaign has to give: `granted` of `quantity` coupons are gone."""
+    """A campaign's stock of coupons: `granted` of `quantity` are granted."""
 
     quantity: int
     granted: int
@@ -98,14 +100,14 @@ class Supply:
 
 
 def claim_outcome(supply: Supply, owned: int, requested_at: datetime) -> ClaimStatus:
-    """Return what becomes of the claim of a user who has `owned` coupons of the campaign."""
+    """Return the result of a claim whose user already has `owned` coupons of the campaign."""
     if not supply.valid_from <= requested_at < supply.valid_until:
         return ClaimStatus.NOT_ACTIVE
     return grant_obstacle(supply, owned) or ClaimStatus.GRANTED
 
 
 def grant_obstacle(supply: Supply, owned: int) -> ClaimStatus | None:
-    """Return why a user who has `owned` coupons gets no further one, or None. Staff's grants are bound by it too."""
+    """Return why a user with `owned` coupons gets no further one, or None. It also limits grants by staff."""
     if owned >= supply.per_user_limit:
         return ClaimStatus.LIMIT_REACHED
     if supply.granted >= supply.quantity:

@@ -39,7 +39,7 @@ class CouponStatus(StrEnum):
 
 @dataclass(slots=True)
 class Coupon:
-    """A coupon in hand; `order_id` is the one order that uses it."""
+    """A locked coupon. `order_id` is the one order that uses it."""
 
     user_id: UUID
     order_id: UUID | None
@@ -47,7 +47,7 @@ class Coupon:
 
 
 class Use(NamedTuple):
-    """What an order says of the use that it asks for; validity is judged at its `created_at`."""
+    """The data of the order that wants to use a coupon. The coupon must be valid at `created_at`."""
 
     user_id: UUID
     total: Decimal
@@ -56,7 +56,7 @@ class Use(NamedTuple):
 
 
 class Request(NamedTuple):
-    """Something that an order asks of its coupon; `use` comes with CREATED alone."""
+    """A request of an order about its coupon. Only CREATED has `use`."""
 
     incoming: Incoming
     order_id: UUID
@@ -66,7 +66,7 @@ class Request(NamedTuple):
 
 @dataclass(slots=True)
 class OrderDecision:
-    """The decision row of an order; None: nothing was decided yet. `coupon_id` is what its first event named."""
+    """The decision row of an order. None: not decided yet. `coupon_id` comes from the order's first event."""
 
     coupon_id: UUID
     decision: Decision | None = None
@@ -76,7 +76,7 @@ class OrderDecision:
 
 
 def answer(request: Request, order: OrderDecision, coupons: Mapping[UUID, Coupon]) -> Answer:
-    """Apply `request` to the order's decision and to its coupon among `coupons`; return what to answer."""
+    """Apply `request` to the order's decision and to its coupon in `coupons`; return the answer."""
     cell = DECISIONS[order.decision][request.incoming]
     if cell.effect is Effect.TAKE:
         cell = _take(request, order, coupons.get(order.coupon_id))
@@ -90,7 +90,7 @@ def answer(request: Request, order: OrderDecision, coupons: Mapping[UUID, Coupon
 
 def _take(request: Request, order: OrderDecision, coupon: Coupon | None) -> Cell:
     if request.use is None:
-        raise ValueError(f"order {request.order_id}: a coupon can't be taken without the use that is asked for")
+        raise ValueError(f"order {request.order_id}: OrderCreated without the data of the coupon's use")
     order.reason = find_obstacle(coupon, request.use)
     if order.reason or coupon is None:
         return CANNOT
@@ -101,7 +101,9 @@ def _take(request: Request, order: OrderDecision, coupon: Coupon | None) -> Cell
 
 
 def _give_back(order_id: UUID, coupon: Coupon | None) -> None:
-    if coupon is not None and coupon.order_id == order_id:  # else it was freed by hand; it may be another order's now
+    if (
+        coupon is not None and coupon.order_id == order_id
+    ):  # otherwise an operator freed it, and another order may use it now
         coupon.order_id = None
 
 
@@ -109,7 +111,7 @@ def _is_in_its_currency(coupon: Coupon, use: Use) -> bool:
     return use.currency in MINOR_UNITS and coupon.terms.currency in (None, use.currency)
 
 
-#: What a known coupon is refused for, in this order.
+#: The rules for a known coupon, checked in this order.
 OBSTACLES: tuple[tuple[Reason, Callable[[Coupon, Use], bool]], ...] = (
     (Reason.NOT_OWNER, lambda coupon, use: coupon.user_id != use.user_id),
     (Reason.ALREADY_USED, lambda coupon, use: coupon.order_id is not None),
@@ -121,7 +123,7 @@ OBSTACLES: tuple[tuple[Reason, Callable[[Coupon, Use], bool]], ...] = (
 
 
 def find_obstacle(coupon: Coupon | None, use: Use) -> Reason | None:
-    """Return why the coupon can't be used so, or None when it can."""
+    """Return why the order cannot use the coupon, or None if it can."""
     if coupon is None:
         return Reason.UNKNOWN_COUPON
     return next((reason for reason, stands in OBSTACLES if stands(coupon, use)), None)

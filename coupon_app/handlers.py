@@ -1,4 +1,4 @@
-"""Who the coupon service listens to. Read this first, then services.py, then domain.py."""
+"""The events that the coupon service handles. Read this first, then services.py, then domain.py."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from messaging import Context, Delivery, subscribe
 
 
 def on_order_created_exhausted(event: OrderCreated, context: Context) -> None:
-    """Every attempt failed: refuse the order, unless its decision was made before."""
+    """Every attempt failed: refuse the order, unless it is already decided."""
     services.refuse_exhausted(event=event, context=context, now=timezone.now())
 
 
@@ -31,7 +31,7 @@ def on_order_created(deliveries: Sequence[Delivery]) -> None:
     services.answer_orders(deliveries=deliveries, now=timezone.now())
 
 
-# Without on_exhausted: there is no answer for "could not give back", so the partition stops for the operators instead.
+# No on_exhausted: no answer means "could not give back". The event becomes a dead letter, and its key waits.
 @subscribe(OrderCanceled, batch=True, group="coupon", name="coupon.on_order_canceled", replay="skip")
 def on_order_canceled(deliveries: Sequence[Delivery]) -> None:
     """Give the order's coupon back."""
@@ -48,5 +48,5 @@ def on_coupon_claim_requested(deliveries: Sequence[Delivery]) -> list[tuple[Deli
 
 @subscribe(UserChanged, batch=True, group="coupon", name="coupon.on_user_changed", replay="safe")
 def on_user_changed(deliveries: Sequence[Delivery]) -> None:
-    """Keep the local copy of users."""
+    """Update the local copies of users."""
     services.keep_users(events=[delivery.event for delivery in deliveries])

@@ -16,12 +16,12 @@ def _choices(*values: str) -> list[tuple[str, str]]:
 
 
 def _money(**options: object) -> models.DecimalField:
-    """A column for money of any currency: no currency of ISO 4217 has more than four digits after the point."""
+    """Return a column for money of any currency. In ISO 4217 no currency has more than four digits after the point."""
     return models.DecimalField(max_digits=20, decimal_places=4, **options)
 
 
 class Campaign(models.Model):
-    """An offer of `quantity` coupons. Its terms do not change once it exists: orders were promised them."""
+    """An offer of `quantity` coupons. Its terms never change: orders rely on them."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     name = models.CharField(max_length=200)
@@ -85,9 +85,9 @@ class Coupon(models.Model):
 
 
 class CouponDecision(models.Model):
-    """What was decided for an order, for good: every answer about it is read from this row.
+    """The final decision for an order: every answer about it comes from this row.
 
-    `decision` is empty only inside the transaction that inserts the row, which takes its place before deciding.
+    `decision` is empty only inside the transaction that inserts the row: it inserts first and decides then.
     """
 
     order_id = models.UUIDField(primary_key=True)
@@ -107,10 +107,10 @@ class CouponDecision(models.Model):
 
 
 class Claim(models.Model):
-    """A user's wish for a coupon of a campaign; decided once, in the order of the log."""
+    """A user's claim for a coupon of a campaign. It is decided once, in the order of the log."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
-    # No database key: its check would write a share lock into the one campaign row that a whole rush is about.
+    # No database key: its check would lock the campaign's row, which all claims of a rush share.
     campaign = models.ForeignKey(Campaign, on_delete=models.PROTECT, related_name="claims", db_constraint=False)
     user_id = models.UUIDField(db_index=True)
     status = models.CharField(max_length=13, choices=_choices(*ClaimStatus), default=ClaimStatus.PENDING)
@@ -126,7 +126,7 @@ class Claim(models.Model):
 
 
 class UserCopy(models.Model):
-    """What this service knows of a user, fed by `user.events`; an older version never overwrites a newer one."""
+    """The local copy of a user, from `user.events`. An older version never overwrites a newer one."""
 
     user_id = models.UUIDField(primary_key=True)
     version = models.BigIntegerField()

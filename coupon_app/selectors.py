@@ -1,4 +1,4 @@
-"""What the API and the admin read."""
+"""Queries for the API and the admin."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def list_campaigns() -> QuerySet[Campaign]:
 
 
 def with_state(coupons: QuerySet[Coupon], *, now: datetime) -> QuerySet[Coupon]:
-    """Return the coupons with `state`: their status, or EXPIRED when they are unused and their campaign has ended."""
+    """Return the coupons with `state`: their status, or EXPIRED if unused after the end of their campaign."""
     ended = When(status=CouponStatus.AVAILABLE, campaign__valid_until__lte=now, then=Value(str(CouponStatus.EXPIRED)))
     return coupons.annotate(state=Case(ended, default=F("status")))
 
@@ -33,5 +33,5 @@ def list_claims(*, user_id: UUID) -> QuerySet[Claim]:
 
 
 def is_active(user_id: UUID) -> bool:
-    """Tell whether a user may claim; one that we know nothing of yet may."""
+    """Return whether a user may claim. A user without a copy may."""
     return not UserCopy.objects.filter(user_id=user_id, active=False).exists()

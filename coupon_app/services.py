@@ -1,4 +1,4 @@
-"""What changes the coupon service's data. Each function needs the transaction that its caller has opened."""
+"""The coupon service's changes of data. The caller must open the transaction."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from saga.participant import Answer, Incoming
 
 
 class UnknownCampaign(LookupError):
-    """There is no campaign of this id."""
+    """No campaign has this id."""
 
 
 class UserInactive(Exception):
-    """The user was deactivated; no coupon is given to one."""
+    """The user is deactivated and gets no coupon."""
 
 
 class GrantRefused(Exception):
@@ -43,7 +43,7 @@ class GrantIdReused(Exception):
 
 
 def answer_orders(*, deliveries: Sequence[Delivery], now: datetime) -> None:
-    """Answer OrderCreated and OrderCanceled, as the decision table says, in the order given.
+    """Answer OrderCreated and OrderCanceled by the decision table, in the order given.
 
     An order without a coupon gets no row and no answer.
     """
@@ -52,7 +52,7 @@ def answer_orders(*, deliveries: Sequence[Delivery], now: datetime) -> None:
 
 
 def refuse_exhausted(*, event: OrderCreated, context: Context, now: datetime) -> None:
-    """Answer an OrderCreated whose attempts are used up."""
+    """Answer an OrderCreated after its last attempt failed."""
     if event.coupon_id is not None:
         _answer([(Request(Incoming.EXHAUSTED, event.order_id, event.coupon_id), context)], now)
 
@@ -96,20 +96,22 @@ def _event(order_id: UUID, order: OrderDecision, said: Answer) -> Event:
         case Answer.RESTORED | Answer.NOT_RESTORED:
             return CouponRestored(order_id=order_id, restored=said is Answer.RESTORED)
         case _:
-            raise ValueError(f"order {order_id}: the decision row has no discount or reason to answer {said} from")
+            raise ValueError(
+                f"order {order_id}: the answer {said} needs a discount or a reason; the decision row has none"
+            )
 
 
 # Campaigns and their coupons
 
 
 def create_campaign(*, name: str, terms: Terms, quantity: int, per_user_limit: int) -> Campaign:
-    """Create a campaign. InvalidTerms when its terms can't be."""
+    """Create a campaign. InvalidTerms if its terms break a rule."""
     check_terms(terms)
     return Campaign.objects.create(name=name, quantity=quantity, per_user_limit=per_user_limit, **terms._asdict())
 
 
 def grant_coupon(*, grant: Grant, now: datetime) -> Coupon:
-    """Give a user a coupon, on behalf of staff. The same `coupon_id` again returns the coupon that it made.
+    """Grant a user a coupon, on behalf of staff. A repeated `coupon_id` returns the coupon that it created.
 
     UnknownCampaign, UserInactive, GrantRefused, or GrantIdReused.
     """
@@ -132,13 +134,13 @@ def grant_coupon(*, grant: Grant, now: datetime) -> Coupon:
 
 def _same_grant(made: Coupon, grant: Grant) -> Coupon:
     if (made.campaign_id, made.user_id, made.grant_reason) != (grant.campaign_id, grant.user_id, grant.reason):
-        raise GrantIdReused("This request was used before, for another user, campaign or reason.")
+        raise GrantIdReused("This request key was used for another user, campaign or reason; use a new one.")
     return made
 
 
 def _check_grant(supply: Supply, grant: Grant) -> None:
     if not selectors.is_active(grant.user_id):
-        raise UserInactive("The user was deactivated.")
+        raise UserInactive("This user is deactivated; reactivate the account first.")
     owner = (grant.campaign_id, grant.user_id)
     if obstacle := grant_obstacle(supply, sql.count_owned([owner]).get(owner, 0)):
         raise GrantRefused(obstacle)
@@ -148,18 +150,18 @@ def _check_grant(supply: Supply, grant: Grant) -> None:
 
 
 def request_claim(*, campaign_id: UUID, user_id: UUID, now: datetime) -> Claim:
-    """Record a user's claim and publish it; the campaign's row is only looked at. UnknownCampaign or UserInactive."""
+    """Record a user's claim and publish it, without a lock on the campaign. UnknownCampaign or UserInactive."""
     if not Campaign.objects.filter(id=campaign_id).exists():
         raise UnknownCampaign(f"There is no campaign {campaign_id}.")
     if not selectors.is_active(user_id):
-        raise UserInactive("The user was deactivated.")
+        raise UserInactive("This account is deactivated; ask staff to reactivate it.")
     claim = Claim.objects.create(campaign_id=campaign_id, user_id=user_id, requested_at=now)
     publish(CouponClaimRequested(claim_id=claim.id, campaign_id=campaign_id, user_id=user_id))
     return claim
 
 
 def decide_claims(*, deliveries: Sequence[Delivery], now: datetime) -> list[tuple[Delivery, str]]:
-    """Decide the claims in the order given, each once and for good; return those that nobody made, with a reason."""
+    """Decide each claim once, in the order given; return the claims that this service did not record, with a reason."""
     events = [delivery.event for delivery in deliveries]
     supplies = sql.lock_supplies({event.campaign_id for event in events})
     claims = sql.lock_claims({event.claim_id for event in events})
@@ -190,7 +192,7 @@ def _outcomes(claims: Sequence[sql.ClaimRow], supplies: dict[UUID, Supply]) -> l
     return outcomes
 
 
-# What is known of users
+# Copies of users
 
 
 def keep_users(*, events: Iterable[UserChanged]) -> None:

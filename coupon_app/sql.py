@@ -56,7 +56,7 @@ def _decision(coupon_id: UUID, decision: str, reason: str, discount: Any, curren
 
 
 def write_decisions(decisions: Mapping[UUID, OrderDecision], at: datetime) -> None:
-    """Write what was decided."""
+    """Write the decisions."""
     rows = [
         (order_id, row.decision, row.reason or "", row.discount, row.currency) for order_id, row in decisions.items()
     ]
@@ -124,7 +124,7 @@ _WRITE_CLAIMS = update_rows(
 
 
 class ClaimRow(NamedTuple):
-    """A claim as it was made."""
+    """A claim as recorded."""
 
     id: UUID
     campaign_id: UUID
@@ -134,7 +134,7 @@ class ClaimRow(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What became of a claim; `coupon_id` if it was granted."""
+    """The result of a claim; `coupon_id` if it was granted."""
 
     claim: ClaimRow
     status: ClaimStatus
@@ -147,7 +147,7 @@ def lock_supplies(campaign_ids: Collection[UUID]) -> dict[UUID, Supply]:
 
 
 def write_granted(supplies: Mapping[UUID, Supply]) -> None:
-    """Write how many coupons the campaigns have given away."""
+    """Write how many coupons each campaign has granted."""
     execute(_WRITE_GRANTED, [(campaign_id, supply.granted) for campaign_id, supply in supplies.items()])
 
 
@@ -157,7 +157,7 @@ def lock_claims(ids: Collection[UUID]) -> dict[UUID, ClaimRow]:
 
 
 def count_owned(pairs: Sequence[tuple[UUID, UUID]]) -> dict[tuple[UUID, UUID], int]:
-    """Return how many coupons each (campaign id, user id) has. To be counted on, the campaign must be locked before."""
+    """Return how many coupons each (campaign id, user id) has. The result is exact only under the campaigns' locks."""
     rows = lock(_COUNT_OWNED, [campaign_id for campaign_id, _ in pairs], [user_id for _, user_id in pairs])
     return {(row[0], row[1]): row[2] for row in rows}
 
@@ -173,5 +173,5 @@ _KEEP_USERS = keep_newest("coupon_app_usercopy", {"user_id": "uuid", "version": 
 
 
 def keep_users(users: Iterable[tuple[UUID, int, bool]]) -> None:
-    """Write the copies (user id, version, active), except where a newer version is kept already."""
+    """Write the copies (user id, version, active), unless a newer version is stored."""
     execute_newest(_KEEP_USERS, users)

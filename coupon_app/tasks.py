@@ -1,1 +1,1 @@
-"""Timed work of the coupon service: none. Coupons expire by the clock, without a row being changed."""
+"""The coupon service's timers: none. A coupon expires by the clock; no row changes."""

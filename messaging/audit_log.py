@@ -58,7 +58,7 @@ def check_reason(reason: str) -> None:
         raise ReasonMissing("Give a reason: the audit log stores it.")
 
 
-def note(verb: str, actor: str, reason: str, results: Sequence[ActionResult]) -> None:
+def write(verb: str, actor: str, reason: str, results: Sequence[ActionResult]) -> None:
     """Write an action and its results to the audit log, in the open transaction."""
     texts = [{name: storable(getattr(result, name)) for name in RESULT_FIELDS} for result in results]
     targets = [[each["event_id"], each["handler"]] for each in texts]

@@ -53,4 +53,4 @@ class Delivery(NamedTuple):
 
 
 #: The context of the event that a single-form handler is handling: the cause of what it publishes.
-in_hand: ContextVar[Context | None] = ContextVar("messaging_in_hand", default=None)
+current_context: ContextVar[Context | None] = ContextVar("messaging_current_context", default=None)

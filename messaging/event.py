@@ -48,7 +48,9 @@ class EventSpec:
     def decode(self, data: bytes) -> Event:
         """Read the JSON `data`; InvalidRecord when it does not fit the schema, or can't be stored or counted with."""
         if b"\\u0000" in data:
-            raise InvalidRecord(f"{self.type}: a text has a zero character, which PostgreSQL can't keep", reason=SCHEMA)
+            raise InvalidRecord(
+                f"{self.type}: a text has a zero character, which PostgreSQL cannot store", reason=SCHEMA
+            )
         try:
             data.decode()
             event = self.decoder.decode(data)
@@ -84,9 +86,9 @@ def event(type_name: str, *, topic: str, key: str) -> Callable[[type[E]], type[E
 
     def declare(cls: type[E]) -> type[E]:
         if type_name in _TYPES:
-            raise ValueError(f"the event type {type_name} is declared twice")
+            raise ValueError(f"the event type {type_name} is declared twice; give one of them another version (.v2)")
         if key not in cls.__struct_fields__:
-            raise ValueError(f"{cls.__name__} has no field {key!r} to be keyed by")
+            raise ValueError(f"{cls.__name__} has no field {key!r}; key= must name a field of the event")
         spec = EventSpec(cls, type_name, topic, key, msgspec.json.Decoder(cls), "DecimalType" in repr(type_info(cls)))
         _SPECS[cls] = _TYPES[type_name] = spec
         return cls
@@ -139,6 +141,6 @@ def decode(type_name: str, data: bytes) -> Event:
         try:
             data = _encoder.encode(upcast(msgspec.json.decode(data)))
         except (msgspec.DecodeError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            message = f"{type_name}: the older version can't be converted: {error!r}"
+            message = f"{type_name}: the older version cannot be converted: {error!r}"
             raise InvalidRecord(message, reason=SCHEMA) from error
     return _TYPES[type_name].decode(data)

@@ -1,4 +1,4 @@
-"""The tables that the library keeps in each service's database."""
+"""The tables of the library in each service's database."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class OutboxRow(models.Model):
     #: Further headers, as one JSON object of strings.
     extra = models.TextField(default="")
     data = models.BinaryField()
-    #: A whole record, packed, that is sent as it is: a dead letter.
+    #: A whole record, packed, that the relay sends unchanged: a dead letter.
     raw = models.BinaryField(null=True)
 
     class Meta:
@@ -43,7 +43,7 @@ class OutboxRow(models.Model):
 
 
 class InboxRow(models.Model):
-    """An event that a handler has seen. The unique pair (event, handler) is what makes its effect happen once."""
+    """An event that a handler has seen. The pair (event, handler) is unique, so the effect happens once."""
 
     id = models.BigAutoField(primary_key=True)
     event_id = models.CharField(max_length=255)
@@ -57,7 +57,7 @@ class InboxRow(models.Model):
     fingerprint = models.TextField(null=True)
     error = models.TextField(null=True)
     received_at = models.DateTimeField(default=timezone.now)
-    #: The whole record, packed, for as long as the row stands in its key's queue: waiting, or dead with its key parked.
+    #: The whole record, packed, while the row is in its key's queue: it waits, or is dead and its key is parked.
     raw = models.BinaryField(null=True)
     next_attempt_at = models.DateTimeField(null=True)
 
@@ -81,7 +81,7 @@ class InboxRow(models.Model):
 
 
 class ConsumerPosition(models.Model):
-    """Where a consumer group of this service stands in a partition: the truth that Kafka's own offset follows."""
+    """The position of a consumer group of this service in a partition; Kafka's own offset only follows it."""
 
     id = models.BigAutoField(primary_key=True)
     consumer_group = models.CharField(max_length=100)
@@ -90,9 +90,9 @@ class ConsumerPosition(models.Model):
     next_offset = models.BigIntegerField()
     stopped_reason = models.TextField(null=True)
     stopped_at = models.DateTimeField(null=True)
-    #: The worker that has the partition; still there after it died.
+    #: The worker that has the partition; the name stays when that worker dies.
     owner = models.TextField(null=True)
-    #: The event that a worker took up after an unclean end, who that was, and how many died over it before.
+    #: The crash mark: the event's offset, the worker that handles it, and how many workers died at that event.
     marked_offset = models.BigIntegerField(null=True)
     marked_by = models.TextField(null=True)
     deaths = models.SmallIntegerField(default=0, db_default=0)
@@ -108,9 +108,9 @@ class ConsumerPosition(models.Model):
 
 
 class ParkedKey(models.Model):
-    """A key that does not go on: an event of it is tried again later, or waits for an operator; later ones queue.
+    """A key whose first open event is retried later, or waits for an operator; the later events queue behind it.
 
-    The queue are the inbox rows of the key that hold their record.
+    The queue consists of the inbox rows of the key that hold their record.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -119,7 +119,7 @@ class ParkedKey(models.Model):
     consumer_group = models.CharField(max_length=100)
     partition = models.IntegerField()
     parked_at = models.DateTimeField(default=timezone.now)
-    #: Which event a process has taken up, which one, and how many died over that event before.
+    #: The crash mark: the event, the process that handles it, and how many processes died at that event.
     marked_event = models.TextField(null=True)
     marked_by = models.TextField(null=True)
     deaths = models.SmallIntegerField(default=0, db_default=0)
@@ -135,7 +135,7 @@ class ParkedKey(models.Model):
 
 
 class DeadLetterRow(models.Model):
-    """An event that could not be handled, kept whole, until an operator retries or skips it and after that."""
+    """An event that could not be handled, with its whole record; the row stays after a retry or a skip."""
 
     id = models.BigAutoField(primary_key=True)
     event_id = models.CharField(max_length=255)
@@ -150,7 +150,7 @@ class DeadLetterRow(models.Model):
     error = models.TextField(default="", db_default="")
     traceback = models.TextField(default="", db_default="")
     attempts = models.SmallIntegerField(default=1)
-    #: The record as it came, packed; `edited` is what an operator made of it.
+    #: The original record, packed; `edited` is the record as an operator changed it.
     raw = models.BinaryField()
     edited = models.BinaryField(null=True)
     at = models.DateTimeField(default=timezone.now)

@@ -1,6 +1,6 @@
 """Currencies and amounts: the one table of minor units, and how an amount is rounded. Plain Python, for every service.
 
-The table is ISO 4217's own, as the package `iso4217` carries it (docs/decisions/0018-one-currency-table.md).
+The table is that of ISO 4217, from the package `iso4217` (docs/decisions/0018-one-currency-table.md).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 from iso4217 import Currency
 
-#: Digits after the point, by code. A code for which ISO 4217 gives none (XAU, XXX) is not here: nobody can pay in it.
+#: Digits after the point, by code. It has no codes without a minor unit (XAU, XXX): they are not for payments.
 MINOR_UNITS: Mapping[str, int] = MappingProxyType(
     {each.code: each.exponent for each in sorted(Currency, key=lambda each: each.code) if each.exponent is not None}
 )
@@ -19,7 +19,7 @@ _SMALLEST = {code: Decimal(1).scaleb(-digits) for code, digits in MINOR_UNITS.it
 
 
 class UnknownCurrency(ValueError):
-    """ISO 4217 has no such code, or gives it no minor unit."""
+    """ISO 4217 has no such code, or the code has no minor unit."""
 
     def __init__(self, currency: str) -> None:
         super().__init__(f'"{currency}" is not an ISO 4217 currency with a minor unit; use a code like "KRW" or "USD".')
@@ -27,7 +27,7 @@ class UnknownCurrency(ValueError):
 
 
 def rounded(amount: Decimal, currency: str, rounding: str = ROUND_HALF_UP) -> Decimal:
-    """Return `amount` in whole minor units of `currency`, half up unless another `rounding` is asked for.
+    """Return `amount` in whole minor units of `currency`, half up unless `rounding` says otherwise.
 
     UnknownCurrency for a code that is not in MINOR_UNITS.
     """
@@ -38,14 +38,14 @@ def rounded(amount: Decimal, currency: str, rounding: str = ROUND_HALF_UP) -> De
 
 
 def is_finer(amount: Decimal, currency: str) -> bool:
-    """Return whether `amount` has a part that is smaller than the minor unit of `currency`; UnknownCurrency."""
+    """Return whether `amount` has a part below the minor unit of `currency`; UnknownCurrency."""
     return amount != rounded(amount, currency)
 
 
 def stored(amount: Decimal, currency: str) -> Decimal:
-    """Return an amount that a table has kept with the digits of its currency.
+    """Return a stored amount with the digits of its currency.
 
-    It was checked when it came in. Where ISO has withdrawn the currency since, it stays as it is, so that an old order
-    can still be shown and canceled.
+    It was checked before it was stored. If ISO has withdrawn the currency since then, the amount stays as it is, so
+    that an old order can still be shown and canceled.
     """
     return rounded(amount, currency) if currency in _SMALLEST else amount

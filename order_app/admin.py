@@ -1,4 +1,4 @@
-"""The operators' view of orders and sagas: everything readable, nothing editable, and three actions on sagas."""
+"""The operators' view of orders and sagas: operators can read everything, edit nothing, and run three actions."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class OrderAdmin(SearchByIds, ReadOnlyAdmin):
 
 
 def _in_one_transaction(service: Callable[..., list[Result]]) -> Callable[..., list[Result]]:
-    """Return what an action runs: of the sagas of one form, the service changes all or none."""
+    """Return what an action runs: the service changes all chosen sagas in one transaction, or none."""
 
     def run(targets: Sequence[Target], *, actor: str, reason: str) -> list[Result]:
         with transaction.atomic():
@@ -74,14 +74,17 @@ COMPENSATE = ReasonedAction(
     "compensate",
     _("Compensate"),
     "order_app.compensate_saga",
-    _("The order is canceled, and every service is asked to undo what it did for the order. This can't be undone."),
+    _("The order is canceled, and each service undoes its step. You cannot undo this."),
     _in_one_transaction(services.compensate),
 )
 REQUEST_AGAIN = ReasonedAction(
     "request_again",
     _("Send the request again"),
     "order_app.request_saga_again",
-    _("The request is published again. A service that has already decided repeats its answer: nothing is done twice."),
+    _(
+        "The order service publishes OrderCreated again. A service that has already decided repeats its answer; "
+        "nothing happens twice."
+    ),
     _in_one_transaction(services.request_again),
 )
 RESOLVE = ReasonedAction(
@@ -89,9 +92,9 @@ RESOLVE = ReasonedAction(
     _("Resolve by hand"),
     "order_app.resolve_saga",
     _(
-        "The missing undo answers are marked as waived by you: you confirm that nothing is held any more. The undo "
-        "requests continue to be sent, and a late answer still counts: do not adjust stock or grant a coupon because "
-        "of this action, or it is given back twice."
+        "You confirm that no service still holds anything for this order. The undo requests continue, and a late "
+        "answer still counts. Do not adjust stock and do not grant a coupon: the late answer would give it back a "
+        "second time."
     ),
     _in_one_transaction(services.resolve_by_hand),
 )
@@ -104,7 +107,7 @@ COMMAND_OF = {
 
 @admin.register(Saga)
 class SagaAdmin(SearchByIds, ReasonedActionsAdmin):
-    """Sagas with steps and history; the actions ask for a reason on a page of their own."""
+    """Sagas with steps and history. Each action opens a page that asks for a reason."""
 
     reasoned_actions = (COMPENSATE, REQUEST_AGAIN, RESOLVE)
     columns = (_("Order"), _("Saga"), _("Steps"), _("What will happen"))
@@ -156,7 +159,7 @@ class SagaHistoryAdmin(SearchByIds, ReadOnlyAdmin):
 
 @admin.register(OperatorAction)
 class OperatorActionAdmin(ReadOnlyAdmin):
-    """Who did what, and why."""
+    """The audit log: which operator did what, and why."""
 
     list_display = ("at", "actor", "verb", "reason")
     list_filter = ("verb",)
@@ -183,7 +186,7 @@ class UserCopyAdmin(SearchByIds, ReadOnlyAdmin):
 
 @admin.register(IdempotencyKey)
 class IdempotencyKeyAdmin(SearchByIds, ReadOnlyAdmin):
-    """First answers to requests with a key."""
+    """The first answer to each request that has an Idempotency-Key."""
 
     list_display = ("key", "user_id", "created_at")
     id_fields = ("user_id",)

@@ -1,4 +1,4 @@
-"""What the order service listens to."""
+"""The events that the order service handles."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from order_app import services
     name="order.on_answer",
 )
 def on_answer(deliveries: Sequence[Delivery]) -> list[tuple[Delivery, str]]:
-    """A participant answered: confirm the order, or cancel it, or note that it has undone its part."""
+    """A participant answered: confirm the order, cancel it, or record that the participant has undone its step."""
     return services.apply_answers(deliveries=deliveries)
 
 
 @subscribe(ProductChanged, batch=True, replay="safe", name="order.on_product_changed")
 def on_product_changed(deliveries: Sequence[Delivery]) -> None:
-    """A product was announced."""
+    """A product changed: update its local copy."""
     services.copy_products(deliveries=deliveries)
 
 
 @subscribe(UserChanged, batch=True, replay="safe", name="order.on_user_changed")
 def on_user_changed(deliveries: Sequence[Delivery]) -> None:
-    """A user was announced."""
+    """A user changed: update the local copy."""
     services.copy_users(deliveries=deliveries)

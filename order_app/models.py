@@ -44,7 +44,7 @@ class Order(models.Model):
 
 
 class OrderLine(models.Model):
-    """So many pieces of one product, at the price of the moment of the order."""
+    """A quantity of one product, at the price when the order was placed."""
 
     order = models.ForeignKey(Order, models.CASCADE, related_name="lines", verbose_name=_("order"))
     product_id = models.UUIDField()
@@ -61,15 +61,15 @@ class OrderLine(models.Model):
 
 
 class Saga(models.Model):
-    """How far the coordination of an order is. Written only under the lock of its order's row."""
+    """The progress of an order's coordination. Written only while the order's row is locked."""
 
     order = models.OneToOneField(Order, models.CASCADE, primary_key=True, verbose_name=_("order"))
     status = models.CharField(max_length=20, choices=_choices(SagaStatus), default=SagaStatus.RUNNING.value)
     deadline = models.DateTimeField()
-    #: The participants' end offsets, taken once after the deadline: "topic/partition" → next offset.
+    #: The end offsets of the participants' topics, read once after the deadline: "topic/partition" → next offset.
     guard_offsets = models.JSONField(null=True, blank=True)
     canceled_by = models.TextField(blank=True, default="")
-    #: Ids of the first OrderCreated and the first OrderCanceled: what is sent again is caused by them.
+    #: Ids of the first OrderCreated and the first OrderCanceled: repeated events name them as their cause.
     created_event_id = models.TextField(blank=True, default="")
     canceled_event_id = models.TextField(blank=True, default="")
     undo_asked_at = models.DateTimeField(null=True, blank=True)
@@ -99,7 +99,7 @@ class Saga(models.Model):
 
 
 class SagaStep(models.Model):
-    """One step of a saga. `attempts` is what its participant says that it took, 0 until it has answered."""
+    """One step of a saga. `attempts` is how many attempts the participant reports, 0 before its answer."""
 
     saga = models.ForeignKey(Saga, models.CASCADE, related_name="steps", db_index=False, verbose_name=_("saga"))
     name = models.CharField(max_length=50)
@@ -120,7 +120,7 @@ class SagaStep(models.Model):
 class SagaHistory(models.Model):
     """What happened to a saga, in order. Append-only, also in the database."""
 
-    # Written under the order's lock by those who have just read it: a constraint would look each order up again.
+    # No foreign key: the writer holds the order's lock and has just read it. A constraint would read each order again.
     saga = models.ForeignKey(
         Saga,
         models.DO_NOTHING,
@@ -152,7 +152,7 @@ class SagaHistory(models.Model):
 
 
 class ProductCopy(models.Model):
-    """What the product service announced of a product; an older version never overwrites a newer one."""
+    """The local copy of a product, from ProductChanged. An older version never overwrites a newer one."""
 
     product_id = models.UUIDField(primary_key=True)
     version = models.BigIntegerField()
@@ -170,7 +170,7 @@ class ProductCopy(models.Model):
 
 
 class UserCopy(models.Model):
-    """What the user service announced of a user. A user without a copy counts as active."""
+    """The local copy of a user, from UserChanged. A user without a copy counts as active."""
 
     user_id = models.UUIDField(primary_key=True)
     version = models.BigIntegerField()
@@ -185,7 +185,7 @@ class UserCopy(models.Model):
 
 
 class IdempotencyKey(models.Model):
-    """The first answer to a request with a key; `response` is empty only inside the transaction that makes it."""
+    """The first answer to a request with a key. `response` is empty only inside the transaction that makes it."""
 
     user_id = models.UUIDField()
     key = models.CharField(max_length=255)
@@ -203,7 +203,7 @@ class IdempotencyKey(models.Model):
 
 
 class OperatorAction(models.Model):
-    """What an operator did, why, to what, and what came of it. Append-only, also in the database."""
+    """One action of an operator: what, why, to which orders, with which results. Append-only, also in the database."""
 
     actor = models.TextField()
     verb = models.CharField(max_length=50)

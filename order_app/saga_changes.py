@@ -1,4 +1,4 @@
-"""What a transaction decided about its sagas: gathered, then published and written in one go."""
+"""Collects what a transaction decided about its sagas, then publishes and writes all of it together."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _INSERT_HISTORY = insert_rows(
 
 
 class Cause(NamedTuple):
-    """An event of our own that led to another one, where no answer did."""
+    """An event of the order service that caused another one, where no answer did."""
 
     event_id: str
     correlation_id: str
@@ -46,7 +46,7 @@ class Cause(NamedTuple):
 
 @dataclass
 class Noted:
-    """A history row to be; `publication` is the place, among what is published, of the event that it tells of."""
+    """A history row to write. `publication` is the index of its event in the list of published events."""
 
     row: SagaRow
     entry: Entry
@@ -58,7 +58,7 @@ class Noted:
 
 @dataclass
 class Changes:
-    """Outcomes of one transaction. Every saga in it is locked, or new."""
+    """The outcomes of one transaction. Every saga in it is locked or new."""
 
     now: datetime
     noted: list[Noted] = field(default_factory=list)
@@ -68,7 +68,7 @@ class Changes:
     def add(
         self, row: SagaRow, outcome: Outcome, *, actor: str, context: Context | None = None, note: str = ""
     ) -> None:
-        """Take up what the domain decided; `context` is the answer that led to it, if one did."""
+        """Add what the domain decided. `context` is the answer that caused it, if any."""
         self.touched[row.id] = row
         places: dict[Publication | None, int] = {}
         for publication in outcome.publish:
@@ -82,13 +82,13 @@ class Changes:
             row.finished_at = self.now if ended else None
 
     def insert(self) -> None:
-        """Write new orders, and publish and record what was decided of them."""
+        """Write new orders; publish and record what was decided about them."""
         ids = self._publish()
         insert_sagas(list(self.touched.values()))
         self._insert_history(ids)
 
     def update(self) -> None:
-        """Write what changed in locked sagas, and publish and record it."""
+        """Write what changed in locked sagas; publish and record it."""
         ids = self._publish()
         update_sagas(self.touched.values())
         self._insert_history(ids)
@@ -122,7 +122,7 @@ class Changes:
 
 
 def undo_policy() -> UndoPolicy:
-    """Return how often undo requests are sent again, as configured."""
+    """Return the configured policy for repeated undo requests."""
     return UndoPolicy(
         first=timedelta(seconds=settings.SAGA_UNDO_RETRY_SECONDS),
         cap=timedelta(seconds=settings.SAGA_UNDO_RETRY_CAP_SECONDS),
@@ -131,7 +131,7 @@ def undo_policy() -> UndoPolicy:
 
 
 def _first(row: SagaRow, publication: Publication) -> Cause | None:
-    """Return the first event of this kind, the cause of the same one sent again; None for the first."""
+    """Return the first event of this kind: it is the cause of each repeated one. None for the first itself."""
     ids = {Publication.CREATED: row.created_event_id, Publication.CANCELED: row.canceled_event_id}
     event_id = ids.get(publication)
     return Cause(event_id, correlation_id=str(row.id)) if event_id else None

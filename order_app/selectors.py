@@ -14,23 +14,23 @@ from messaging import outbox_pending, parked_events, positions_of, unhandled
 from order_app.domain import Product, SagaStatus, StepStatus, steps
 from order_app.models import Order, Saga, SagaStep
 
-# Without the ORM, for it was a sixth of what it cost to place an order.
+# Not by the ORM: it took a sixth of the time to place an order.
 _PRODUCTS = "SELECT product_id, price, currency, active FROM order_app_productcopy WHERE product_id = ANY(%s::uuid[])"
 _INACTIVE_USERS = "SELECT user_id FROM order_app_usercopy WHERE user_id = ANY(%s::uuid[]) AND NOT active"
 
 
 def get_products(product_ids: Iterable[UUID]) -> dict[UUID, Product]:
-    """Return what we know of these products; an unknown one is left out."""
+    """Return the local copies of these products, without those that are unknown."""
     return {product_id: Product(*known) for product_id, *known in fetch(_PRODUCTS, set(product_ids))}
 
 
 def get_inactive_users(user_ids: Iterable[UUID]) -> set[UUID]:
-    """Return those users who were deactivated; one without a copy counts as active."""
+    """Return the deactivated ones of these users. A user without a copy counts as active."""
     return {user_id for (user_id,) in fetch(_INACTIVE_USERS, set(user_ids))}
 
 
 def list_orders(*, user_id: UUID | None = None) -> QuerySet[Order]:
-    """Return the orders of a user, or all, newest first, with their lines."""
+    """Return the orders of a user, or of all users, newest first, with their lines."""
     orders = Order.objects.prefetch_related("lines")
     return orders if user_id is None else orders.filter(user_id=user_id)
 
@@ -41,12 +41,12 @@ def get_saga(order_id: UUID) -> Saga:
 
 
 def list_overdue(*, now: datetime, after: UUID | None = None, limit: int = 100) -> list[UUID]:
-    """Return running sagas past their deadline, by order id, those after `after`."""
+    """Return running sagas past their deadline, ordered by order id, starting after `after`."""
     return _page(Saga.objects.filter(status=SagaStatus.RUNNING, deadline__lte=now), after, limit)
 
 
 def list_undo_due(*, now: datetime, after: UUID | None = None, limit: int = 100) -> list[UUID]:
-    """Return sagas whose undo is due to be asked for again, by order id, those after `after`."""
+    """Return sagas whose undo request is due again, ordered by order id, starting after `after`."""
     return _page(Saga.objects.filter(undo_next_at__lte=now), after, limit)
 
 
@@ -67,9 +67,9 @@ def read_places(places: Mapping[str, int]) -> dict[tuple[str, int], int]:
 
 
 def waiting_for(saga: Saga, *, errors: bool = True) -> list[str]:
-    """Return, in words, what each unfinished step waits for; empty when the saga waits for nothing.
+    """Return a sentence for each unfinished step: what it waits for. Empty if the saga waits for nothing.
 
-    Without `errors`, the words tell that an answer is parked or our consumer is stopped, but not by which error.
+    Customers read these sentences too. Without `errors` they do not contain the text of an error.
     """
     unfinished = [step for step in saga.steps.all() if step.status in _WAITING]
     if not unfinished:
@@ -81,23 +81,23 @@ _WAITING = (StepStatus.PENDING, StepStatus.UNDOING, StepStatus.WAIVED)
 
 
 def _why(saga: Saga, step: SagaStep, errors: bool) -> str:
-    # What is parked comes first: its dead letter may still be in the outbox, under the same key.
+    # Parked events first: the dead letter of one may still be in the outbox, under the same key.
     return _our_queue(saga, step, errors) or _our_sending(saga) or _our_reading(saga, step, errors)
 
 
 def _our_sending(saga: Saga) -> str:
-    return "our request has not reached Kafka yet" if outbox_pending(str(saga.order_id)) else ""
+    return "the order service's request has not reached Kafka yet" if outbox_pending(str(saga.order_id)) else ""
 
 
 def _our_queue(saga: Saga, step: SagaStep, errors: bool) -> str:
-    """Tell what became of an answer that has come and could not be handled here."""
+    """Say what happened to an answer that the order service received but could not handle."""
     key, table = str(saga.order_id), _table_row(step)
     parked = parked_events(key)
     queue = [event for event in parked if table and event[0] == table.topic]
     if queue:
         return _parked(queue, errors)
     lost = not parked and unhandled(key)
-    return "an answer has come and could not be handled here; see the dead letters" if lost else ""
+    return "the order service could not handle an answer; see its dead letters" if lost else ""
 
 
 def _parked(queue: Sequence[tuple[str, str, str, int, str]], errors: bool) -> str:
@@ -105,11 +105,11 @@ def _parked(queue: Sequence[tuple[str, str, str, int, str]], errors: bool) -> st
     what = "a dead letter" if state == "dead" else "parked"
     detail = f": {error}" if errors and error else ""
     behind = f" ({len(queue) - 1} more behind it)" if len(queue) > 1 else ""
-    return f"its answer is {what} here after {attempts} attempts{detail}{behind}"
+    return f"its answer is {what} in the order service after {attempts} attempts{detail}{behind}"
 
 
 def _our_reading(saga: Saga, step: SagaStep, errors: bool) -> str:
-    """Tell where our own consumer is stopped or behind, in the topic on which the step's answer comes."""
+    """Say where the order service's consumer is stopped or behind, in the topic of the step's answers."""
     table = _table_row(step)
     if table is None:
         return ""
@@ -117,15 +117,17 @@ def _our_reading(saga: Saga, step: SagaStep, errors: bool) -> str:
     for position in positions:
         if position.stopped_reason is not None:
             detail = f" ({position.stopped_reason})" if errors else ""
-            return f"our consumer is stopped at {table.topic}/{position.partition}{detail}; the answer may be there"
+            place = f"{table.topic}/{position.partition}"
+            return f"the order service's consumer is stopped at {place}{detail}; the answer may be there"
     return _behind(saga, table.topic, {position.partition: position.next_offset for position in positions})
 
 
 def _behind(saga: Saga, topic: str, here: Mapping[int, int]) -> str:
-    # Taken at the deadline, so that a saga in time has none.
+    # Stored after the deadline: a saga before its deadline has none.
     for (place, partition), end in read_places(saga.guard_offsets or {}).items():
         if place == topic and here.get(partition, 0) < end:
-            return f"our consumer has not read {topic}/{partition} up to {end} yet; the deadline waits for that"
+            unread = f"{topic}/{partition} up to {end}"
+            return f"the order service has not read {unread} yet; the deadline waits for that"
     return ""
 
 
@@ -136,5 +138,5 @@ def _table_row(step: SagaStep) -> steps.Step | None:
 def _sentence(step: SagaStep, why: str) -> str:
     table = _table_row(step)
     service = table.service if table else step.name
-    wanted = "its answer" if step.status == StepStatus.PENDING else "its word that all is undone"
-    return f"{step.name}: {why}" if why else f"{step.name}: no answer from {service} yet; we wait for {wanted}"
+    wanted = "its answer" if step.status == StepStatus.PENDING else "its undo answer"
+    return f"{step.name}: {why}" if why else f"{step.name}: no answer from {service} yet; the saga waits for {wanted}"

@@ -1,4 +1,4 @@
-"""Sagas between the database and the domain: locked, read and written for many orders, a statement per table."""
+"""Locks, reads and writes the sagas of many orders, with one statement per table."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ Row = tuple[Any, ...]
 
 @dataclass
 class SagaRow:
-    """An order and its saga as they stand in the database, with the state that the domain acts on."""
+    """An order and its saga as stored, with the state that the domain changes."""
 
     state: SagaState
     order: Draft
@@ -105,7 +105,7 @@ class SagaRow:
         return self.state.order_id
 
     def columns(self) -> dict[str, list[Row]]:
-        """Return what is written of this saga: for each updating statement, its rows."""
+        """Return the rows to write for this saga, by UPDATE statement."""
         state = self.state
         saga = (self.id, state.saga_status, state.flagged, state.canceled_by, state.undo_asked_at, state.undo_next_at)
         marks = (state.undo_count, self.finished_at, self.created_event_id, self.canceled_event_id)
@@ -122,14 +122,14 @@ def step_columns(state: SagaState) -> list[Row]:
 
 
 def lock_sagas(order_ids: Iterable[UUID], *, skip_locked: bool = False) -> dict[UUID, SagaRow]:
-    """Lock the orders in id order, and return their sagas in that order; an unknown id is left out.
+    """Lock the orders in id order and return their sagas in that order, without unknown ids.
 
-    With `skip_locked`, an order that somebody else has in hand is left out too. The lines are not read.
+    With `skip_locked`, orders that another transaction has locked are left out too. The lines are not read.
     """
     ids = sorted(set(order_ids))
     orders = {order[0]: order for order in lock(_LOCK_ORDERS + (" SKIP LOCKED" if skip_locked else ""), ids)}
     sagas: dict[UUID, list[Row]] = {order_id: [] for order_id in orders}
-    # A statement of its own: it must see what was committed while we waited for the lock.
+    # A separate statement: it must see what was committed during the wait for the lock.
     for saga in fetch(_SAGAS, list(orders)):
         sagas[saga[0]].append(saga)
     return {order_id: _saga_row(orders[order_id], rows) for order_id, rows in sagas.items() if rows}
@@ -159,7 +159,7 @@ def _saga_row(order: Row, rows: Sequence[Row]) -> SagaRow:
 
 
 def read_lines(rows: Iterable[SagaRow]) -> dict[UUID, tuple[Line, ...]]:
-    """Return the lines of each order; those of an order that was just placed are in memory."""
+    """Return the lines of each order. A new order has its lines in memory."""
     lines: dict[UUID, list[Line]] = {row.id: list(row.order.lines) for row in rows}
     currencies = {row.id: row.order.currency for row in rows}
     missing = [order_id for order_id, known in lines.items() if not known]
@@ -184,7 +184,7 @@ def insert_sagas(rows: Sequence[SagaRow]) -> None:
 
 
 def update_sagas(rows: Iterable[SagaRow]) -> None:
-    """Write what changed since the sagas were read; the caller holds their locks."""
+    """Write what changed since the sagas were read. The caller must hold their locks."""
     changed: dict[str, list[Row]] = {_UPDATE_ORDERS: [], _UPDATE_SAGAS: [], _UPDATE_STEPS: []}
     for row in rows:
         for statement, columns in row.columns().items():
@@ -195,10 +195,10 @@ def update_sagas(rows: Iterable[SagaRow]) -> None:
 
 
 def store_offsets(rows: Iterable[tuple[UUID, dict[str, int]]]) -> None:
-    """Write the guard offsets of sagas that are locked (order id, offsets)."""
+    """Write the guard offsets of locked sagas (order id, offsets)."""
     execute(_UPDATE_OFFSETS, [(order_id, json.dumps(offsets)) for order_id, offsets in rows])
 
 
 def storable(text: str) -> str:
-    """Return the text as PostgreSQL keeps it: no zero characters, no halves of characters."""
+    """Return the text in a form that PostgreSQL can store: without NUL characters and lone surrogates."""
     return text.replace("\x00", "\ufffd").encode(errors="replace").decode()

@@ -1,4 +1,4 @@
-"""The order service's timers. Each finds its work in the tables, so that a lost message only delays."""
+"""The order service's timers. Each finds its work in the tables, so a lost Celery message only causes a delay."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from messaging import Expiring, delete_expired, end_offsets
 from order_app import selectors, services
 from order_app.domain import answer_topics
 
-#: A tick that nobody took for so long is thrown away. Beat writes the time, the worker's clock reads it: two clocks
-#: may differ by less than this.
+#: Celery drops a tick that no worker took for this long. Beat's clock writes the time and the worker's clock reads
+#: it, so the two clocks must differ by less than this.
 EXPIRES_SECONDS = 300
 
 _OPTIONS = {"expires": EXPIRES_SECONDS}
@@ -31,11 +31,11 @@ IDEMPOTENCY_KEYS = Expiring("order_app_idempotencykey", "created_at")
 
 @shared_task(name="order.sweep_deadlines")
 def sweep_deadlines() -> int:
-    """Cancel sagas that are late, where that is not our own backlog's fault; return how many."""
+    """Cancel overdue sagas, unless the order service's own backlog is the cause; return how many."""
     now = timezone.now()
     if not selectors.list_overdue(now=now, limit=1):
         return 0
-    # Asked for after `now`, so after every deadline that has passed by then.
+    # Read after `now`, so after every deadline that has passed by then.
     offsets = end_offsets(answer_topics())
     return _in_pages(
         now,
@@ -46,7 +46,7 @@ def sweep_deadlines() -> int:
 
 @shared_task(name="order.ask_undo_again")
 def ask_undo_again() -> int:
-    """Ask again for undo answers that have not come; return for how many sagas."""
+    """Send the undo requests of missing answers again; return for how many sagas."""
     now = timezone.now()
     return _in_pages(
         now, selectors.list_undo_due, lambda order_ids: services.ask_undo_again(order_ids=order_ids, now=now)
@@ -55,7 +55,7 @@ def ask_undo_again() -> int:
 
 @shared_task(name="order.clean_up")
 def clean_up() -> int:
-    """Let idempotency keys leave that are past their retention; return how many did."""
+    """Delete idempotency keys that are past their retention; return how many."""
     return delete_expired(IDEMPOTENCY_KEYS, timedelta(hours=settings.IDEMPOTENCY_RETENTION_HOURS))
 
 

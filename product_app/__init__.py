@@ -1,1 +1,1 @@
-"""The product service: the catalogue, its stock, and what is held for orders. Read handlers.py first."""
+"""The product service: the catalogue, its stock, and the stock held for orders. Read handlers.py first."""

@@ -1,4 +1,4 @@
-"""The operators' view of the product service. Stock changes by adjustments only; what orders did is read-only."""
+"""The operators' view of the product service. Stock changes only by adjustments; the rows of orders are read-only."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class ProductAdmin(admin.ModelAdmin):
 
 
 class AdjustmentForm(forms.ModelForm):
-    """`request_key` is made with the form, so that sending it twice adjusts once."""
+    """The form creates `request_key`, so sending the form twice adjusts once."""
 
     request_key = forms.CharField(widget=forms.HiddenInput, max_length=255, initial=new_id)
 
@@ -75,11 +75,11 @@ class AdjustmentForm(forms.ModelForm):
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
         if cleaned.get("delta") == 0:
-            raise ValidationError({"delta": _("Zero changes nothing.")})
+            raise ValidationError({"delta": _("The change must not be zero.")})
         if self.errors:
             return cleaned
         try:
-            # The admin has opened the transaction, so the lock holds until the adjustment is saved.
+            # The admin opened the transaction, so the lock lasts until the adjustment is saved.
             product = selectors.get_product_locked(product_id=cleaned["product"].id)
             services.check_adjustment(product=product, delta=cleaned["delta"])
         except services.StockBelowZero as error:
@@ -104,7 +104,7 @@ class StockAdjustmentAdmin(AppendOnlyAdmin):
             delta=given["delta"],
             reason=given["reason"],
             actor=request.user.get_username(),
-            # Sent twice it is one request; sent again after "back" with other values it is another.
+            # The same form sent twice is one request. Other values, sent after "back", are another request.
             request_key=str(uuid5(given["product"].id, "{request_key} {delta} {reason}".format(**given))),
         )
         obj.id = saved.id
@@ -116,7 +116,7 @@ class HoldInline(ReadOnly, admin.TabularInline):
 
 
 class ByOrder(SearchByIds, ReadOnlyAdmin):
-    """Searched by the order's id alone: the table grows with every order, and only that is indexed."""
+    """The search takes only the order's id: the table grows with every order, and only this column has an index."""
 
     id_fields = ("order_id",)
     search_help_text = _("The id of an order")

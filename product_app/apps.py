@@ -1,4 +1,4 @@
-"""Django's entry into the product service."""
+"""The Django app of the product service."""
 
 from __future__ import annotations
 

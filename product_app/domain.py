@@ -23,11 +23,11 @@ class Reason(StrEnum):
 
 
 class InvalidLines(ValueError):
-    """The lines of an order make no sense (none at all, a quantity below one): no stock can be decided by them."""
+    """The lines of an order are invalid (none at all, or a quantity below one), so its stock cannot be decided."""
 
 
 class Request(NamedTuple):
-    """Something that an order asks of the stock; `lines` are (product id, quantity)."""
+    """A request of an order about the stock; `lines` are (product id, quantity)."""
 
     incoming: Incoming
     order_id: UUID
@@ -41,12 +41,14 @@ class Refusal(NamedTuple):
     detail: str
 
 
-RETRIES_EXHAUSTED = Refusal(Reason.RETRIES_EXHAUSTED, "the stock could not be decided; the operators see the error")
+RETRIES_EXHAUSTED = Refusal(
+    Reason.RETRIES_EXHAUSTED, "the product service failed to reserve the stock; its inbox (admin) has the error"
+)
 
 
 @dataclass(slots=True)
 class Stock:
-    """What is there of a product."""
+    """The stock of a product."""
 
     name: str
     quantity: int
@@ -54,7 +56,7 @@ class Stock:
 
 @dataclass(slots=True)
 class OrderDecision:
-    """The decision row of an order with its hold rows (product id → quantity); None: nothing was decided yet."""
+    """The decision row of an order with its hold rows (product id → quantity). None: not decided yet."""
 
     decision: Decision | None = None
     refusal: Refusal | None = None
@@ -62,15 +64,15 @@ class OrderDecision:
 
 
 def likely_decision(incoming: Incoming) -> OrderDecision:
-    """Return what an order whose first event is `incoming` becomes, unless its stock can't be had."""
+    """Return the decision after an order's first event `incoming`, if there is enough stock."""
     decision = DECISIONS[None][incoming].decision
     return OrderDecision(decision, RETRIES_EXHAUSTED if decision is Decision.REFUSED else None)
 
 
 def answer(request: Request, order: OrderDecision, shelf: MutableMapping[UUID, Stock]) -> Answer:
-    """Apply `request` to the order's decision and to the stock on the shelf; return what to answer.
+    """Apply `request` to the order's decision and to the stock on the shelf; return the answer.
 
-    InvalidLines when something is to be taken and the lines make no sense.
+    InvalidLines if the request takes stock and its lines are invalid.
     """
     cell = DECISIONS[order.decision][request.incoming]
     if cell.effect is Effect.TAKE:
@@ -96,38 +98,38 @@ def _take(request: Request, order: OrderDecision, shelf: MutableMapping[UUID, St
 
 
 def quantities(lines: Iterable[tuple[UUID, int]]) -> dict[UUID, int]:
-    """Return the quantity wanted of each product, by product id; a product named twice is added up."""
+    """Add up the lines of each product; return the quantities in the order of product ids."""
     wanted: dict[UUID, int] = {}
     for product_id, quantity in sorted(lines):
         if quantity < 1:
-            raise InvalidLines(f"product {product_id}: a quantity of {quantity} can't be held")
+            raise InvalidLines(f"product {product_id}: the quantity must be at least 1, not {quantity}")
         wanted[product_id] = wanted.get(product_id, 0) + quantity
     if not wanted:
-        raise InvalidLines("an order without lines can't be held")
+        raise InvalidLines("the order has no lines")
     return wanted
 
 
 def find_obstacle(wanted: Mapping[UUID, int], shelf: Mapping[UUID, Stock]) -> Refusal | None:
-    """Return why the wanted quantities can't all be had, or None when they can."""
+    """Return why the stock is not enough for all quantities, or None if it is."""
     for product_id, quantity in wanted.items():
         stock = shelf.get(product_id)
         if stock is None:
-            return Refusal(Reason.UNKNOWN_PRODUCT, f"product {product_id} is not known")
+            return Refusal(Reason.UNKNOWN_PRODUCT, f"the product service does not know product {product_id}")
         if stock.quantity < quantity:
-            detail = f"{stock.name} ({product_id}): {quantity} wanted, {stock.quantity} there"
+            detail = f"{stock.name} ({product_id}): {quantity} ordered, {stock.quantity} in stock"
             return Refusal(Reason.OUT_OF_STOCK, detail)
     return None
 
 
 class InvalidPrice(ValueError):
-    """A price that can't be: unknown currency, below zero, or finer than the currency's minor unit."""
+    """The price is invalid: unknown currency, below zero, or finer than the currency's minor unit."""
 
 
 def check_price(price: Decimal, currency: str) -> None:
-    """Raise InvalidPrice, saying what to change, unless `price` can be paid in `currency`."""
+    """Raise InvalidPrice, with what to change, unless `price` is valid in `currency`."""
     if currency not in MINOR_UNITS:
         raise InvalidPrice(str(UnknownCurrency(currency)))
     if not price.is_finite() or price < 0:
         raise InvalidPrice("The price must be zero or more.")
     if is_finer(price, currency):
-        raise InvalidPrice(f"A price in {currency} has {MINOR_UNITS[currency]} digits after the point.")
+        raise InvalidPrice(f"A price in {currency} has at most {MINOR_UNITS[currency]} digits after the point.")

@@ -1,4 +1,4 @@
-"""The events that the product service handles: an order asks for its stock, or gives it back."""
+"""The events that the product service handles: an order takes its stock, or gives it back."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from saga.participant import Incoming
 
 
 def on_order_created_exhausted(event: OrderCreated, context: Context) -> None:
-    """Every attempt failed: refuse the order, unless its decision was made before."""
+    """Every attempt failed: refuse the order, unless it is already decided."""
     services.answer_order_events(requests=[(Request(Incoming.EXHAUSTED, event.order_id), context)])
 
 
@@ -22,10 +22,10 @@ def on_order_created(deliveries: Sequence[Delivery]) -> None:
     services.answer_order_events(requests=[(_stock_wanted(event), context) for event, context in deliveries])
 
 
-# Without on_exhausted: there is no answer for "could not give back"; the event is kept for the operators instead.
+# No on_exhausted: no answer means "could not give back". The event becomes a dead letter, and its key waits.
 @subscribe(OrderCanceled, batch=True, replay="skip")
 def on_order_canceled(deliveries: Sequence[Delivery]) -> None:
-    """Give back what each order holds; whether that is anything, the decision row knows."""
+    """Give back what each order holds. The decision row says whether it holds anything."""
     requests = [(Request(Incoming.CANCELED, event.order_id), context) for event, context in deliveries]
     services.answer_order_events(requests=requests)
 

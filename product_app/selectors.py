@@ -1,4 +1,4 @@
-"""What is read of the product service's data."""
+"""The product service's queries."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from product_app.models import Product, StockAdjustment
 
 
 def list_products(*, with_inactive: bool) -> QuerySet[Product]:
-    """Return the products that a customer sees, or all of them; the oldest first."""
+    """Return the active products, or all products; the oldest first."""
     products = Product.objects.order_by("id")
     return products if with_inactive else products.filter(active=True)
 
@@ -26,7 +26,7 @@ def list_product_ids(*, size: int = 500) -> Iterator[list[UUID]]:
 
 
 def get_product_locked(*, product_id: UUID) -> Product:
-    """Return the product, locked as an update of it would. Product.DoesNotExist."""
+    """Return the product, with the lock that an update takes. Product.DoesNotExist."""
     return Product.objects.select_for_update(no_key=True).get(id=product_id)
 
 
@@ -36,19 +36,19 @@ def list_products_locked(*, product_ids: Sequence[UUID]) -> list[Product]:
 
 
 def find_adjustment(*, actor: str, request_key: str | None) -> StockAdjustment | None:
-    """Return what this actor adjusted by this request, or None."""
+    """Return the adjustment that this actor made by this request, or None."""
     if request_key is None:
         return None
     return StockAdjustment.objects.filter(actor=actor, request_key=request_key).first()
 
 
 def with_held(products: QuerySet[Product]) -> QuerySet[Product]:
-    """Add `held` to each product: what live orders hold of it."""
+    """Add `held` to each product: the quantity that orders hold."""
     return products.annotate(held=Coalesce(Sum("holds__quantity", filter=Q(holds__restored_at=None)), 0))
 
 
 def list_unbalanced_products() -> list[tuple[UUID, int, int, int]]:
-    """Return (id, in stock, held, received) of each product where the first two are not the third: never any."""
+    """Return (id, in stock, held, received) of each product where in stock + held differs from received: never any."""
     received = dict(
         StockAdjustment.objects.order_by()
         .values("product_id")

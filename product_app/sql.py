@@ -33,7 +33,7 @@ _INSERT_HOLDS = insert_rows(
     {"order_id": "uuid", "product_id": "uuid", "quantity": "bigint", "restored_at": "timestamptz"},
 )
 _RESTORE_HOLDS = "UPDATE product_app_stockhold SET restored_at = %s WHERE order_id = ANY(%s::uuid[])"
-# The lock that an UPDATE of the quantity takes anyway: it lets foreign keys to the product be checked meanwhile.
+# The lock that an UPDATE of the quantity takes anyway. Checks of foreign keys to the product do not wait for it.
 _LOCK_PRODUCTS = """
 SELECT id, name, quantity FROM product_app_product WHERE id = ANY(%s::uuid[]) ORDER BY id FOR NO KEY UPDATE
 """
@@ -43,12 +43,12 @@ Decisions = Mapping[UUID, OrderDecision]
 
 
 def insert_decisions(decisions: Decisions, now: datetime) -> set[UUID]:
-    """Insert the rows where the order has none; return the ids of those orders. Waits for who is inserting the same."""
+    """Insert rows for orders that have none; return their ids. Waits for transactions that insert the same ids."""
     return {row[0] for row in insert_new(_INSERT_DECISIONS, _decision_rows(decisions), now)}
 
 
 def lock_decisions(order_ids: Iterable[UUID]) -> dict[UUID, OrderDecision]:
-    """Lock the rows of these orders and return them with what their hold rows say."""
+    """Lock the rows of these orders and return them with their holds."""
     ids = list(order_ids)
     if not ids:
         return {}
@@ -64,7 +64,7 @@ def update_decisions(decisions: Decisions) -> None:
 
 
 def insert_holds(decisions: Decisions, now: datetime) -> None:
-    """Insert what these orders hold, or held: in one batch an order can be made and canceled."""
+    """Insert the holds of these orders. One batch may contain an order and its cancellation, so some are given back."""
     rows = [
         (order_id, product_id, quantity, now if order.decision is Decision.RESTORED else None)
         for order_id, order in decisions.items()
@@ -79,7 +79,7 @@ def restore_holds(order_ids: Sequence[UUID], now: datetime) -> None:
 
 
 def lock_products(product_ids: Iterable[UUID]) -> dict[UUID, Stock]:
-    """Lock the products that exist and return what is there of each."""
+    """Lock the products that exist and return their stock."""
     ids = list(product_ids)
     if not ids:
         return {}

@@ -1,4 +1,4 @@
-"""What the clock starts in the product service."""
+"""The product service's timers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BEAT_SCHEDULE = {
 
 @shared_task(name="product.republish_catalog")
 def republish_catalog(**_: Any) -> int:
-    """Announce every product again, a page per transaction; safe at any time and twice at once."""
+    """Publish every product again, a page per transaction. Two runs at the same time are safe."""
     announced = 0
     for product_ids in selectors.list_product_ids():
         with transaction.atomic():

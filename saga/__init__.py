@@ -1,1 +1,1 @@
-"""What every participant of the saga shares, in plain Python: no framework, no service."""
+"""Code that every participant of the saga shares. Plain Python: no framework, no service."""

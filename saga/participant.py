@@ -1,9 +1,9 @@
-"""How a participant answers for an order: the one table that every service with a step decides by.
+"""How a participant answers an order: every service with a step decides by this table.
 
-A service stores one decision row per order, and inserts or locks it before anything else in every transaction that
-answers for the order. The answer follows from the row after the event, so it does not depend on how often or in which
-order the events arrive. The table was checked by exhaustive search together with the coordinator's: change the model
-first, then the table.
+A service stores one decision row per order. Each transaction that answers the order inserts or locks this row first.
+The answer follows from the row after the event, so it does not depend on how often or in which order the events
+arrive. A model checker checked this table with the coordinator's, in all states: change the model first, then the
+table.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 
 class Decision(StrEnum):
-    """What was decided for an order; there is one for each, and all but HELD are final."""
+    """The decision for an order: one per order. All but HELD are final."""
 
     HELD = "HELD"
     REFUSED = "REFUSED"
@@ -23,7 +23,7 @@ class Decision(StrEnum):
 
 
 class Incoming(StrEnum):
-    """What asks for an answer; the first time, again, replayed or late makes no difference."""
+    """What requests an answer. It makes no difference whether it is the first, repeated, replayed or late."""
 
     CREATED = "OrderCreated"
     EXHAUSTED = "retries exhausted on OrderCreated"
@@ -31,7 +31,7 @@ class Incoming(StrEnum):
 
 
 class Effect(StrEnum):
-    """What happens to what the participant holds."""
+    """The change of what the participant holds."""
 
     NOTHING = "nothing"
     TAKE = "take what the order needs"
@@ -39,7 +39,7 @@ class Effect(StrEnum):
 
 
 class Answer(StrEnum):
-    """The event that goes back to the order service: the step's success, failure or undo answer."""
+    """The event for the order service: the step's success, failure or undo answer."""
 
     TAKEN = "success, from what is stored"
     REFUSED = "failure(stored reason)"
@@ -84,5 +84,5 @@ DECISIONS: Mapping[Decision | None, Mapping[Incoming, Cell]] = {
         Incoming.CANCELED: Cell(Decision.RESTORED, Answer.RESTORED),
     },
 }
-#: Replaces the cell with TAKE when the participant can't take what the order needs.
+#: Replaces the cell with TAKE if the participant cannot take what the order needs.
 CANNOT = Cell(Decision.REFUSED, Answer.REFUSED)

@@ -29,7 +29,7 @@ class Interrupted(BaseException):
 
 
 def main() -> int:
-    """Run the command given on the command line; return the exit code."""
+    """Run the command; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m stack", description=__doc__)
     parser.add_argument("command", choices=COMMANDS)
     parser.add_argument("--infrastructure-only", action="store_true", help="only PostgreSQL, Kafka and Redis")
@@ -53,7 +53,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 @contextmanager
 def _stopped_on_exit(layout: Layout, *, only_on_error: bool = False) -> Iterator[None]:
-    """Stop the stack on the way out; signals no longer interrupt that, since it ends by itself within seconds."""
+    """Stop the stack at the end. Signals do not interrupt this: it takes only seconds."""
     failed = True
     try:
         yield
@@ -80,7 +80,7 @@ def _start(layout: Layout, options: Options, *, infrastructure_only: bool = Fals
 
 def _refuse_if_running(layout: Layout) -> None:
     if supervision.is_running(layout):
-        raise AlreadyRunning(f"The stack in {layout.directory} runs already; `make down` stops it.")
+        raise AlreadyRunning(f"The stack in {layout.directory} is already running; stop it with `make down`.")
 
 
 def run(layout: Layout, arguments: argparse.Namespace) -> int:
@@ -92,7 +92,7 @@ def run(layout: Layout, arguments: argparse.Namespace) -> int:
         tell("Running. Ctrl-C stops everything.")
         while supervision.is_running(layout):
             time.sleep(WATCH_SECONDS)
-        tell("The stack was stopped from outside.")
+        tell("Another process stopped the stack.")
     return 0
 
 
@@ -113,15 +113,15 @@ def down(layout: Layout, arguments: argparse.Namespace) -> int:
 
 
 def status(layout: Layout, arguments: argparse.Namespace) -> int:
-    """Print the state of every process; exit code 1 when the stack does not run."""
+    """Print the state of every process; exit code 1 if the stack is not running."""
     for name, (state, description) in control.states(layout=layout).items():
         show(f"{name:24} {state:9} {description}")
     return 0
 
 
 def demo(layout: Layout, arguments: argparse.Namespace) -> int:
-    """Start the stack, play orders of every kind, check the promises and stop; without a broker, a part of that."""
-    from stack.demo import SCENES, SCENES_WITHOUT_FAULTS  # only here, since it needs more than the rest
+    """Start the stack, play orders of every kind, check the guarantees and stop. Without a broker: only a part."""
+    from stack.demo import SCENES, SCENES_WITHOUT_FAULTS  # imported here: it needs more packages than the rest
 
     layout.create()
     try:

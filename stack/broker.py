@@ -1,4 +1,4 @@
-"""Apache Kafka in KRaft mode from Maven's artifacts: one node, or three static voters for fault tests."""
+"""Apache Kafka in KRaft mode, from Maven's artifacts: one node, or three static voters for fault tests."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from stack.state import State
 
 POM = ROOT / "stack" / "kafka" / "pom.xml"
 LOGGING = ROOT / "stack" / "kafka" / "log4j2.yaml"
-# Nothing here stores much or lives long, so a small heap and the collector with the fewest threads do.
+# Small data, short runs: a small heap and the serial collector (fewest threads) are enough.
 JVM = ("-Xmx512m", "-Xms128m", "-XX:+UseSerialGC", f"-Dlog4j2.configurationFile={LOGGING}")
-# In a process that lives for minutes, optimising the code further would cost more than it saves.
+# In a process of a few minutes, the second compiler would cost more than it saves.
 SHORT_LIVED = "-XX:TieredStopAtLevel=1"
 LONG_LIVED = "-XX:TieredStopAtLevel=4"
-INTERNAL_PARTITIONS = 4  # the default of 50 per internal topic costs seconds at the first start
+INTERNAL_PARTITIONS = 4  # the default of 50 per internal topic makes the first start seconds slower
 JARS_TOLD_EVERY = 10
 
 
 @dataclass(frozen=True)
 class Node:
-    """One broker, which is a controller too."""
+    """One broker, which is also a controller."""
 
     number: int
     port: int
@@ -64,18 +64,18 @@ def nodes(layout: Layout, state: State, brokers: int) -> list[Node]:
 
 
 def jars() -> Path:
-    """Return the folder in the shared cache that holds Kafka's jars once they are fetched."""
+    """Return the folder of Kafka's jars in the shared cache."""
     return CACHE / f"kafka-{hashlib.sha256(POM.read_bytes()).hexdigest()[:12]}"
 
 
 def obtain() -> None:
-    """Make sure that a broker can be started: Java, and the jars; StackError that says what is missing."""
+    """Get what a broker needs (Java and the jars); StackError says what is missing."""
     prerequisites.ensure(maven_too=not jars().exists())
     fetch_jars()
 
 
 def fetch_jars() -> None:
-    """Fetch Kafka's jars by Maven, once."""
+    """Fetch Kafka's jars by Maven, if the cache does not have them."""
     with file_lock(CACHE / "kafka.lock"):
         if not jars().exists():
             _fetch(jars())
@@ -84,7 +84,7 @@ def fetch_jars() -> None:
 def _fetch(folder: Path) -> None:
     draft = folder.with_name(f"{folder.name}.new")
     shutil.rmtree(draft, ignore_errors=True)
-    tell("Apache Kafka is fetched by Maven (about 45 jars, 43 MB, once) …")
+    tell("Maven fetches Apache Kafka (about 45 jars, 43 MB, only once) …")
     target = [f"-DoutputDirectory={draft}", "-DincludeScope=runtime", f"-Dmaven.repo.local={CACHE / 'maven'}"]
     commands.run(["mvn", "-B", "-f", POM, "dependency:copy-dependencies", *target], on_line=_jar_counter())
     draft.rename(folder)
@@ -105,7 +105,7 @@ def _jar_counter() -> Callable[[str], None]:
 
 
 def prepare(node: Node, cluster: list[Node], state: State) -> None:
-    """Write the node's properties and, at the first start, format its storage."""
+    """Write the node's properties; at the first start also format its storage."""
     node.directory.mkdir(parents=True, exist_ok=True)
     settings = _settings(node, cluster) | (_FOR_TESTS if state.for_tests else {})
     node.properties.write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
@@ -166,7 +166,7 @@ _QUICK_FAILOVER: dict[str, object] = {
 
 
 def process(node: Node, *, short_lived: bool = False) -> Process:
-    """Return the node as a process of the stack; one that is `short_lived` lives for minutes."""
+    """Return the node as a process of the stack; a `short_lived` one runs only for minutes."""
     compiler = SHORT_LIVED if short_lived else LONG_LIVED
     command = [prerequisites.java(), *JVM, compiler, "-cp", f"{jars()}/*", "kafka.Kafka", str(node.properties)]
     return Process(node.name, command, directory=str(node.directory), stop_seconds=15)

@@ -1,4 +1,4 @@
-"""Commands that end by themselves (initdb, Maven, migrate), stoppable while they run."""
+"""Runs commands that end by themselves (initdb, Maven, migrate), and can stop them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _stopped = threading.Event()
 
 
 def plain_environment() -> dict[str, str]:
-    """Return the caller's environment without anything that could configure a service."""
+    """Return the caller's environment without the variables that configure services."""
     return {name: os.environ[name] for name in INHERITED if name in os.environ}
 
 
@@ -41,9 +41,9 @@ def run(
     directory: Path | None = None,
     on_line: Callable[[str], None] | None = None,
 ) -> str:
-    """Run a command to its end and return its output; StackError with the last lines when it fails.
+    """Run a command to its end and return its output; StackError with the last lines if it fails.
 
-    `environment` is added to the plain one; `on_line` sees each line of output as it comes.
+    `environment` is added to the plain one. `on_line` gets each line of output immediately.
     """
     raise_if_stopped()
     process = subprocess.Popen(
@@ -76,18 +76,18 @@ def _finish(process: subprocess.Popen[str], on_line: Callable[[str], None]) -> s
 
 
 def stop_running() -> None:
-    """End the commands that run now and refuse new ones until `allow()`: the start failed or was interrupted."""
+    """Stop the running commands and refuse new ones until `allow()`: the start failed or was interrupted."""
     _stopped.set()
     for process in tuple(_running):
         process.terminate()
 
 
 def allow() -> None:
-    """Begin a start."""
+    """Allow commands, at the beginning of a start."""
     _stopped.clear()
 
 
 def raise_if_stopped() -> None:
-    """StackError when the start was given up meanwhile."""
+    """Raise StackError if the start was interrupted meanwhile."""
     if _stopped.is_set():
         raise StackError("The start was interrupted.")

@@ -32,7 +32,7 @@ def names(*, layout: Layout | None = None) -> list[str]:
 
 
 def state(name: str, *, layout: Layout | None = None) -> str:
-    """Return supervisord's word: STOPPED STARTING RUNNING BACKOFF STOPPING EXITED FATAL."""
+    """Return supervisord's state: STOPPED STARTING RUNNING BACKOFF STOPPING EXITED FATAL."""
     return str(_call(layout, "getProcessInfo", _full(name))["statename"])
 
 
@@ -42,19 +42,19 @@ def states(*, layout: Layout | None = None) -> dict[str, tuple[str, str]]:
 
 
 def pid(name: str, *, layout: Layout | None = None) -> int:
-    """Return the process id, 0 when it does not run."""
+    """Return the process id; 0 if it is not running."""
     return int(_call(layout, "getProcessInfo", _full(name))["pid"])
 
 
 def start(name: str, *, wait: bool = True, layout: Layout | None = None) -> None:
-    """Start a process; nothing happens when it runs already. `wait` until it has stayed up for a second."""
+    """Start a process, unless it is already running. `wait` until it has been up for a second."""
     _tolerate(Faults.ALREADY_STARTED, lambda: _call(layout, "startProcess", _full(name), False))
     if wait:
         wait_running(name, layout=layout)
 
 
 def stop(name: str, *, wait: bool = True, layout: Layout | None = None) -> None:
-    """Stop a process as an operator would (its stop signal, after a while SIGKILL); it is not restarted."""
+    """Stop a process by its stop signal, later by SIGKILL. It is not restarted."""
     _tolerate(Faults.NOT_RUNNING, lambda: _call(layout, "stopProcess", _full(name), False))
     if wait:
         wait_stopped(name, layout=layout)
@@ -78,12 +78,12 @@ def stop_all(stopped: Iterable[str], *, layout: Layout | None = None) -> None:
 def kill(name: str, signal: int | str = "SIGKILL", *, layout: Layout | None = None) -> int:
     """Send a signal to a process and all its descendants; return the process id that it had.
 
-    After a SIGKILL supervisord starts it again; `stop` it afterwards to keep it down. SIGSTOP freezes, SIGCONT wakes.
+    After a SIGKILL supervisord starts it again; call `stop` to keep it down. SIGSTOP freezes it, SIGCONT resumes it.
     """
     number = signals.Signals[signal] if isinstance(signal, str) else signals.Signals(signal)
     target = pid(name, layout=layout)
     if target == 0:
-        raise StackError(f"{name} does not run, so {number.name} can't be sent to it.")
+        raise StackError(f"{name} is not running, so {number.name} cannot be sent. Start it first.")
     for process in family(psutil.Process(target)):
         _tolerate_gone(lambda process=process: os.kill(process.pid, number))  # type: ignore[misc]
     return target
@@ -100,11 +100,11 @@ def wait_stopped(name: str, *, timeout: float = WAIT_SECONDS, layout: Layout | N
 
 
 def wait_restarted(name: str, old_pid: int, *, timeout: float = WAIT_SECONDS, layout: Layout | None = None) -> int:
-    """Wait until the process runs with another id than `old_pid`, and return it."""
+    """Wait until the process runs with an id other than `old_pid`, and return that id."""
     deadline = time.monotonic() + timeout
     while (new := pid(name, layout=layout)) in (0, old_pid):
         if time.monotonic() > deadline:
-            raise StackError(f"{name} was not started again within {timeout} s.\n{log_end(name, layout=layout)}")
+            raise StackError(f"{name} was not restarted within {timeout} s.\n{log_end(name, layout=layout)}")
         time.sleep(POLL_SECONDS)
     return new
 
@@ -144,7 +144,9 @@ def _call(layout: Layout | None, method: str, *arguments: Any) -> Any:
     try:
         return supervision.call(place, method, *arguments)
     except OSError as error:
-        raise StackError(f"The stack in {place.directory} does not run ({error}).") from error
+        raise StackError(
+            f"The stack in {place.directory} is not running; start it with `make up` ({error})."
+        ) from error
 
 
 def _tolerate(fault: int, act: Callable[[], Any]) -> None:

@@ -1,4 +1,4 @@
-"""The variables of the stack: what the caller replaces, what goes into the env file, what each service gets."""
+"""The variables of the stack: those that the caller sets, those of the env file, those of each service."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ REPLACEABLE = (*(f"{name.upper()}_DATABASE_URL" for name in SERVICES), "KAFKA_BO
 def replaced(layout: Layout) -> dict[str, str]:
     """Return the parts that the caller's environment replaces.
 
-    A value that a stack made itself does not count, so that a shell which has read an env file can start a stack.
+    A value from a stack's own env file does not count, so that a shell which has read it can start a stack.
     """
     given = {name: os.environ[name] for name in REPLACEABLE if os.environ.get(name)}
     own = {value for place in {layout, Layout(DEFAULT_DIRECTORY)} for value in State.load(place).addresses.values()}
@@ -44,7 +44,7 @@ def _database_url(state: State, service: str) -> str:
 
 
 def variables(state: State, replacements: Mapping[str, str], replication_factor: int) -> dict[str, str]:
-    """Return everything that the env file holds."""
+    """Return the content of the env file."""
     keys = {f"{name.upper()}_SECRET_KEY": state.secret(f"{name} key") for name in SERVICES}
     return {
         **state.addresses,
@@ -59,15 +59,15 @@ def variables(state: State, replacements: Mapping[str, str], replication_factor:
 
 
 def write(layout: Layout, values: Mapping[str, str]) -> None:
-    """Write the env file, readable by a shell (`set -a; . FILE`) and by dotenv readers alike.
+    """Write the env file. A shell (`set -a; . FILE`) and dotenv readers can read it.
 
-    The signing key stays on one line with backslash n, which config/env.py and dotenv readers turn into newlines.
+    The signing key stays on one line with backslash n; config/env.py and dotenv readers turn this into newlines.
     """
     write_private(layout.env, "".join(f'{name}="{value}"\n' for name, value in values.items()))
 
 
 def read(layout: Layout) -> dict[str, str]:
-    """Return the variables of the env file, as they are written there."""
+    """Return the variables of the env file."""
     pairs = (line.split("=", 1) for line in layout.env.read_text().splitlines())
     return {name: value.strip('"') for name, value in pairs}
 

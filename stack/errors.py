@@ -1,10 +1,10 @@
-"""What stops the local stack; the message tells the reader what to do."""
+"""Errors of the local stack. The message says what to do."""
 
 from __future__ import annotations
 
 
 class StackError(Exception):
-    """The stack can't be started or steered as asked."""
+    """The stack cannot do what the command asks."""
 
 
 class AlreadyRunning(StackError):

@@ -1,7 +1,7 @@
-"""Become the process that a JSON file describes: `launch.py FILE`.
+"""Starts the process that a JSON file describes: `launch.py FILE`.
 
-supervisord starts each process through this file. It records pid and start time beside the description, so that
-`down` finds what a killed supervisord left; and on Linux it asks the kernel to end the process with its parent.
+supervisord starts each process through this file. It stores pid and start time beside the description, so that `down`
+finds the processes of a killed supervisord. On Linux it asks the kernel to end the process with its parent.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ PR_SET_PDEATHSIG = 1
 
 
 def main(path: Path) -> None:
-    """Record this process, then replace it by the command."""
+    """Store this process's pid, then replace it by the command."""
     spec = json.loads(path.read_text())
     own = psutil.Process()
     path.with_suffix(".pid").write_text(json.dumps({"pid": own.pid, "started": own.create_time()}))

@@ -19,13 +19,13 @@ UNIX_SOCKET_PATH_LIMIT = 100  # 107 by the kernel; supervisord adds its pid whil
 
 @dataclass(frozen=True)
 class Layout:
-    """The files of one stack; several stacks can run beside each other in directories of their own."""
+    """The files of one stack. Several stacks can run at the same time in separate directories."""
 
     directory: Path
 
     @classmethod
     def current(cls) -> Layout:
-        """Return the layout of the directory that STACK_DIR names, `.stack` when it is not set."""
+        """Return the layout of the directory that STACK_DIR names, or of `.stack` if it is not set."""
         return cls(Path(os.environ.get("STACK_DIR") or DEFAULT_DIRECTORY).resolve())
 
     @property
@@ -34,7 +34,7 @@ class Layout:
 
     @property
     def processes(self) -> Path:
-        """Holds a JSON file per process (what to run) and a pid file per process (what runs)."""
+        """The folder of two files per process: JSON (what to run) and pid (what runs)."""
         return self.directory / "processes"
 
     @property
@@ -55,7 +55,7 @@ class Layout:
 
     @property
     def socket(self) -> Path:
-        """supervisord's socket; in the temporary directory when the stack's path is too long for a socket."""
+        """supervisord's socket. If the stack's path is too long for a socket, it is in the temporary directory."""
         path = self.directory / "supervisor.sock"
         if len(str(path)) <= UNIX_SOCKET_PATH_LIMIT:
             return path
@@ -63,7 +63,7 @@ class Layout:
         return Path(tempfile.gettempdir()) / f"stack-{os.getuid()}-{digest}.sock"
 
     def create(self) -> None:
-        """Make the directories. They can be passed through by PostgreSQL's user; the files in them are private."""
+        """Create the directories. PostgreSQL's user can enter them; the files in them are private."""
         for directory in (self.directory, self.log, self.processes, self.postgres, CACHE):
             directory.mkdir(parents=True, exist_ok=True)
         for passed_through in (self.directory, self.postgres):
@@ -72,14 +72,14 @@ class Layout:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other starts and stops of this stack waiting."""
+        """Let other starts and stops of this stack wait."""
         with file_lock(self.directory / "lock"):
             yield
 
 
 @contextmanager
 def file_lock(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock on `path`, which dies with the process."""
+    """Hold an exclusive lock on `path`. It ends with the process."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -87,7 +87,7 @@ def file_lock(path: Path) -> Iterator[None]:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write `path` so that only its owner can read it, whole or not at all."""
+    """Write `path` atomically; only its owner can read it."""
     draft = path.with_name(f"{path.name}.new")
     draft.touch(mode=0o600)
     draft.chmod(0o600)

@@ -1,4 +1,4 @@
-"""Starts and stops a whole stack, in parallel where that helps, and leaves no process behind."""
+"""Starts and stops a whole stack, partly in parallel, and leaves no process running."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ SHUT_DOWN_SECONDS = 20.0
 class Options:
     """How a stack is started.
 
-    `for_tests` begins with empty data and lets the services' roles create databases; `end_with_parent` (Linux) ends the
-    stack also when the process that started it is killed; `settings` win over the variables of every service; `adapt`
-    may change what a service's process is before it is written down (fault tests: a proxy's address, a start module).
-    `servers` names the parts of the infrastructure to start, None all of them. A `short_lived` stack is gone after a
-    test run: its PostgreSQL does not wait for the disk, and its Kafka does not optimise its code.
+    `for_tests` begins with empty data and lets the services' roles create databases. `end_with_parent` (Linux) ends the
+    stack also if the process that started it is killed. `settings` override the variables of every service. `adapt` may
+    change a service's process before its description is written (fault tests: a proxy's address, a start module).
+    `servers` names the parts of the infrastructure to start; None: all of them. A `short_lived` stack is for one test
+    run: its PostgreSQL does not wait for the disk, and its Kafka uses only the first compiler.
     """
 
     for_tests: bool = False
@@ -56,20 +56,20 @@ class Options:
     short_lived: bool = False
 
     def starts(self, part: str) -> bool:
-        """Say whether this part of the infrastructure is wanted."""
+        """Return whether this part of the infrastructure is to be started."""
         return self.servers is None or part in self.servers
 
 
 def start_infrastructure(layout: Layout, options: Options) -> dict[str, str]:
-    """Start PostgreSQL, Kafka and Redis as far as the caller's environment does not replace them; return the env file.
+    """Start PostgreSQL, Kafka and Redis, unless the caller's environment replaces them; return the env file.
 
-    StackError when the stack runs already or a part does not start.
+    StackError if the stack is already running or a part does not start.
     """
     commands.allow()
     layout.create()
     with layout.locked():
         if supervision.is_running(layout):
-            raise AlreadyRunning(f"The stack in {layout.directory} runs already; `make down` stops it.")
+            raise AlreadyRunning(f"The stack in {layout.directory} is already running; stop it with `make down`.")
         _wait_shut_down(layout)
         stop_recorded(layout)
         replaced = environment.replaced(layout)
@@ -83,13 +83,13 @@ def start_infrastructure(layout: Layout, options: Options) -> dict[str, str]:
         own = [process for part in parts.values() for process in part.processes]
         supervision.write_config(layout, [*own, *services.processes(layout, values, options.settings)])
         supervision.start(layout, end_with_parent=options.end_with_parent)
-        tell(f"Starting {', '.join(parts)} …" if parts else "All parts are replaced by the environment.")
+        tell(f"Starting {', '.join(parts)} …" if parts else "The environment replaces all parts.")
         in_parallel({name: partial(part.start, layout) for name, part in parts.items()})
     return values
 
 
 def _empty(layout: Layout) -> None:
-    """Remove the data of an earlier test run; StackError when they are not of tests."""
+    """Remove the data of an earlier test run; StackError if they do not come from tests."""
     if layout.state.exists() and not State.load(layout).for_tests:
         raise StackError(f"{layout.directory} holds the data of `make up`: set STACK_DIR to another folder for tests.")
     for path in (*layout.directory.glob("kafka*"), *layout.postgres.iterdir()):
@@ -115,7 +115,7 @@ def _decide(layout: Layout, state: State, replaced: Mapping[str, str], options: 
 
 @dataclass(frozen=True)
 class Part:
-    """A part of the infrastructure: what to do before its processes start, the processes, and after."""
+    """A part of the infrastructure: its preparation, its processes, and the step after their start."""
 
     processes: list[Process]
     before: Callable[[], None]
@@ -123,7 +123,7 @@ class Part:
     after: Callable[[], None]
 
     def start(self, layout: Layout) -> None:
-        """Start the part and wait until it can be used."""
+        """Start the part and wait until it is ready."""
         self.before()
         for process in self.processes:
             control.start(process.name, wait=False, layout=layout)
@@ -132,7 +132,7 @@ class Part:
 
 
 def _nothing() -> None:
-    """A part without this step."""
+    """Do nothing: the part has no such step."""
 
 
 def _parts(layout: Layout, state: State, replaced: Mapping[str, str], options: Options) -> dict[str, Part]:
@@ -171,7 +171,7 @@ def _kafka(layout: Layout, state: State, options: Options) -> Part:
 
 
 def start_services(layout: Layout, values: Mapping[str, str], options: Options) -> None:
-    """Bring tables, topics and accounts up to date, start the processes of all services and wait for their /readyz."""
+    """Update tables, topics and accounts, start the processes of all services and wait for their /readyz."""
     with layout.locked():
         for process in services.processes(layout, values, options.settings):
             options.adapt(process).write(layout)
@@ -185,7 +185,7 @@ def start_services(layout: Layout, values: Mapping[str, str], options: Options) 
 
 
 def _start_service(layout: Layout, values: Mapping[str, str], name: str) -> None:
-    """The clock starts last: nothing waits for it, and the processors are busy."""
+    """Start beat last: nothing waits for it, and the CPUs are busy."""
     web, *workers, beat = services.names(SERVICES[name])
     for process in (web, *workers):
         control.start(process, wait=False, layout=layout)
@@ -196,7 +196,7 @@ def _start_service(layout: Layout, values: Mapping[str, str], name: str) -> None
 
 
 def _answers(layout: Layout, url: str, process: str) -> bool:
-    # Another stack that took the port meanwhile would answer too.
+    # Another stack that took the port meanwhile would also answer.
     return services.is_ready(url) and control.listens(process, urlsplit(url).port or 0, layout=layout)
 
 
@@ -207,7 +207,7 @@ def stop_services(layout: Layout) -> None:
 
 
 def stop(layout: Layout) -> None:
-    """Stop everything that this stack started, also what a killed supervisord left; nothing to do is fine."""
+    """Stop everything that this stack started, also the processes of a killed supervisord. Safe to repeat."""
     layout.create()
     with layout.locked():
         if supervision.is_running(layout):

@@ -1,4 +1,4 @@
-"""Steps of the start that run side by side."""
+"""Runs steps of the start in parallel."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from stack.progress import tell
 
 
 def in_parallel(tasks: Mapping[str, Callable[[], Any]]) -> None:
-    """Run all tasks at once and tell when each is ready; raise the first error, which makes the others give up."""
+    """Run all tasks in parallel and print when each is ready. The first error stops the others and is raised."""
     if not tasks:
         return
     with ThreadPoolExecutor(max_workers=len(tasks)) as pool:

@@ -10,14 +10,14 @@ from stack.errors import StackError
 from stack.progress import tell
 
 HOST = "127.0.0.1"
-# Below the range from which the kernel gives ports to outgoing connections. Stacks that start at the same time are
-# given a range each, since a port that one of them has chosen is free until its server listens: STACK_PORTS=20000-22500
+# Below the kernel's range for outgoing connections. Stacks that start at the same time need separate ranges, since a
+# chosen port stays free until its server listens: STACK_PORTS=20000-22500
 CHOICE = range(20_000, 30_000)
 ATTEMPTS = 200
 
 
 def is_free(port: int) -> bool:
-    """Say whether a server could listen on the port now."""
+    """Return whether the port is free."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -28,9 +28,9 @@ def is_free(port: int) -> bool:
 
 
 def choose(defaults: dict[str, int], *, avoid_defaults: bool = False) -> dict[str, int]:
-    """Return a free port for each name: its default, else another one, which is announced.
+    """Return a free port for each name: its default, or another one, which is printed.
 
-    With `avoid_defaults` always another one, so that a stack started at the same time finds the defaults free.
+    With `avoid_defaults` always another one, so that a stack of `make up` finds the defaults free.
     """
     chosen: dict[str, int] = {}
     for name, default in defaults.items():

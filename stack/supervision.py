@@ -1,4 +1,4 @@
-"""supervisord (PyPI `supervisor`): one per stack, watching every process and restarting what dies."""
+"""supervisord (PyPI `supervisor`): one per stack. It restarts each process that dies."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ GROUP = "stack"
 OWNER = "STACK_OWNER"
 LOG_BYTES = "10MB"
 START_SECONDS = 15.0
-RETRIES = 1000  # a process that waits for a stopped part must not be given up
+RETRIES = 1000  # supervisord must not give up on a process that waits for a stopped part
 
 HEAD = """\
 [unix_http_server]
@@ -63,7 +63,7 @@ stdout_logfile_maxbytes={log_bytes}
 stdout_logfile_backups=1
 """
 
-# In one group, so that supervisord stops all at once when it ends by itself.
+# In one group, so that supervisord stops all of them together when it ends.
 GROUP_SECTION = """
 [group:{group}]
 programs={names}
@@ -100,9 +100,9 @@ def _escaped(value: object) -> str:
 
 
 def start(layout: Layout, *, end_with_parent: bool) -> None:
-    """Start supervisord in a session of its own, so that the terminal's Ctrl-C reaches only our main process.
+    """Start supervisord in its own session, so that the terminal's Ctrl-C reaches only the main process.
 
-    With `end_with_parent` (Linux) it ends also when this process is killed.
+    With `end_with_parent` (Linux) it also ends if this process is killed.
     """
     command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(layout.supervisor_config)]
     supervisor = Process(NAME, command, {OWNER: str(os.getpid())}, end_with_parent=end_with_parent)
@@ -119,12 +119,12 @@ def start(layout: Layout, *, end_with_parent: bool) -> None:
     deadline = time.monotonic() + START_SECONDS
     while not is_running(layout):
         if process.poll() is not None or time.monotonic() > deadline:
-            raise StackError(f"supervisord did not start; see {layout.log}.")
+            raise StackError(f"supervisord did not start; see the logs in {layout.log}.")
         time.sleep(0.05)
 
 
 def call(layout: Layout, method: str, *arguments: Any) -> Any:
-    """Call supervisord's XML-RPC; xmlrpc.client.Fault when it refuses, OSError when it is not there."""
+    """Call supervisord's XML-RPC; xmlrpc.client.Fault if it refuses, OSError if it is not running."""
     transport = SupervisorTransport(None, None, f"unix://{layout.socket}")
     try:
         proxy = xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport)
@@ -134,12 +134,12 @@ def call(layout: Layout, method: str, *arguments: Any) -> Any:
 
 
 def is_running(layout: Layout) -> bool:
-    """Say whether this stack's supervisord answers and is not about to end."""
+    """Return whether this stack's supervisord answers and will not end soon."""
     return _state(layout) == SupervisorStates.RUNNING and not _has_lost_its_owner(layout)
 
 
 def _has_lost_its_owner(layout: Layout) -> bool:
-    # It may take a second to notice that it should end.
+    # It may take a second to notice that its parent is gone.
     description = layout.processes / f"{NAME}.json"
     spec = json.loads(description.read_text())
     if not spec["end_with_parent"]:
@@ -152,20 +152,20 @@ def _has_lost_its_owner(layout: Layout) -> bool:
 
 
 def is_gone(layout: Layout) -> bool:
-    """Say whether nothing answers any more."""
+    """Return whether supervisord has ended."""
     return _state(layout) is None
 
 
 def _state(layout: Layout) -> int | None:
     try:
         return int(call(layout, "getState")["statecode"])
-    except xmlrpc.client.Fault:  # its only answer while it shuts down
+    except xmlrpc.client.Fault:  # its answer to everything while it shuts down
         return int(SupervisorStates.SHUTDOWN)
     except (OSError, http.client.HTTPException):
         return None
 
 
 def shut_down(layout: Layout) -> None:
-    """Ask supervisord to stop what still runs and to end."""
+    """Ask supervisord to stop all processes and to end."""
     if is_running(layout):
         call(layout, "shutdown")

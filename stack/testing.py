@@ -1,8 +1,8 @@
-"""The stack of the tests: in `.stack/test`, empty at each start, never the data of `make up`.
+"""The stack of the tests: in `.stack/test`, empty at each start, without the data of `make up`.
 
-variables = ensure_infrastructure()     # PostgreSQL, Kafka, Redis; safe to ask for again
+variables = ensure_infrastructure()     # PostgreSQL, Kafka, Redis; safe to repeat
 start_services({"SAGA_DEADLINE_SECONDS": "5"})
-control.stop("product-worker")          # stack.control steers single processes
+control.stop("product-worker")          # stack.control controls single processes
 stop_all()
 """
 
@@ -21,15 +21,15 @@ DIRECTORY = DEFAULT_DIRECTORY / "test"
 
 
 def layout() -> Layout:
-    """Return the layout of the tests' stack: STACK_DIR's, else `.stack/test`."""
+    """Return the layout of the tests' stack: STACK_DIR, or `.stack/test`."""
     return Layout(Path(os.environ.get("STACK_DIR") or DIRECTORY).resolve())
 
 
 def ensure_infrastructure(*, servers: Collection[str] | None = None, short_lived: bool = False) -> dict[str, str]:
-    """Start PostgreSQL, Kafka and Redis with empty data unless they run, and return the variables of the env file.
+    """Start PostgreSQL, Kafka and Redis with empty data unless they run; return the variables of the env file.
 
-    `servers` and `short_lived` as for stack.lifecycle.Options. Sets STACK_DIR, so that stack.control and child
-    processes find the same stack. On Linux it ends with this process.
+    `servers` and `short_lived` as in stack.lifecycle.Options. It sets STACK_DIR, so that stack.control and child
+    processes find the same stack. On Linux the stack ends with this process.
     """
     place = layout()
     os.environ["STACK_DIR"] = str(place.directory)
@@ -43,14 +43,14 @@ def ensure_infrastructure(*, servers: Collection[str] | None = None, short_lived
 
 
 def start_services(settings: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Start all services and wait for them; `settings` win over the variables of every service. Return the env file."""
+    """Start all services and wait for them; `settings` override the services' variables. Return the env file."""
     values = ensure_infrastructure()
     lifecycle.start_services(layout(), values, Options(settings=settings or {}))
     return values
 
 
 def configure(settings: Mapping[str, str]) -> None:
-    """Let `settings` win over the variables of every service, from the next start of a process on."""
+    """Override the variables of every service by `settings`, from the next start of a process on."""
     for process in services.processes(layout(), environment.read(layout()), settings):
         process.write(layout())
 

@@ -15,13 +15,13 @@ from messaging.admin import ReadOnlyAdmin
 from user_app import services
 from user_app.models import Purchase, User
 
-#: Staff who may edit users must not be able to make themselves more than they are, here or by another's account.
+#: Only superusers change these. Otherwise staff could raise their own rights, directly or through another account.
 PRIVILEGES = ("is_superuser", "groups", "user_permissions")
 
 
 @admin.register(User)
 class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]
-    """Users: changed only through the services, so that other services hear of it; deactivated, never deleted."""
+    """Users. Every change goes through the services, which publish it. A user is deactivated, never deleted."""
 
     list_display = ("username", "id", "email", "is_active", "is_staff", "version", "date_joined")
     list_filter = ("is_active", "is_staff", "is_superuser", "date_joined")
@@ -36,11 +36,11 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]
     actions = ("deactivate", "reactivate")
 
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        """Refuse: other services go on holding the id."""
+        """Refuse: other services still store the id."""
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        """Leave accounts of staff to superusers and to themselves: a new password or address is as good as theirs."""
+        """Only superusers and the owner edit a staff account: a new password or email address gives control over it."""
         if not super().has_change_permission(request, obj):
             return False
         return (
@@ -48,28 +48,28 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]
         )
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> tuple[str, ...]:
-        """Return what can't be edited; only superusers hand out privileges."""
+        """Return the read-only fields. Only superusers can edit privileges."""
         return (*self.readonly_fields, *(() if _is_superuser(request) else (*PRIVILEGES, "is_staff")))
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> User | None:
-        """Return the user, locked while a form is saved: it must not undo unseen what was stored after it was read."""
+        """Return the user. A POST locks it, so that saving the form cannot overwrite a change made after the read."""
         user: User | None = super().get_object(request, object_id, from_field)
         if user is None or request.method != "POST":
             return user
         return services.lock_user(user_id=user.pk)
 
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
-        """Store through the service, which publishes."""
+        """Store the user through the service, which publishes the change."""
         services.save_user(user=obj)
 
     def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:
-        """Change a password in one transaction, for get_object's lock."""
+        """Change a password in one transaction, which the lock of get_object() needs."""
         with transaction.atomic():
             return super().user_change_password(request, id, form_url)
 
     @admin.action(description="Deactivate: their orders are refused, their sessions end", permissions=["change"])
     def deactivate(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
-        """Deactivate the chosen users, but not the one who asks."""
+        """Deactivate the chosen users, except the caller."""
         self._set_active(request, queryset.exclude(username=request.user.get_username()), active=False)
 
     @admin.action(description="Reactivate", permissions=["change"])
@@ -95,7 +95,7 @@ def _is_superuser(request: HttpRequest) -> bool:
 
 @admin.register(Purchase)
 class PurchaseAdmin(ReadOnlyAdmin):
-    """The purchase history: written by events alone. A row that is gone or changed would let an event count twice."""
+    """The purchase history. Only events write it: without its row, or after an edit, an event could count twice."""
 
     list_display = ("order_id", "user_id", "state", "total", "discount", "currency", "confirmed_at", "canceled_at")
     list_filter = ("state", "currency", "confirmed_at")

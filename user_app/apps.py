@@ -1,4 +1,4 @@
-"""Django's entry to the user service's app."""
+"""The Django app of the user service."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from django.apps import AppConfig
 
 
 class UserAppConfig(AppConfig):
-    """Registers what the service consumes when Django is ready."""
+    """Registers the event handlers when Django is ready."""
 
     name = "user_app"
     label = "user_app"
@@ -14,5 +14,5 @@ class UserAppConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Import the handlers, which subscribes them."""
+        """Import the handlers, which registers them."""
         from user_app import handlers  # noqa: F401

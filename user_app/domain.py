@@ -1,4 +1,4 @@
-"""The rules of a purchase, and of what others must hear about a user."""
+"""The rules of a purchase, and of the changes of a user that other services need."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class PurchaseState(StrEnum):
 
 
 class Ending(StrEnum):
-    """What the order service tells of an order that concerns its buyer's history."""
+    """What the order service publishes about an order that changes its buyer's history."""
 
     CONFIRMED = "CONFIRMED"
     CANCELED = "CANCELED"
@@ -31,5 +31,5 @@ NEXT_STATE: dict[tuple[PurchaseState | None, Ending], PurchaseState] = {
 
 
 def next_state(state: PurchaseState | None, ending: Ending) -> PurchaseState:
-    """Return the state of a purchase in `state` (None: never heard of) after `ending` arrives."""
+    """Return the state of a purchase in `state` (None: unknown so far) after `ending` arrives."""
     return NEXT_STATE[state, ending]

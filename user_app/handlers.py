@@ -1,4 +1,4 @@
-"""What the user service consumes, in the order of the saga."""
+"""The events that the user service handles."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ from user_app import services
 
 @subscribe(OrderConfirmed, OrderCanceled, batch=True, replay="safe", name="user.on_order_ended")
 def on_order_ended(deliveries: Sequence[Delivery]) -> None:
-    """Count confirmed orders in their buyers' history; a canceled one never counts again."""
+    """Count confirmed orders in their buyers' histories. A canceled order never counts again."""
     services.record_purchases(deliveries=deliveries)

@@ -1,4 +1,4 @@
-"""Users, and what they bought, from the order service's events."""
+"""Users, and their purchases from the order service's events."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from user_app.domain import PurchaseState
 
 
 class User(AbstractUser):
-    """An account. Other services know its id, whether it is active, and nothing else."""
+    """An account. Other services know only its id and whether it is active."""
 
     id = models.UUIDField(_("id"), primary_key=True, default=new_id, editable=False)
-    # Grows with every UserChanged, so that nobody overwrites a newer copy with an older one.
+    # Grows with every UserChanged, so that an older one never overwrites a newer copy.
     version = models.PositiveIntegerField(_("version"), default=1, editable=False)
 
     class Meta(AbstractUser.Meta):
         constraints = [
-            # "Alice" beside "alice" would be an invitation to pose as her.
+            # Otherwise "Alice" could pretend to be "alice".
             models.UniqueConstraint(Lower("username"), name="user_username_unique_in_any_case"),
         ]
 
 
 class MoneyField(models.DecimalField):  # type: ignore[type-arg]
-    """An amount that keeps the digits of its currency as they were published: a column without a fixed scale."""
+    """An amount with the digits that were published. The column has no fixed scale."""
 
     def __init__(self, *names: Any, **options: Any) -> None:
         super().__init__(*names, **{"max_digits": 38, "decimal_places": 4, **options})
@@ -40,9 +40,9 @@ class MoneyField(models.DecimalField):  # type: ignore[type-arg]
 
 
 class Purchase(models.Model):
-    """One order in a user's history; the row that makes every event of that order count once.
+    """One order in a user's history. Because of this row, each event of the order counts once.
 
-    An order that was canceled before it was ever confirmed has no amounts.
+    An order that was canceled before its confirmation has no amounts.
     """
 
     order_id = models.UUIDField(_("order id"), primary_key=True)

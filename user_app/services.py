@@ -1,4 +1,4 @@
-"""Writes: accounts, tokens, the purchase history. Each needs an open transaction where it changes anything."""
+"""The user service's writes: accounts, tokens, purchase history. The caller must open the transaction."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from user_app.models import User
 
 
 class UsernameTaken(Exception):
-    """Somebody has this username already, in whatever case; choose another one."""
+    """The username is taken (upper and lower case are equal); choose another one."""
 
 
 class SignInRefused(Exception):
@@ -30,7 +30,7 @@ class SignInRefused(Exception):
 
 
 def register_user(*, username: str, email: str, password: str, is_staff: bool = False) -> User:
-    """Create an active user and publish it. UsernameTaken when the name is not free."""
+    """Create an active user and publish it. UsernameTaken if the name is taken."""
     user = User(username=User.normalize_username(username), email=User.objects.normalize_email(email))
     user.is_staff = is_staff
     user.set_password(password)
@@ -43,10 +43,10 @@ def register_user(*, username: str, email: str, password: str, is_staff: bool = 
 
 
 def save_user(*, user: User) -> None:
-    """Store `user` as it is, and publish it when it is new or when what others may rely upon has changed.
+    """Store `user`; publish it if it is new, or if a value that other services copy has changed.
 
-    Every write of a user that may concern others comes through here. The row is locked first, so that two changes of
-    one user are published in the order in which they are stored.
+    Every write of such a value must use this function. It locks the row first, so that two changes of one user are
+    published in the order in which they are stored.
     """
     stored = lock_user(user_id=user.pk)
     changed = stored is not None and (stored.is_active, stored.is_staff) != (user.is_active, user.is_staff)
@@ -58,12 +58,12 @@ def save_user(*, user: User) -> None:
 
 
 def lock_user(*, user_id: UUID) -> User | None:
-    """Return the user, locked until the transaction ends; None when there is none of that id."""
+    """Return the user, locked until the transaction ends; None if the id is unknown."""
     return User.objects.select_for_update().filter(pk=user_id).first()
 
 
 def change_profile(*, user_id: UUID, email: str | None = None, password: str | None = None) -> User:
-    """Change what is given and return the user. A new password ends every refresh token."""
+    """Change the given values and return the user. A new password ends every refresh token."""
     user = User.objects.select_for_update().get(pk=user_id)
     if email is not None:
         user.email = User.objects.normalize_email(email)
@@ -74,7 +74,7 @@ def change_profile(*, user_id: UUID, email: str | None = None, password: str | N
 
 
 def set_active(*, user_id: UUID, active: bool) -> User:
-    """Deactivate or reactivate a user, publish it if that changes anything, and return the user."""
+    """Deactivate or reactivate a user, publish the change if any, and return the user."""
     user = User.objects.select_for_update().get(pk=user_id)
     user.is_active = active
     save_user(user=user)
@@ -82,7 +82,7 @@ def set_active(*, user_id: UUID, active: bool) -> User:
 
 
 def sign_in(*, username: str, password: str) -> tokens.Tokens:
-    """Return a pair of tokens. SignInRefused, after the same time for an unknown name as for a wrong password."""
+    """Return a pair of tokens. SignInRefused takes as long for an unknown name as for a wrong password."""
     user = authenticate(username=username, password=password)
     if not isinstance(user, User):
         raise SignInRefused
@@ -90,7 +90,7 @@ def sign_in(*, username: str, password: str) -> tokens.Tokens:
 
 
 def refresh_access(*, user_id: UUID, session: str) -> tuple[str, int]:
-    """Return a new access token and its life in seconds. SignInRefused when the user or the session has ended."""
+    """Return a new access token and its lifetime in seconds. SignInRefused if the account or session has ended."""
     user = selectors.get_active_user(user_id=user_id)
     if user is None or not constant_time_compare(session, tokens.session_of(user)):
         raise SignInRefused
@@ -98,7 +98,7 @@ def refresh_access(*, user_id: UUID, session: str) -> tuple[str, int]:
 
 
 def republish_users(*, user_ids: Sequence[UUID]) -> int:
-    """Announce these users again as they are now, and return how many. Locked, so that no change overtakes it."""
+    """Publish these users again and return how many. They are locked, so that no older state follows a newer one."""
     users = list(User.objects.select_for_update().filter(pk__in=user_ids).order_by("pk"))
     publish_all((_as_published(user), None) for user in users)
     return len(users)
@@ -110,7 +110,7 @@ def _as_published(user: User) -> UserChanged:
 
 @dataclass(slots=True)
 class PurchaseRow:
-    """A row of the purchase history as one batch tells it, in the column order of `sql.merge_purchases`."""
+    """A row of the purchase history from one batch, in the column order of `sql.merge_purchases`."""
 
     order_id: UUID
     user_id: UUID
@@ -122,7 +122,7 @@ class PurchaseRow:
     canceled_at: datetime | None = None
 
     def confirm(self, event: OrderConfirmed, at: datetime) -> None:
-        """Take over what a confirmation tells."""
+        """Apply a confirmation."""
         counted_before = self.state is not None
         self.state = next_state(self.state, Ending.CONFIRMED)
         if not counted_before:
@@ -130,7 +130,7 @@ class PurchaseRow:
             self.confirmed_at = at
 
     def cancel(self, at: datetime) -> None:
-        """Take over what a cancellation tells."""
+        """Apply a cancellation."""
         self.state = next_state(self.state, Ending.CANCELED)
         self.canceled_at = self.canceled_at or at
 
@@ -141,7 +141,7 @@ _columns = attrgetter(*(field.name for field in fields(PurchaseRow)))
 def record_purchases(*, deliveries: Sequence[Delivery]) -> None:
     """Merge a batch of OrderConfirmed and OrderCanceled into the purchase history, by the table in domain.py.
 
-    What a batch tells of one order is folded first; one statement then merges it with what is stored.
+    The events of one order are combined first. One statement then merges them with the stored rows.
     """
     rows: dict[UUID, PurchaseRow] = {}
     for event, context in deliveries:

@@ -1,4 +1,4 @@
-"""SQL of the hot path, where a statement for a whole batch takes the place of a query for each row."""
+"""SQL of the hot path: one statement for a whole batch instead of a query for each row."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 
 from batchsql import execute, insert_rows
 
-#: One row per order, in the order of ids so that two batches never wait for each other in a circle. Beside a stored row
-#: only one thing can still happen (domain.NEXT_STATE): COUNTED becomes CANCELED, and keeps its amounts.
+#: One row per order, in the order of ids, so that two batches cannot deadlock. A stored row can change in only one way
+#: (domain.NEXT_STATE): COUNTED becomes CANCELED, and keeps its amounts.
 _MERGE_PURCHASES = insert_rows(
     "user_app_purchase",
     {
@@ -28,5 +28,5 @@ _MERGE_PURCHASES = insert_rows(
 
 
 def merge_purchases(rows: Collection[tuple[Any, ...]]) -> None:
-    """Merge purchases (in the column order above) with what is stored of their orders."""
+    """Merge purchases (in the column order above) with the stored rows of their orders."""
     execute(_MERGE_PURCHASES, rows)

@@ -1,4 +1,4 @@
-"""What the clock starts in the user service."""
+"""The user service's timers."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from user_app import selectors, services
 BEAT_SCHEDULE = {
     "user.republish_users": {"task": "user.republish_users", "schedule": crontab(hour=3, minute=45)},
 }
-#: Users locked at a time while they are announced again.
+#: Users per transaction while they are published again.
 PAGE = 500
 
 
 @shared_task(name="user.republish_users")
 def republish_users(**kwargs: Any) -> int:
-    """Announce every user again, daily: mends what compaction took from rebuilt copies. Safe to run twice at once."""
+    """Publish every user again, daily, so that rebuilt copies get what compaction removed. Two runs are safe."""
     count = 0
     for user_ids in selectors.list_user_ids(size=PAGE):
         with transaction.atomic():

@@ -1,8 +1,8 @@
-"""Signs tokens, and shows the public keys by which others verify them. The only reader of the private key.
+"""Signs tokens, and publishes the public keys that verify them. The only reader of the private key.
 
-Rotation: first show the new public key (USER_RETIRED_PUBLIC_KEYS holds any key that is shown but does not sign), wait
-for the other services' caches (5 minutes), then sign with it and show the old one until its last token has expired
-(the refresh token's day).
+Rotation: first publish the new public key (USER_RETIRED_PUBLIC_KEYS takes each key that is published but does not
+sign). Wait for the other services' caches (5 minutes). Then sign with the new key, and publish the old one until its
+last token has expired (a refresh token lives one day).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ PEM_BLOCK = re.compile(r"-----BEGIN ([A-Z ]+)-----.+?-----END \1-----", re.DOTAL
 
 @dataclass(frozen=True)
 class SigningKey:
-    """The private key and the id under which its public half is shown."""
+    """The private key, and the id of its public key."""
 
     kid: str
     private: Ed25519PrivateKey
@@ -42,7 +42,7 @@ class SigningKey:
 
 @dataclass(frozen=True)
 class Tokens:
-    """A signed pair. `expires_in` is the access token's life in seconds; the refresh token is for us alone."""
+    """A signed pair. `expires_in`: the access token's lifetime in seconds. The refresh token is for this service."""
 
     access: str
     refresh: str
@@ -50,7 +50,7 @@ class Tokens:
 
 
 def issue_tokens(user: User) -> Tokens:
-    """Sign a pair for `user`. The refresh token ends with the session: at the next change of password."""
+    """Sign a pair for `user`. The refresh token also ends with the session, at the next change of password."""
     refresh = _signed(user, "refresh", [ISSUER], REFRESH_LIFETIME, ses=session_of(user))
     return Tokens(issue_access_token(user), refresh, int(ACCESS_LIFETIME.total_seconds()))
 
@@ -61,18 +61,18 @@ def issue_access_token(user: User) -> str:
 
 
 def session_of(user: User) -> str:
-    """Return what binds a refresh token to the password of its day, without telling anything of it."""
+    """Return a value that binds a refresh token to the current password, without revealing the password."""
     return hashlib.sha256(user.get_session_auth_hash().encode()).hexdigest()[:32]
 
 
 def own_jwks() -> dict[str, Any]:
-    """Return the JWK set (RFC 7517): the signing key first, then those that are shown only."""
+    """Return the JWK set (RFC 7517): first the signing key, then the keys that do not sign."""
     shown = [_signing_key(settings.SIGNING_KEY).private.public_key(), *_shown_only(settings.RETIRED_PUBLIC_KEYS)]
     return {"keys": [_public_jwk(key) for key in shown]}
 
 
 def thumbprint(jwk: dict[str, Any]) -> str:
-    """Return the JWK thumbprint (RFC 7638) of an Ed25519 key: its id is a function of the key itself."""
+    """Return the JWK thumbprint (RFC 7638) of an Ed25519 key, which is its id."""
     members = json.dumps({name: jwk[name] for name in ("crv", "kty", "x")}, separators=(",", ":"))
     return base64.urlsafe_b64encode(hashlib.sha256(members.encode()).digest()).rstrip(b"=").decode()
 

@@ -1,1 +1,1 @@
-"""The HTTP layer that the four services share: who calls, how lists and errors look, health, schema."""
+"""The HTTP layer that the four services share: authentication, lists, errors, health, schema."""

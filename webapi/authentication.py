@@ -1,4 +1,4 @@
-"""Who calls: the user of a verified access token. No service asks the user service about a request."""
+"""Authenticates callers by a verified access token. No service calls the user service for a request."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from webapi.tokens import InvalidToken, read_claims
 
 
 class NoKeys(APIException):
-    """503: no token can be judged at the moment; DRF makes `wait` the Retry-After header."""
+    """503: no token can be verified now. DRF puts `wait` into the Retry-After header."""
 
-    # Not a Problem: DRF imports this module before its own views, and webapi.problems needs those.
+    # Not a Problem: DRF imports this module before its own views, and webapi.problems imports those.
     status_code = 503
     default_code = "keys_unavailable"
-    default_detail = "The user service's keys can't be had at the moment; try again."
+    default_detail = "The keys that verify tokens are unavailable (the user service does not answer); try again."
     wait = 1
 
 
 @dataclass(frozen=True)
 class TokenUser:
-    """The caller, as the access token says. No row of any table: it may be five minutes old."""
+    """The caller, from the access token. Not a row of a table: the data may be five minutes old."""
 
     id: UUID
     is_staff: bool
@@ -35,15 +35,15 @@ class TokenUser:
 
     @property
     def pk(self) -> UUID:
-        """DRF's throttles tell callers apart by it."""
+        """DRF's throttles distinguish callers by it."""
         return self.id
 
 
 class BearerAuthentication(BaseAuthentication):
-    """`Authorization: Bearer <access token>`; anything else in that header is left to other schemes."""
+    """`Authorization: Bearer <access token>`. Other schemes in that header are ignored."""
 
     def authenticate(self, request: Request) -> tuple[TokenUser, str] | None:
-        """Return the caller and the token, None without one; AuthenticationFailed (401) when it is not genuine."""
+        """Return the caller and the token; None without a token. AuthenticationFailed (401) if it is not valid."""
         scheme, _, token = get_authorization_header(request).partition(b" ")
         if scheme.lower() != b"bearer":
             return None

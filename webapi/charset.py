@@ -1,6 +1,6 @@
-"""What a request says of its charset, before Django believes it.
+"""Refuses a request with an unusable charset before Django uses it.
 
-Django takes any codec that Python knows, `rot13` among them, and then can't even read the query string with it.
+Django accepts every Python codec, also `rot13`. With such a codec it cannot read even the query string.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from typing import Any
 
 Application = Callable[..., Any]
 
-#: JSON is UTF-8 (RFC 8259), and so are our forms; ASCII is a part of it.
+#: JSON is UTF-8 (RFC 8259), and so are the forms. ASCII is a subset of it.
 READABLE = {"utf-8", "utf8", "us-ascii"}
 _CHARSET = re.compile(r""";\s*charset\s*=\s*"?([^\s";]*)"?[^;]*""", re.IGNORECASE)
 
 
 def read_as_utf8(application: Application) -> Application:
-    """Wrap a WSGI application: a charset that it does not read is taken out, and the request read as UTF-8."""
+    """Wrap a WSGI application: remove every other charset from the header, so that Django reads UTF-8."""
 
     def wrapped(request: dict[str, Any], start_response: Callable[..., Any]) -> Any:
         content_type = request.get("CONTENT_TYPE", "")

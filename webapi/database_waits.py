@@ -1,8 +1,8 @@
-"""No request waits for its database longer than it may.
+"""Limits how long a request waits for its database.
 
-libpq has no limit of its own for reading: a server that stands still (frozen, its disk or its network stuck) keeps a
-request for ever, for the kernel goes on acknowledging and so neither keepalives nor timeouts of the role help.
-psycopg2's wait callback, used by web processes alone, is where the waiting happens, and where it can end.
+libpq has no read timeout. A frozen server (also a stuck disk or network) can block a request forever: its kernel still
+acknowledges, so neither keepalives nor the role's timeouts end the wait. psycopg2's wait callback can end it; only web
+processes use it.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from django.core.signals import request_finished, request_started
 from psycopg2 import OperationalError
 from psycopg2.extensions import POLL_OK, POLL_READ, set_wait_callback
 
-#: How long one request asks a silent server whether it is back; meanwhile the others are answered at once.
+#: How long one request probes a silent server. Meanwhile the other requests fail immediately.
 PROBE_SECONDS = 1.0
 
 
 class DatabaseSilent(OperationalError):
-    """The database said nothing for as long as the request may wait. Retryable; what was sent may have been done."""
+    """The database did not answer within the request's time. Retryable; a sent statement may have had its effect."""
 
 
 class Silence:
-    """What the threads of a process know of their database: whether it has stopped answering all of them.
+    """Shared by the threads of a process: whether the database has stopped answering all of them.
 
-    Without it, a few requests that wait would hold every thread, and the health pages and refusals would queue.
+    Without it, a few waiting requests would occupy every thread, and health checks would wait too.
     """
 
     def __init__(self) -> None:
@@ -38,28 +38,28 @@ class Silence:
         self._probed_until = -math.inf
 
     def allow(self, now: float, seconds: float) -> float:
-        """Return for how long a wait of `seconds` may last; DatabaseSilent while another request asks for all."""
+        """Return how long a wait of `seconds` may last. DatabaseSilent while another request probes the database."""
         if not self._silent:
             return seconds
         with self._lock:
             if now < self._probed_until:
-                raise DatabaseSilent("the database has stopped answering; another request asks whether it is back")
+                raise DatabaseSilent("the database does not answer; another request is already probing it")
             self._probed_until = now + PROBE_SECONDS
         return min(seconds, PROBE_SECONDS)
 
     def noticed(self, *, began: float, now: float) -> None:
-        """Take up a wait without an answer. Where others had one meanwhile, it was only a slow statement."""
+        """Record a wait without an answer. If other threads got answers meanwhile, it was only a slow statement."""
         if now - began >= PROBE_SECONDS and self._answered_at < began:
             self._silent = True
 
     def over(self, now: float) -> None:
-        """Take up an answer."""
+        """Record an answer."""
         self._answered_at = now
         self._silent = False
 
 
 class Waits:
-    """The wait callback. A request has `seconds` for all its waits together, any other thread for each of its own."""
+    """The wait callback. A request has `seconds` for all its waits together; another thread has them for each wait."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
@@ -67,19 +67,19 @@ class Waits:
         self._request = threading.local()
 
     def begin_request(self, **_: object) -> None:
-        """Give the request that this thread has now its time."""
+        """Start the time of the request in this thread."""
         self._request.left = self.seconds
 
     def end_request(self, **_: object) -> None:
-        """Forget the request."""
+        """End the time of the request."""
         self._request.__dict__.clear()
 
     def shorten_request(self, seconds: float) -> None:
-        """Leave the request no more than `seconds`."""
+        """Limit the request's remaining time to `seconds`."""
         self._request.left = min(seconds, self._left())
 
     def __call__(self, connection: Any) -> None:
-        """Wait until the connection has its answer; psycopg2 closes it when this raises."""
+        """Wait until the connection has its answer. If this raises, psycopg2 closes the connection."""
         began = time.monotonic()
         end = began + self._silence.allow(began, self._left())
         while (wanted := connection.poll()) != POLL_OK:
@@ -90,7 +90,7 @@ class Waits:
     def _give_up(self, began: float) -> NoReturn:
         now = self._spend(began)
         self._silence.noticed(began=began, now=now)
-        raise DatabaseSilent(f"the database said nothing for {now - began:.1f} s")
+        raise DatabaseSilent(f"the database did not answer for {now - began:.1f} s")
 
     def _spend(self, began: float) -> float:
         now = time.monotonic()
@@ -117,13 +117,13 @@ def limit_waits(*, seconds: float) -> None:
     global _installed
     _installed = Waits(seconds)
     set_wait_callback(_installed)
-    # They keep weak references alone.
+    # Signals keep only weak references.
     request_started.connect(_installed.begin_request, dispatch_uid=__name__)
     request_finished.connect(_installed.end_request, dispatch_uid=__name__)
 
 
 def stop_limiting() -> None:
-    """Let everybody wait for ever again."""
+    """Remove the limit."""
     global _installed
     request_started.disconnect(dispatch_uid=__name__)
     request_finished.disconnect(dispatch_uid=__name__)
@@ -132,6 +132,6 @@ def stop_limiting() -> None:
 
 
 def shorten_request(seconds: float) -> None:
-    """Let the request at hand wait for the database no longer than `seconds` from now, where waits are limited."""
+    """Limit the current request's waits to `seconds` from now, if this process limits waits."""
     if _installed is not None:
         _installed.shorten_request(seconds)

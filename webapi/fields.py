@@ -9,10 +9,10 @@ from rest_framework import serializers
 
 
 class IdField(serializers.UUIDField):
-    """A UUID as JSON writes one: text. The framework's field takes numbers too, and true and false as 1 and 0."""
+    """A UUID as text. DRF's field also accepts numbers, and reads true and false as 1 and 0."""
 
     def to_internal_value(self, data: Any) -> UUID:
-        """Read an id; ValidationError unless it is the text of a UUID."""
+        """Return the id; ValidationError unless it is the text of a UUID."""
         if not isinstance(data, str):
             self.fail("invalid", value=data)
         identifier: UUID = super().to_internal_value(data)

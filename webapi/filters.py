@@ -1,4 +1,4 @@
-"""How lists are narrowed: ?name=value, and a parameter that the list does not know is refused."""
+"""Filters of lists: ?name=value. An unknown parameter is refused."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from webapi.unknown_names import refusals
 
 
 class StrictFilterBackend(DjangoFilterBackend):
-    """django-filter's backend. A misspelled filter would otherwise list everything."""
+    """django-filter's backend. Without this, a misspelled filter would list everything."""
 
     def filter_queryset(self, request: Request, queryset: QuerySet[Any], view: Any) -> QuerySet[Any]:
         """Return the filtered rows; ValidationError (400) for an unknown parameter or a bad value."""
@@ -29,6 +29,6 @@ def pages_of(paginator: Any) -> list[str]:
 
 
 def refuse_unknown_parameters(request: Request, known: Collection[str]) -> None:
-    """Raise ValidationError (400), saying which are known, when the query holds a parameter that is not."""
+    """Raise ValidationError (400), with the known parameters, if the query has an unknown one."""
     if unknown := refusals(request.query_params, known):
         raise ValidationError(unknown)

@@ -1,6 +1,7 @@
-"""What an orchestrator asks: is the process alive, may it get traffic. Kafka is not asked: the API works without.
+"""The health checks of an orchestrator: is the process alive, is it ready for traffic.
 
-Workers are not asked either, for the same reason; the settings may name what /readyz tells of them (READY_NOTES).
+They check neither Kafka nor workers, because the API works without them. READY_NOTES may add notes about workers to
+/readyz.
 """
 
 from __future__ import annotations
@@ -22,26 +23,26 @@ from webapi.database_waits import shorten_request
 
 logger = logging.getLogger(__name__)
 
-#: Who asks waits for a second or two: a database that takes longer is no database to send traffic to.
+#: A probe waits one or two seconds. A database that needs longer is not ready for traffic.
 READY_SECONDS = 2.0
-#: Set once every migration was found applied: a process never has more of them than it started with, and to look
-#: imports them all, at an address that is open to everybody.
+#: Set when every migration is applied. A process never gets new ones, and the check imports them all: too much work
+#: for each request to a public URL.
 all_applied = threading.Event()
 
 
 @never_cache
 @require_safe
 def live(request: HttpRequest) -> JsonResponse:
-    """Answer 200 while the process answers at all; a dead database is no reason to restart it."""
+    """Always answer 200. A dead database is no reason to restart the process."""
     return JsonResponse({"status": "ok"})
 
 
 @never_cache
 @require_safe
 def ready(request: HttpRequest) -> JsonResponse:
-    """Answer 200 when every check is ok, else 503; the body names each check and what is wrong with it.
+    """Answer 200 if every check is ok, else 503. The body has the result of each check.
 
-    What it tells beside the checks is for people: the answer's status does not depend on it.
+    The notes are for people: the status does not depend on them.
     """
     shorten_request(READY_SECONDS)
     checks = {name: _outcome(check) for name, check in CHECKS.items()}
@@ -52,7 +53,7 @@ def ready(request: HttpRequest) -> JsonResponse:
 
 
 def database_answers() -> str:
-    """Return ok when the database answers a query; DatabaseError otherwise."""
+    """Return ok if the database answers a query; DatabaseError otherwise."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")
     return "ok"
@@ -77,6 +78,6 @@ def _outcome(check: Callable[[], Any]) -> Any:
     try:
         return check()
     except DatabaseError as error:
-        # The error names hosts and roles, which an open address must not show.
+        # The error contains hosts and roles, which a public URL must not show.
         logger.error("Not ready, %s: %s", check.__name__, error)
         return "the database does not answer"

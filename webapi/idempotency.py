@@ -1,7 +1,7 @@
-"""Idempotency-Key: a request that is sent again is done once, and gets the first answer again.
+"""Idempotency-Key: a repeated request has its effect once and gets the first answer.
 
-A key belongs to the user who sent it. A service keeps the first answers in a table of its own (`answer_once`), or
-finds what the key made before in what it writes anyway.
+A key belongs to the user who sent it. A service either stores the first answers in its own table (`answer_once`), or
+finds the earlier effect of the key in its other tables.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ MAX_LENGTH = 255
 
 
 class KeyReused(Problem):
-    """422: the key stands for another request."""
+    """422: the key was used for another request."""
 
     def __init__(self) -> None:
-        detail = "This Idempotency-Key was used for another request; take a new one."
+        detail = "This Idempotency-Key was used for another request; use a new one."
         super().__init__(422, "idempotency_key_reused", detail)
 
 
 @dataclass(frozen=True)
 class Key:
-    """What makes a request of a user repeatable: the client's key, and the hash of the body that it stands for."""
+    """Identifies a repeatable request of a user: the client's key, and the hash of its body."""
 
     user_id: UUID
     text: str
@@ -47,20 +47,20 @@ def key_header(description: str, *, required: bool = False) -> OpenApiParameter:
 
 
 def find_key(request: Request) -> Key | None:
-    """Return the request's key, None without one; Problem (400) for one that can't be kept."""
+    """Return the request's key; None without one. Problem (400) if it is too long or not printable."""
     text = request.headers.get(HEADER, "").strip()
     if not text:
         return None
     if len(text) > MAX_LENGTH or not text.isprintable():
         raise Problem(
-            400, "idempotency_key_invalid", f"The {HEADER} has at most {MAX_LENGTH} characters, all printable."
+            400, "idempotency_key_invalid", f"The {HEADER} must have at most {MAX_LENGTH} characters, all printable."
         )
     canonical = json.dumps(request.data, sort_keys=True, separators=(",", ":"))
     return Key(request.user.id, text, hashlib.sha256(canonical.encode()).hexdigest())
 
 
 def need_key(request: Request) -> Key:
-    """Return the request's key; Problem (400) without one, or for one that can't be kept."""
+    """Return the request's key. Problem (400) if it is missing, too long or not printable."""
     key = find_key(request)
     if key is None:
         raise Problem(400, "idempotency_key_missing", f"Send an {HEADER} header, new for each request.")
@@ -68,13 +68,13 @@ def need_key(request: Request) -> Key:
 
 
 def answer_once(answers: type[models.Model], key: Key, answer: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """Return what `answer` gives, or what it gave when the key came first. Needs the caller's open transaction.
+    """Return the result of `answer`, or its first result for this key. The caller must open the transaction.
 
     `answers` is the table: user_id, key (unique together), body_hash, response (JSON, null) and created_at. KeyReused
-    when the key stands for another body. When `answer` raises, the transaction takes the key back, and it is free.
+    if the key was used for another body. If `answer` raises, the rollback frees the key.
     """
     while not _claim(answers, key):
-        # The key may have expired in between; then it is free again.
+        # The key may have expired in between. Then it is free again.
         if (first := _first_response(answers, key)) is not None:
             return first
     response = answer()
@@ -83,7 +83,7 @@ def answer_once(answers: type[models.Model], key: Key, answer: Callable[[], dict
 
 
 def _claim(answers: type[models.Model], key: Key) -> bool:
-    # Of two requests at once, the second waits here for the first to commit or to roll back.
+    # Of two simultaneous requests, the second waits here until the first commits or rolls back.
     with connection.cursor() as cursor:
         cursor.execute(
             f"INSERT INTO {answers._meta.db_table} (user_id, key, body_hash, created_at) VALUES (%s, %s, %s, %s)"

@@ -1,9 +1,8 @@
-"""The user service's public keys, as this process knows them.
+"""This process's copy of the user service's public keys.
 
-Kept in memory only, by choice: the keys are fetched again within one request when a process starts, and a copy on disk
-or in the database would be one more place in which a forged key could be planted. While the user service is down, the
-last good set goes on being used, so a running process goes on judging tokens; one that starts then begins with the set
-in the setting JWKS_KEYS, and answers 503 without one.
+The copy is only in memory: a new process fetches the keys during its first request, and an attacker could plant a
+forged key in a copy on disk or in the database. While the user service is down, a running process uses its last good
+set. A process that starts then uses the set in the setting JWKS_KEYS; without one it answers 503.
 """
 
 from __future__ import annotations
@@ -24,25 +23,25 @@ logger = logging.getLogger(__name__)
 
 Loader = Callable[[], dict[str, Any]]
 
-#: A set older than this is fetched again, so that a withdrawn key stops working.
+#: An older set is fetched again, so that a withdrawn key stops working.
 REFRESH_SECONDS = 300.0
-#: Tokens with made-up key ids must not become requests to the user service: one in this time at most.
+#: Tokens with forged key ids must not flood the user service: at most one fetch in this time.
 UNKNOWN_KEY_SECONDS = 10.0
-#: After a failed fetch: long enough to spare a user service that struggles, short enough to notice its return.
+#: After a failed fetch: long enough to spare an overloaded user service, short enough to notice its recovery.
 FAILURE_SECONDS = 1.0
 FETCH_TIMEOUT_SECONDS = 2.0
 
 
 class KeysUnavailable(Exception):
-    """No key was ever fetched and none can be now: tokens can't be judged. Retryable; is the user service up?"""
+    """No key is known and none can be fetched, so no token can be verified. Retryable; is the user service up?"""
 
 
 class KeyUnknown(Exception):
-    """The user service shows no key of this id."""
+    """The user service publishes no key with this id."""
 
 
 class JwksCache:
-    """Ed25519 public keys by `kid`, from `load()`, which returns a JWK set (RFC 7517). May be shared by threads."""
+    """Ed25519 public keys by `kid`, from `load()`, which returns a JWK set (RFC 7517). Threads may share it."""
 
     def __init__(
         self, load: Loader, clock: Callable[[], float] = time.monotonic, start: Mapping[str, jwt.PyJWK] | None = None
@@ -55,7 +54,7 @@ class JwksCache:
         self._failed = False
 
     def key(self, kid: str) -> jwt.PyJWK:
-        """Return the key `kid`; KeyUnknown when there is none, KeysUnavailable when there are no keys at all."""
+        """Return the key `kid`. KeyUnknown if there is no such key, KeysUnavailable if there are no keys at all."""
         self._refresh_after(REFRESH_SECONDS)
         if kid not in self._keys:
             self._refresh_after(UNKNOWN_KEY_SECONDS)
@@ -68,7 +67,7 @@ class JwksCache:
     def _refresh_after(self, seconds: float) -> None:
         if not self._due(seconds):
             return
-        # A caller that has keys need not wait for the thread that fetches new ones.
+        # With known keys, a caller does not wait for the thread that fetches new ones.
         if not self._lock.acquire(blocking=not self._keys):
             return
         try:
@@ -86,18 +85,18 @@ class JwksCache:
             self._failed = False
         except jwt.PyJWTError as error:
             self._failed = True
-            logger.warning("JWKS not refreshed, %d known keys kept: %s", len(self._keys), error)
+            logger.warning("The JWKS could not be fetched; the %d known keys stay in use: %s", len(self._keys), error)
         finally:
             self._tried_at = self._clock()
 
 
 def signing_keys(jwk_set: dict[str, Any]) -> dict[str, jwt.PyJWK]:
-    """Return the Ed25519 keys of `jwk_set` by `kid`, leaving out all others; PyJWTError when it is no JWK set."""
+    """Return the Ed25519 keys of `jwk_set` by `kid`, without other keys. PyJWTError if it is not a JWK set."""
     try:
         keys = jwt.PyJWKSet.from_dict(jwk_set).keys
         return {key.key_id: key for key in keys if key.key_id and key.algorithm_name == "EdDSA"}
     except (AttributeError, KeyError, TypeError, ValueError) as error:  # JSON of another shape
-        raise jwt.PyJWKSetError(f"this is no JWK set: {error!r}") from error
+        raise jwt.PyJWKSetError(f"this is not a JWK set: {error!r}") from error
 
 
 def key_for(kid: str) -> jwt.PyJWK:
@@ -108,7 +107,7 @@ def key_for(kid: str) -> jwt.PyJWK:
 
 @lru_cache(maxsize=8)
 def _cache(loader: str | None, url: str, start: str) -> JwksCache:
-    # The user service names a loader of its own: it must not need itself over HTTP to answer.
+    # The user service has its own loader: it must not need an HTTP request to itself.
     return JwksCache(import_string(loader) if loader else partial(_fetch, url), start=_start_keys(start))
 
 
@@ -118,7 +117,7 @@ def _start_keys(text: str) -> dict[str, jwt.PyJWK]:
     try:
         return signing_keys(json.loads(text))
     except (jwt.PyJWTError, ValueError, RecursionError) as error:
-        logger.error("JWKS_KEYS is no JWK set and is passed over: %s", error)
+        logger.error("JWKS_KEYS is not a JWK set and is ignored: %s", error)
         return {}
 
 

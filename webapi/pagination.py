@@ -1,4 +1,4 @@
-"""How lists are cut: ?page=2&page_size=50."""
+"""Pages of lists: ?page=2&page_size=50."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from rest_framework.pagination import PageNumberPagination
 
 
 class Pages(PageNumberPagination):
-    """Pages of 50 unless asked otherwise, 200 at most; `count`, `next`, `previous` and `results`."""
+    """Pages of 50 by default, at most 200; with `count`, `next`, `previous` and `results`."""
 
     page_size = 50
     page_size_query_param = "page_size"

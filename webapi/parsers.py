@@ -1,4 +1,4 @@
-"""How bodies are read: JSON whose every value can be stored and sent."""
+"""Parses bodies: JSON whose values can all be stored and sent."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from rest_framework.parsers import JSONParser
 
 
 class StrictJSONParser(JSONParser):
-    """DRF's JSON parser (bounded by DATA_UPLOAD_MAX_MEMORY_SIZE), without the two bodies that end as a 500 in it."""
+    """DRF's JSON parser (limit: DATA_UPLOAD_MAX_MEMORY_SIZE); refuses two kinds of bodies that DRF answers with 500."""
 
     def parse(
         self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
     ) -> Any:
-        """Return the body as Python values; ParseError (400) when it is malformed."""
+        """Return the body as Python values; ParseError (400) if it is malformed."""
         try:
             value = super().parse(stream, media_type, parser_context)
-            # Half a character ("\ud800") is valid JSON, but neither PostgreSQL nor an error that quotes it can hold it.
+            # A lone surrogate ("\ud800") is valid JSON, but PostgreSQL cannot store it and no response can quote it.
             json.dumps(value, ensure_ascii=False).encode()
         except RecursionError as error:
             raise ParseError("The JSON is nested too deeply.") from error
         except UnicodeEncodeError as error:
-            raise ParseError("The JSON holds half a surrogate pair.") from error
+            raise ParseError("The JSON contains half of a surrogate pair.") from error
         return value

@@ -1,4 +1,4 @@
-"""Who may: beside DRF's IsAuthenticated, staff."""
+"""Permissions, in addition to DRF's IsAuthenticated."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rest_framework.request import Request
 
 
 class IsStaff(BasePermission):
-    """Only callers whose token says staff."""
+    """Only callers with a token of staff."""
 
     message = "Only staff may do this."
     code = "staff_only"

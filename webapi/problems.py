@@ -1,4 +1,4 @@
-"""Every error of the API as a problem (RFC 9457) with a stable `code`: for programs the code, for people the detail."""
+"""Every error of the API is a problem (RFC 9457): a stable `code` for programs, a `detail` for people."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from rest_framework.views import exception_handler, set_rollback
 logger = logging.getLogger(__name__)
 
 CONTENT_TYPE = "application/problem+json"
-#: Two transactions wanted the same rows (deadlock, serialization failure, lock timeout): the database is well.
+#: Two transactions wanted the same rows (deadlock, serialization failure, lock timeout). The database is healthy.
 CONTENTION = {"40P01", "40001", "55P03"}
-#: A standby, or a failover under way; psycopg2 calls it an internal error.
+#: A standby, or a failover in progress. psycopg2 raises InternalError for it.
 READ_ONLY = "25006"
-#: In seconds, for what passes by itself.
+#: Retry-After in seconds, for temporary errors.
 AGAIN = {"Retry-After": "1"}
 
-#: For people, where a page was wanted and the database can't be asked for one.
+#: The page for browsers when the database does not answer.
 PAGE = """<!doctype html>
 <html lang="en"><head><title>%s</title></head><body><h1>503</h1><p>%s</p></body></html>
 """
 
 
 class Problem(Exception):
-    """Raise it in a view to answer with `status`; `extra` members go into the body beside `code` and `detail`."""
+    """Raise it in a view to answer with `status`. The body has `code`, `detail` and the `extra` members."""
 
     def __init__(
         self, status: int, code: str, detail: str, *, headers: dict[str, str] | None = None, **extra: Any
@@ -47,19 +47,19 @@ class Problem(Exception):
 
 
 def handler(error: Exception, context: dict[str, Any]) -> Response | None:
-    """Return the problem response of `error`; None for one that nobody foresaw, which Django then logs as a 500."""
+    """Return the problem response of `error`; None for an unexpected error, which Django logs and answers as a 500."""
     problem = _problem_of(error)
     if problem is not None:
         set_rollback()
         return _response(problem)
     error = _as_api_exception(error)
-    # DRF's own handler knows which headers each of its exceptions brings (Allow, Retry-After, WWW-Authenticate).
+    # DRF's handler knows the headers of its exceptions (Allow, Retry-After, WWW-Authenticate).
     response = exception_handler(error, context)
     return None if response is None else _dressed(error, response)
 
 
 def body(status: int, code: str, detail: str, **extra: Any) -> dict[str, Any]:
-    """Return the members of a problem; the title is the status's own, as RFC 9457 asks of type about:blank."""
+    """Return the members of a problem. The title is the status's phrase, as RFC 9457 requires for about:blank."""
     return {
         "type": "about:blank",
         "title": HTTPStatus(status).phrase,
@@ -74,28 +74,28 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Django's handler404, with a problem under /api/."""
     if not _is_api(request):
         return defaults.page_not_found(request, exception)
-    return _plain(404, "not_found", "There is nothing at this address.")
+    return _plain(404, "not_found", "There is nothing at this address; see /api/docs.")
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Django's handler400, with a problem under /api/."""
     if not _is_api(request):
         return defaults.bad_request(request, exception)
-    return _plain(400, "bad_request", "The request can't be understood.")
+    return _plain(400, "bad_request", "The request is malformed.")
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """Django's handler500, with a problem under /api/. Django has logged the exception; the answer shows none of it.
+    """Django's handler500, with a problem under /api/. Django has logged the exception; the response hides it.
 
-    A failed database is a 503 here too, whatever part of a request met it.
+    A failed database is a 503 here too, in any part of the request.
     """
-    # Django calls this while it handles the exception.
+    # Django calls this function while it handles the exception.
     problem = _database_problem(sys.exc_info()[1])
     if problem is not None:
         return _unavailable(request, problem)
     if not _is_api(request):
         return defaults.server_error(request)
-    return _plain(500, "internal_error", "Something went wrong on our side; it has been logged.")
+    return _plain(500, "internal_error", "The service failed; the error is in its log.")
 
 
 def _problem_of(error: Exception) -> Problem | None:
@@ -103,7 +103,7 @@ def _problem_of(error: Exception) -> Problem | None:
         case Problem():
             return error
         case RequestDataTooBig():
-            return Problem(413, "body_too_large", "The body is larger than is accepted here.")
+            return Problem(413, "body_too_large", "The body is too large; send less.")
         case DatabaseError() | InterfaceError():
             return _database_problem(error)
         case _:
@@ -113,10 +113,10 @@ def _problem_of(error: Exception) -> Problem | None:
 def _database_problem(error: Exception | None) -> Problem | None:
     state = getattr(error.__cause__, "pgcode", None) if error else None
     if state in CONTENTION:
-        return Problem(503, "busy", "Others are changing the same data; try again.", headers=AGAIN)
+        return Problem(503, "busy", "Another request is changing the same data; try again.", headers=AGAIN)
     if state != READ_ONLY and not isinstance(error, OperationalError | InterfaceError):
         return None
-    logger.error("Answered 503, the database failed: %s", error)
+    logger.error("Answered 503 because the database failed: %s", error)
     return Problem(503, "database_unavailable", "The database does not answer; try again.", headers=AGAIN)
 
 
@@ -127,7 +127,7 @@ def _response(problem: Problem) -> Response:
 
 def _as_api_exception(error: Exception) -> Exception:
     match error:
-        # Their messages are for Django's debug pages (names of models, of permissions), not for callers.
+        # Their messages contain names of models and permissions, for Django's debug pages, not for callers.
         case Http404():
             return NotFound()
         case DjangoPermissionDenied():
@@ -139,7 +139,9 @@ def _as_api_exception(error: Exception) -> Exception:
 def _dressed(error: Exception, response: Response) -> Response:
     status = response.status_code
     if isinstance(error, ValidationError):
-        response.data = body(status, "validation_failed", "Some values are not acceptable.", errors=_by_field(error))
+        response.data = body(
+            status, "validation_failed", "Some values are not valid; see errors.", errors=_by_field(error)
+        )
     else:
         detail = response.data["detail"]
         response.data = body(status, detail.code, str(detail))
@@ -154,7 +156,7 @@ def _by_field(error: ValidationError) -> Any:
 def _unavailable(request: HttpRequest, problem: Problem) -> HttpResponse:
     if _is_api(request):
         return _plain(problem.status, problem.code, problem.detail, headers=problem.headers)
-    # No template of ours: those of the admin ask the database who is signed in.
+    # Not a template: the admin's templates ask the database who is signed in.
     return HttpResponse(PAGE % (problem.detail, problem.detail), status=problem.status, headers=problem.headers)
 
 

@@ -1,4 +1,4 @@
-"""What drf-spectacular can't see by itself: bearer tokens, and that every error is a problem."""
+"""Adds to the schema what drf-spectacular cannot find by itself: bearer tokens, and problems for errors."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ PROBLEM_SCHEMA: dict[str, Any] = {
         "type": {"type": "string"},
         "title": {"type": "string"},
         "status": {"type": "integer"},
-        "detail": {"type": "string", "description": "For people; may be reworded."},
+        "detail": {"type": "string", "description": "For people; the text may change."},
         "code": {"type": "string", "description": "For programs; stable."},
-        "errors": {"type": "object", "description": "By field, where values are not acceptable."},
+        "errors": {"type": "object", "description": "By field, if values are not valid."},
     },
 }
 
 
 class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
-    """Tells the schema what BearerAuthentication is."""
+    """Describes BearerAuthentication in the schema."""
 
     target_class = "webapi.authentication.BearerAuthentication"
     match_subclasses = True
@@ -47,11 +47,11 @@ def add_problems(result: dict[str, Any], generator: Any, request: Any, public: b
 def _problems_of(address: str, operation: dict[str, Any]) -> dict[str, str]:
     problems = {"429": "Too many requests.", "503": "The database does not answer."}
     if "requestBody" in operation:
-        problems |= {"400": "Malformed, or values not acceptable.", "413": "Too large.", "415": "Not JSON."}
+        problems |= {"400": "Malformed, or values are not valid.", "413": "Too large.", "415": "Not JSON."}
     if any(operation.get("security", [])):
-        problems |= {"401": "No valid access token.", "403": "Not allowed to you."}
+        problems |= {"401": "No valid access token.", "403": "You may not do this."}
     if "{" in address:
-        problems["404"] = "No such thing, or another's."
+        problems["404"] = "It does not exist, or belongs to another user."
     return dict(sorted(problems.items()))
 
 

@@ -1,6 +1,6 @@
-"""The base of every request body: what it does not know is refused, for a misspelled field would be lost silently.
+"""The base of every request body. It refuses unknown fields, since a misspelled field would be lost silently.
 
-`"coupon"` for `"coupon_id"` once placed orders at the full price.
+For example, an order with `"coupon"` instead of `"coupon_id"` would be placed at the full price.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from webapi.unknown_names import refusals
 
 
 class RefusesUnknownFields:
-    """Adds to a serializer: a field that it does not know, or does not let be written, is a validation error."""
+    """Adds to a serializer: an unknown or read-only field is a validation error."""
 
     fields: Mapping[str, serializers.Field]
 
     def to_internal_value(self, data: Any) -> Any:
-        """Return the native values; ValidationError with the unknown fields beside all other errors."""
+        """Return the native values. ValidationError has the unknown fields and all other errors."""
         refused = self._refused(data)
         try:
             value = super().to_internal_value(data)  # type: ignore[misc]
@@ -36,7 +36,7 @@ class RefusesUnknownFields:
 
 
 class StrictSerializer(RefusesUnknownFields, serializers.Serializer[Any]):
-    """A request body, or an object in one."""
+    """A request body, or an object in one. Unknown fields are refused."""
 
 
 class StrictModelSerializer(RefusesUnknownFields, serializers.ModelSerializer[Any]):
@@ -44,11 +44,11 @@ class StrictModelSerializer(RefusesUnknownFields, serializers.ModelSerializer[An
 
 
 class NoFields(StrictSerializer):
-    """The body of a request that needs none: empty, or left out."""
+    """The body of a request without fields: an empty object, or no body."""
 
 
 def read_body(body: type[StrictSerializer | StrictModelSerializer], request: Request, **options: Any) -> dict[str, Any]:
-    """Return the validated body of the request; ValidationError (400). `options` are the serializer's, as partial."""
+    """Return the validated body of the request; ValidationError (400). `options` go to the serializer (`partial`)."""
     if not issubclass(body, RefusesUnknownFields):
         raise TypeError(f"{body.__name__} would ignore unknown fields; derive it from StrictSerializer")
     serializer = body(data=request.data, **options)

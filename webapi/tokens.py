@@ -1,4 +1,4 @@
-"""What a token must be to be believed: signed by the user service, with EdDSA, for this service, of the asked type."""
+"""Verifies tokens: signed by the user service with EdDSA, for this service, and of the expected type."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from webapi import jwks
 ALGORITHM = "EdDSA"
 ISSUER = "user"
 REQUIRED_CLAIMS = ["iss", "aud", "sub", "iat", "exp", "jti", "typ"]
-#: The clocks of two machines are never quite the same.
+#: The clocks of two machines differ a little.
 LEEWAY_SECONDS = 5
 
 
 class InvalidToken(Exception):
-    """The token is not to be believed; `code` says why in one word, the message says it to the caller."""
+    """The token is not valid. `code` gives the reason for programs, the message gives it to the caller."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -27,7 +27,7 @@ class InvalidToken(Exception):
 
 @dataclass(frozen=True)
 class Claims:
-    """What a verified token says: who, whether staff, and (refresh tokens) the session that it belongs to."""
+    """The claims of a verified token: the user, whether staff, and (refresh tokens) its session."""
 
     user_id: UUID
     is_staff: bool
@@ -37,8 +37,8 @@ class Claims:
 def read_claims(token: str, *, kind: str) -> Claims:
     """Return the claims of `token`, of type `kind` (access | refresh).
 
-    InvalidToken when it is not genuine, not for this service, expired or of another type; KeysUnavailable when the
-    keys to judge it by can't be had.
+    InvalidToken if it is forged, for another service, expired or of another type; KeysUnavailable if the keys that
+    verify it are unavailable.
     """
     try:
         payload = jwt.decode(
@@ -54,13 +54,13 @@ def read_claims(token: str, *, kind: str) -> Claims:
     except jwt.ExpiredSignatureError as error:
         raise InvalidToken("token_expired", "The token has expired; refresh it or sign in again.") from error
     except (jwt.PyJWTError, jwks.KeyUnknown, ValueError) as error:
-        raise InvalidToken("invalid_token", "The token is not valid here.") from error
+        raise InvalidToken("invalid_token", "The token is not valid for this service; sign in again.") from error
 
 
 def _key_of(token: str) -> jwt.PyJWK:
     header = jwt.get_unverified_header(token)
     kid = header.get("kid")
-    # Looked at before the key is sought, so that junk causes no fetch.
+    # Checked before the key is looked up, so that an invalid token causes no fetch.
     if header.get("alg") != ALGORITHM or not isinstance(kid, str):
         raise jwt.InvalidAlgorithmError("not an EdDSA token with a key id")
     return jwks.key_for(kid)

@@ -1,4 +1,4 @@
-"""What to say of a name that a body or a query must not hold: which known one was probably meant."""
+"""The error for an unknown name in a body or a query, with the most similar known name."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Collection, Iterable
 from difflib import get_close_matches
 from itertools import islice
 
-#: Comparing names is work, and a body may hold a hundred thousand: an error names so many of them at a time.
+#: An error has at most this many names: comparing is slow, and a body may have a hundred thousand unknown names.
 MOST_NAMED = 20
-#: No name of ours is longer.
+#: No known name is longer.
 LONGEST_COMPARED = 64
 
 
@@ -20,7 +20,7 @@ def refusals(given: Iterable[str], known: Collection[str]) -> dict[str, list[str
 
 def _message(name: str, known: Collection[str]) -> str:
     if not known:
-        return "Unknown name; nothing is accepted here."
+        return "Unknown name; this request accepts no fields."
     close = get_close_matches(name, known, n=1) if len(name) <= LONGEST_COMPARED else []
     meant = f' Did you mean "{close[0]}"?' if close else ""
     return f"Unknown name.{meant} Known: {', '.join(sorted(known))}."

@@ -1,4 +1,4 @@
-"""What stands at the root of every service: health, the OpenAPI schema and its pages."""
+"""The root URLs of every service: health, the OpenAPI schema and its pages."""
 
 from __future__ import annotations
 

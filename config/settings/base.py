@@ -1,4 +1,4 @@
-"""What the four projects' settings share. Each project's module adds its own app and nothing of another's."""
+"""The settings that the four projects share. Each project's module adds only its own app."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 def service_settings(service: Service) -> dict[str, Any]:
-    """Return the Django settings of `service`, read from its own environment variables alone.
+    """Return the Django settings of `service`, read only from its own environment variables.
 
-    ImproperlyConfigured, naming the variable, when one is missing or unusable.
+    ImproperlyConfigured, with the variable's name, if one is missing or invalid.
     """
     refuse_unknown()
     debug = read("DEBUG")
@@ -59,7 +59,7 @@ def service_settings(service: Service) -> dict[str, Any]:
 
 
 def behind_tls(public_url: str) -> dict[str, Any]:
-    """Return what a service needs whose browsers come through a proxy that speaks TLS; nothing for another address."""
+    """Return the settings for a service behind a TLS proxy (https:// address); empty for another address."""
     if not public_url.startswith("https://"):
         return {}
     return {
@@ -97,7 +97,7 @@ def _database(service: Service) -> dict[str, Any]:
     return database
 
 
-#: A dead network shows itself within seconds, not after the kernel's two hours.
+#: Detects a dead network within seconds instead of after the kernel's two hours.
 _KEEPALIVE = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "tcp_user_timeout": 15_000}
 
 
@@ -212,7 +212,7 @@ _LOGGING = {
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": "INFO"},
-    # Timers that run each second would fill the log with their starts and ends; their errors are still logged.
+    # Timers run every second and would fill the log with their starts and ends. Their errors are still logged.
     "loggers": {
         name: {"level": "WARNING"} for name in ("kafka", "celery.beat", "celery.worker.strategy", "celery.app.trace")
     },

@@ -1,4 +1,4 @@
-"""Settings of the user service's project: the only one that holds the key which signs tokens."""
+"""Settings of the user service's project, the only one with the key that signs tokens."""
 
 from config.env import read
 from config.settings.base import service_settings
@@ -9,7 +9,7 @@ globals().update(service_settings(USER))
 AUTH_USER_MODEL = "user_app.User"
 SIGNING_KEY: str = read("USER_SIGNING_KEY")
 RETIRED_PUBLIC_KEYS: str = read("USER_RETIRED_PUBLIC_KEYS")
-#: Every service accepts the access tokens; each checks that it is named.
+#: Every service accepts the access tokens. Each checks that the token names it.
 TOKEN_AUDIENCES = list(SERVICES)
 JWKS_LOADER = "user_app.tokens.own_jwks"
 PASSWORD_HASHERS = [

@@ -1,4 +1,4 @@
-"""The URLs that every project has, around those of its app."""
+"""The URLs of every project, in addition to those of its app."""
 
 from __future__ import annotations
 

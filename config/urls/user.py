@@ -1,4 +1,4 @@
-"""URLs of the user service's project: its keys stand at the root, where the other services look for them."""
+"""URLs of the user service's project. Its keys are at the root, where the other services fetch them."""
 
 from django.urls import include, path
 

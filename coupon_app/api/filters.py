@@ -1,4 +1,4 @@
-"""How lists are narrowed: ?name=value."""
+"""The filters of the lists: ?name=value."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from coupon_app.models import Campaign, Coupon
 
 
 class CampaignFilter(django_filters.FilterSet):
-    """By kind, currency, part of the name, and whether coupons can be had now."""
+    """By kind, currency, part of the name, and whether the campaign is valid now."""
 
     name = django_filters.CharFilter(lookup_expr="icontains")
     active = django_filters.BooleanFilter(method="filter_active", label="Whether its coupons are valid now.")
@@ -21,7 +21,7 @@ class CampaignFilter(django_filters.FilterSet):
         fields = ("kind", "currency", "name", "active")
 
     def filter_active(self, campaigns: QuerySet[Campaign], name: str, value: bool) -> QuerySet[Campaign]:
-        """Keep what is valid at this moment, or with false what is not."""
+        """Keep the campaigns that are valid now; with false, the others."""
         now = timezone.now()
         valid = {"valid_from__lte": now, "valid_until__gt": now}
         return campaigns.filter(**valid) if value else campaigns.exclude(**valid)

@@ -1,4 +1,4 @@
-"""JSON in and out."""
+"""The JSON of requests and responses."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from coupon_app.models import Campaign, Claim, Coupon
 from webapi.fields import IdField
 from webapi.serializers import StrictModelSerializer, StrictSerializer
 
-MAX_COUNT = 2_147_483_647  # what the column holds
+MAX_COUNT = 2_147_483_647  # the largest value of the column
 
 
 class MoneyField(serializers.DecimalField):
-    """A decimal as a JSON string, without needless zeros."""
+    """A decimal as a JSON string, without trailing zeros."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(max_digits=20, decimal_places=4, normalize_output=True, **options)
 
 
 class CampaignSerializer(StrictModelSerializer):
-    """A campaign, as it is created and as it is shown."""
+    """A campaign, in requests and in responses."""
 
     value = MoneyField()
     minimum_order = MoneyField(default=Decimal(0))
@@ -51,7 +51,7 @@ class CampaignSerializer(StrictModelSerializer):
 
 
 class GrantSerializer(StrictSerializer):
-    """What staff says to give a user a coupon."""
+    """The body with which staff grants a user a coupon."""
 
     campaign_id = IdField()
     user_id = IdField()
@@ -59,7 +59,7 @@ class GrantSerializer(StrictSerializer):
 
 
 class CouponSerializer(serializers.ModelSerializer[Coupon]):
-    """A coupon with its status of this moment; the coupon comes from selectors.with_state()."""
+    """A coupon with its current status. The coupon must come from selectors.with_state()."""
 
     status = serializers.ChoiceField(choices=[str(status) for status in CouponStatus], source="state")
     campaign_name = serializers.CharField(source="campaign.name")
@@ -72,7 +72,7 @@ class CouponSerializer(serializers.ModelSerializer[Coupon]):
 
 
 class ClaimSerializer(serializers.ModelSerializer[Claim]):
-    """A claim and what became of it."""
+    """A claim and its result."""
 
     class Meta:
         model = Claim

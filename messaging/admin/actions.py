@@ -56,6 +56,8 @@ class ReasonedActionsAdmin(ReadOnlyAdmin):
     reasoned_actions: tuple[ReasonedAction, ...] = ()
     #: What an empty list says.
     empty: Any = ""
+    #: What an operator does who has selected more than MOST_TARGETS.
+    for_more: Any = gettext_lazy("Repeat the action for the rest.")
     #: The columns of the confirmation, and how many of the first of them are the target.
     columns: tuple[Any, ...] = (gettext_lazy("Event"), gettext_lazy("Handler or topic"), gettext_lazy("Details"))
     target_columns = 2
@@ -205,8 +207,8 @@ def _for_a_selection(action: ReasonedAction) -> Callable[..., HttpResponse]:
             rows = page.get_queryset(request).filter(pk__in=request.POST.getlist(ACTION_CHECKBOX_NAME))
         targets = page.targets_of(rows[: MOST_TARGETS + 1])
         if len(targets) > MOST_TARGETS:
-            text = _("Only the first %(count)s are selected, the most of one confirmation.")
-            page.message_user(request, text % {"count": MOST_TARGETS}, messages.WARNING)
+            text = _("This page acts on the first %(count)s only.") % {"count": MOST_TARGETS}
+            page.message_user(request, f"{text} {page.for_more}", messages.WARNING)
         return page.ask_or_run(request, action, targets[:MOST_TARGETS], request.get_full_path())
 
     return chosen

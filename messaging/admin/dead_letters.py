@@ -43,8 +43,8 @@ SKIP = ReasonedAction(
     _("Skip"),
     "messaging.skip_deadletter",
     _(
-        "These handlers never handle the events. The events that wait behind them are handled next. This can't be "
-        "undone: make sure that nothing depends on the events, or that their publisher sends them again."
+        "These handlers never handle the events. The events that wait behind them are handled next. You cannot undo "
+        "this: make sure that nothing depends on the events, or that their publisher sends them again."
     ),
     actions.skip,
 )
@@ -56,9 +56,10 @@ class DeadLetterAdmin(ReasonedActionsAdmin):
 
     reasoned_actions = (RETRY, SKIP)
     empty = _(
-        "There are no dead letters: you have nothing to do. Events that wait for their next attempt are under parked "
+        "There are no dead letters. You need to do nothing. Events that wait for their next attempt are under parked "
         "keys. To see dead letters that were retried or skipped, use the filter."
     )
+    for_more = _("For more, use manage.py replay_dead_letters or skip_dead_letters.")
     list_display = ("event_id", "key", "what", "handler", "at", "state")
     list_filter = (OpenFilter, FingerprintFilter, "reason", "handler", "topic")
     search_fields = ("=event_id", "=key")
@@ -173,30 +174,30 @@ class DeadLetterAdmin(ReasonedActionsAdmin):
     def shown_traceback(self, row: DeadLetterRow) -> str:
         return block(row.traceback) if row.traceback else nothing()
 
-    @admin.display(description=_("value, as it came"))
+    @admin.display(description=_("original value"))
     def value(self, row: DeadLetterRow) -> str:
         data = unpacked(row.raw).value
         return str(_("none (a tombstone)")) if data is None else pretty(data)
 
-    @admin.display(description=_("headers, as they came"))
+    @admin.display(description=_("original headers"))
     def headers(self, row: DeadLetterRow) -> str:
         return _headers(unpacked(row.raw))
 
-    @admin.display(description=_("as an operator edited it"))
+    @admin.display(description=_("edited record"))
     def edited_value(self, row: DeadLetterRow) -> str:
         if row.edited is None:
             return nothing()
         record = unpacked(row.edited)
         return format_html("{}{}", pretty(record.value), _headers(record))
 
-    @admin.display(description=_("key, as it came"))
+    @admin.display(description=_("original key"))
     def raw_key(self, row: DeadLetterRow) -> str:
         return repr(unpacked(row.raw).key)
 
     @admin.display(description=_("queue of its key"))
     def queue(self, row: DeadLetterRow) -> str:
         if not row.key:
-            return str(_("its key can't be read: nothing waits behind it"))
+            return str(_("its key cannot be read: nothing waits behind it"))
         return queue_table(row.topic, row.key, mark=row.target)
 
 

@@ -22,11 +22,11 @@ class EditForm(forms.Form):
     headers = forms.CharField(
         label=_("Headers"),
         required=False,
-        help_text=_("One header on each line, as name: value. A header whose line you remove stays as it was."),
+        help_text=_("One header on each line, as name: value. If you remove a line, its header does not change."),
         widget=forms.Textarea(attrs={"rows": 9, "cols": 100}),
     )
     reason = forms.CharField(
-        label=_("Reason (kept in the audit log)"),
+        label=_("Reason (stored in the audit log)"),
         max_length=1000,
         widget=forms.Textarea(attrs={"rows": 3, "cols": 100}),
     )

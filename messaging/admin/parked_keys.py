@@ -30,7 +30,7 @@ class ParkedKeyAdmin(ReasonedActionsAdmin):
     """The list of parked keys, and the queue of one."""
 
     reasoned_actions = (replace(RETRY, label=_("Retry now")), replace(SKIP, label=_("Skip the first event")))
-    empty = _("No key is parked: every key goes on, and you have nothing to do.")
+    empty = _("No key is parked. You need to do nothing.")
     list_display = ("key", "length", "error", "attempts", "next_attempt", "parked_at", "topic")
     list_filter = ("topic", "consumer_group")
     search_fields = ("=key",)
@@ -60,7 +60,7 @@ class ParkedKeyAdmin(ReasonedActionsAdmin):
     @admin.display(description=_("first event"))
     def state(self, parked: ParkedKey) -> Any:
         head = head_of(parked)
-        return head.get_state_display() if head else _("none: it is about to go on")
+        return head.get_state_display() if head else _("none: the key is unparked soon")
 
     @admin.display(description=_("attempts"))
     def attempts(self, parked: ParkedKey) -> Any:
@@ -70,7 +70,7 @@ class ParkedKeyAdmin(ReasonedActionsAdmin):
     @admin.display(description=_("next attempt"))
     def next_attempt(self, parked: ParkedKey) -> Any:
         head = head_of(parked)
-        return next_attempt(head) if head else _("nothing waits: it is about to go on")
+        return next_attempt(head) if head else _("none: the key is unparked soon")
 
     @admin.display(description=_("error of the first event"))
     def error(self, parked: ParkedKey) -> Any:

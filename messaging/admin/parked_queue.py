@@ -26,7 +26,7 @@ def queue_table(topic: str, key: str, mark: Target | None = None) -> SafeString:
     queue = queue_of(topic, key).defer("raw")
     count = queue.count()
     if not count:
-        return format_html("{}", _("Nothing waits: the key goes on."))
+        return format_html("{}", _("No event of this key waits."))
     rows = [_row(row, row.target == mark) for row in queue[:SHOWN]]
     more = _("and %(count)s more") % {"count": count - SHOWN} if count > SHOWN else ""
     return format_html("{}<p>{}</p>", table(TITLES, rows), more)
@@ -39,10 +39,10 @@ def _row(row: InboxRow, marked: bool) -> list[Any]:
 
 
 def next_attempt(row: InboxRow) -> Any:
-    """Return when the event is tried next, in words where nobody knows."""
+    """Return when the event is tried next, in words where no time is known."""
     if row.state == InboxState.DEAD:
         return _("waits for an operator")
-    return moment(row.next_attempt_at) if row.attempts else _("in its turn")
+    return moment(row.next_attempt_at) if row.attempts else _("after the events before it")
 
 
 def moment(at: datetime | None) -> Any:

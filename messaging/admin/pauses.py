@@ -46,7 +46,7 @@ class PauseForm(forms.ModelForm):  # type: ignore[type-arg]
     """What to pause, of what this service has, and why."""
 
     name = forms.ChoiceField(label=_("Handler or topic"))
-    reason = forms.CharField(label=_("Reason (kept in the audit log)"), max_length=1000, widget=forms.Textarea)
+    reason = forms.CharField(label=_("Reason (stored in the audit log)"), max_length=1000, widget=forms.Textarea)
 
     class Meta:
         model = Pause

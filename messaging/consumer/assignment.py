@@ -17,6 +17,9 @@ from messaging.kafka.patches.private_calls import ASK_MS, committed_offsets
 
 logger = logging.getLogger(__name__)
 
+#: What the operators do about a partition without a usable position.
+MOVE_GROUP = "Stop the workers and run reset_consumer_offsets"
+
 
 class Listener(ConsumerRebalanceListener):
     """Records rebalances. It runs on Kafka's I/O thread, so it does nothing else."""
@@ -78,7 +81,7 @@ class Assignment:
     def release_revoked(self) -> None:
         """Remove our name from the partitions that the group took away."""
         if self.revoked:
-            crash_marks.give_up(self.group, {_place_of(tp) for tp in self.revoked}, self.worker)
+            crash_marks.release(self.group, {_place_of(tp) for tp in self.revoked}, self.worker)
             self.revoked.clear()
 
     def pause_topics(self, topics: set[str]) -> None:
@@ -105,7 +108,7 @@ class Assignment:
 
     def compare_again(self) -> None:
         """Compare all positions for lost commits before anything is handled."""
-        lost_commits.note(self.worker, None)
+        lost_commits.record_compared(self.worker, None)
 
     def invalidate(self, partitions: Iterable[TopicPartition]) -> None:
         """Place these partitions again, by the database, before any of their events is handled."""
@@ -163,14 +166,15 @@ class Assignment:
         for tp in wanted:
             self._place(tp, rows.get(_place_of(tp)), offsets[tp], begin[tp], end[tp])
         placed = {_place_of(tp) for tp in wanted if tp in self.at}
-        self.cautious |= {TopicPartition(*place) for place in crash_marks.own(self.group, placed, self.worker)}
-        positions.go_on(self.group, [_place_of(tp) for tp in wanted if self.at.get(tp) == end[tp]])
+        left_by_others = crash_marks.take_ownership(self.group, placed, self.worker)
+        self.cautious |= {TopicPartition(*place) for place in left_by_others}
+        positions.clear_stop(self.group, [_place_of(tp) for tp in wanted if self.at.get(tp) == end[tp]])
         self._resume_after_loss()
-        lost_commits.note(self.worker, server)
+        lost_commits.record_compared(self.worker, server)
 
     def _resume_after_loss(self) -> None:
         """No commits are lost (any more): partitions that were stopped for that continue at once."""
-        stopped = {tp for tp, stop in self.stopped.items() if lost_commits.speaks_of_loss(stop.reason)}
+        stopped = {tp for tp, stop in self.stopped.items() if lost_commits.is_about_lost_commits(stop.reason)}
         self.unplaced |= stopped - self.at.keys()
         lost_commits.clear(self.group)
 
@@ -191,16 +195,16 @@ class Assignment:
             committed = max((each for each in (offset, self.stored.get(tp)) if each is not None), default=None)
             if reason := lost_commits.reason(f"{tp.topic}/{tp.partition}", rows.get(_place_of(tp)), committed):
                 return reason
-        if lost_commits.is_flagged(besides=self.group):
+        if lost_commits.is_flagged(except_group=self.group):
             return lost_commits.ELSEWHERE
         return None
 
     def _place(self, tp: TopicPartition, row: int | None, offset: int | None, begin: int, end: int) -> None:
         if row is None:
-            self.stop(tp, "it has neither a position in the database nor an offset of the group")
+            self.stop(tp, f"it has no position in the database and no offset in Kafka. {MOVE_GROUP}")
             return
         if not begin <= row <= end:
-            self.stop(tp, f"the position {row} is outside the log, which has offsets {begin} to {end}")
+            self.stop(tp, f"the position {row} is outside the log, which has offsets {begin} to {end}. {MOVE_GROUP}")
             return
         self.consumer.seek(tp, row)
         self.consumer.resume(tp)

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from django.db import connection, transaction
 
 from messaging.consumer.waves import waves_of
-from messaging.context import Delivery, in_hand
+from messaging.context import Delivery, current_context
 from messaging.error_kinds import Failure
 from messaging.errors import ConnectionClosed, SwallowedDatabaseError
 from messaging.inbox import positions, rows
@@ -111,11 +111,11 @@ def run(handler: Handler, deliveries: Sequence[Delivery], works: dict[str, Work]
         check_transaction(handler, deliveries[0].context.attempt)
         return [declared_dead(works[delivery.context.event_id], handler, reason) for delivery, reason in dead]
     for delivery in deliveries:
-        token = in_hand.set(delivery.context)
+        token = current_context.set(delivery.context)
         try:
             handler.function(delivery.event, delivery.context)
         finally:
-            in_hand.reset(token)
+            current_context.reset(token)
         check_transaction(handler, delivery.context.attempt)
     return []
 

@@ -17,7 +17,7 @@ from kafka.structs import OffsetAndMetadata
 
 from messaging.backoff import jittered
 from messaging.conf import conf
-from messaging.consumer.assignment import Assignment
+from messaging.consumer.assignment import MOVE_GROUP, Assignment
 from messaging.consumer.batch import handle_batch
 from messaging.consumer.freeze_detector import ticker
 from messaging.consumer.one_by_one import handle_one, split
@@ -71,7 +71,7 @@ class Consumer:
     def run(self) -> None:
         """Consume until stop() is called. No outage or error of the database or the broker ends the loop."""
         ticker()
-        lost_commits.note(self.worker, None)
+        lost_commits.record_compared(self.worker, None)
         try:
             if self._join():
                 self._consume()
@@ -94,7 +94,7 @@ class Consumer:
                 self.client.subscribe(self.topics, listener=self.assignment.listener)
                 return True
             except KafkaError as error:
-                logger.warning("%s: no broker to join the group at: %r", self.group, error)
+                logger.warning("%s: no broker answers; the consumer joins its group later: %r", self.group, error)
                 self._stopping.wait(conf().outage_pause_seconds)
             self.progress = time.monotonic()
         return False
@@ -110,7 +110,7 @@ class Consumer:
             if kind is Kind.MOVED:
                 self._delay = self._asked_for_pauses = 0.0
             trace = kind is Kind.BUG
-            logger.warning("%s: consuming resumes in %.1f s: %r", self.group, self._delay, error, exc_info=trace)
+            logger.warning("%s: next try in %.1f s: %r", self.group, self._delay, error, exc_info=trace)
             self._rest(jittered(self._delay))
         self.progress = time.monotonic()
 
@@ -183,7 +183,7 @@ class Consumer:
 
     def _out_of_range(self, error: OffsetOutOfRangeError) -> None:
         for tp in [tp for tp in error.args[0] if tp in self.assignment.at]:
-            self.assignment.stop(tp, f"the position {self.assignment.at[tp]} is outside the log")
+            self.assignment.stop(tp, f"the position {self.assignment.at[tp]} is outside the log. {MOVE_GROUP}")
 
     def _unreadable(self, error: UnreadableBatch) -> None:
         if error.partition in self.assignment.at:
@@ -207,7 +207,7 @@ class Consumer:
             kind = kind_of(error)
             if kind is Kind.MOVED or (kind is Kind.OUTAGE and not is_too_slow(begin)):
                 raise
-            logger.warning("%s: a batch failed; its events are handled one by one: %r", self.group, error)
+            logger.warning("%s: a batch failed; the consumer handles its events one by one: %r", self.group, error)
             close_old_connections()
             self._handle_one_by_one(batch, marked=False)
         else:
@@ -279,7 +279,7 @@ class Consumer:
                 keep_joining(self.client)
                 self.client.poll(timeout_ms=int(max(50, min(500, 1000 * (until - time.monotonic())))))
             except (KafkaError, KeyError, UnreadableBatch) as error:
-                logger.info("%s: while resting: %r", self.group, error)
+                logger.info("%s: poll() failed while the consumer waited: %r", self.group, error)
                 time.sleep(0.2)
         self.assignment.apply_rebalance()
 
@@ -287,7 +287,11 @@ class Consumer:
         try:
             self._commit_offsets(now=True)
         except KafkaError as error:
-            logger.warning("%s: the last offsets were not committed to Kafka (no loss): %r", self.group, error)
+            logger.warning(
+                "%s: Kafka has not stored the last offsets (nothing is lost; the database has the position): %r",
+                self.group,
+                error,
+            )
         self._release_everything()
         self.client.close(timeout_ms=CLOSE_MS)
         connections.close_all()
@@ -299,7 +303,11 @@ class Consumer:
             self.assignment.revoked |= self.client.assignment()
             self.assignment.release_revoked()
         except DatabaseError as error:
-            logger.warning("%s: the partitions could not be released in the database: %r", self.group, error)
+            logger.warning(
+                "%s: the database did not release the partitions; the next worker starts there one by one: %r",
+                self.group,
+                error,
+            )
 
 
 def _ends(batch: list[Fetched]) -> dict[TopicPartition, int]:

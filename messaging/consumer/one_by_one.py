@@ -49,7 +49,10 @@ def handle_one(group: str, one: Fetched, *, deaths: int = 0) -> None:
     except Exception as error:
         if kind_of(error) is not Kind.BUG or isinstance(error, PartitionStopped):
             raise
-        raise PartitionStopped(f"{place_of(one.records[0])} can't be handled: {error!r}") from error
+        raise PartitionStopped(
+            f"{place_of(one.records[0])} cannot be handled, because messaging itself failed: {error!r}. Report the"
+            " error; the partition is retried"
+        ) from error
 
 
 def _until_nothing_is_lost(group: str, one: Fetched, deaths: int) -> None:
@@ -72,7 +75,7 @@ def _handle(group: str, one: Fetched, slow: dict[str, SlowAttempt], deaths: int)
         pauses.refuse({one.topic})
         item = read(record, group, datetime.now(UTC))
         if isinstance(item, Work) and deaths:
-            bury(group, item, deaths)
+            keep_as_dead_letter(group, item, deaths)
         elif item is not None:
             apply_one_by_one(group, item, slow)
         positions.move(group, {one.place: one.end})
@@ -111,7 +114,7 @@ def _queue(work: Work, handlers: Sequence[Handler]) -> None:
     rows.queue([(entry_of(work.record, handler), raw) for handler in handlers])
 
 
-def bury(group: str, work: Work, deaths: int) -> None:
+def keep_as_dead_letter(group: str, work: Work, deaths: int) -> None:
     """Keep an event as a dead letter without trying it: `deaths` processes in a row died at it."""
     new = rows.insert_new(work.entries)
     record, raw = work.record, packed(work.record.raw)

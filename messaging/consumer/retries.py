@@ -19,7 +19,7 @@ from messaging.backoff import jittered
 from messaging.conf import conf
 from messaging.consumer.batch import check_transaction, declared_dead, run
 from messaging.consumer.freeze_detector import ticker
-from messaging.context import in_hand
+from messaging.context import current_context
 from messaging.database import longest_idle, takes_writes
 from messaging.error_kinds import STATEMENT_TIMEOUT, Failure, Kind, failure_of, kind_of, sqlstate
 from messaging.errors import ConnectionLost, DeadLetter, SlowAttempt
@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 #: The reason of an event at which several processes in a row died.
 KILLED = "killed_the_process"
 #: What a handler may raise that is no Exception; outside the thread it would end the whole worker.
-GIVES_UP = (SystemExit, CancelledError, GeneratorExit)
+EXITS = (SystemExit, CancelledError, GeneratorExit)
 #: Longest delay between two immediate attempts, in seconds; the transaction is open meanwhile, so it stays short.
 DELAY_SECONDS = 0.05
 #: Time for the immediate attempts, in seconds. After it a transient failure parks its key without further attempts:
@@ -73,7 +73,7 @@ def attempt(handler: Handler, work: Work, made: int = 0) -> AttemptOutcome:
         begin = time.monotonic()
         try:
             return _in_savepoint(handler, work, made)
-        except (Exception, *GIVES_UP) as error:
+        except (Exception, *EXITS) as error:
             _raise_outage(error, handler, made, begin)
             logger.warning("%s attempt %s: %s: %r", handler.name, made, work.record.event_id, error)
             outcome = _after_failure(handler, work, made, error, in_time=time.monotonic() < until)
@@ -173,14 +173,14 @@ def _exhausted(handler: Handler, work: Work, made: int, error: BaseException, *,
 
 def _answer(handler: Handler, work: Work, made: int) -> None:
     delivery = work.attempt(made)
-    token = in_hand.set(delivery.context)
+    token = current_context.set(delivery.context)
     try:
         with transaction.atomic():
             assert handler.on_exhausted is not None
             handler.on_exhausted(delivery.event, delivery.context)
             check_transaction(handler, made)
     finally:
-        in_hand.reset(token)
+        current_context.reset(token)
 
 
 def _dead(handler: Handler, work: Work, made: int, failure: Failure, reason: str) -> AttemptOutcome:
@@ -194,9 +194,9 @@ def write(handler: Handler, work: Work, outcome: AttemptOutcome) -> None:
     if outcome.letter:
         dead_letters.keep([outcome.letter])
     elif outcome.state is InboxState.WAITING:
-        rows.mark(entry_of(work.record, handler), _result(outcome, packed(work.record.raw), outcome.wait))
+        rows.write_outcome(entry_of(work.record, handler), _result(outcome, packed(work.record.raw), outcome.wait))
     else:
-        rows.mark(entry_of(work.record, handler), _result(outcome))
+        rows.write_outcome(entry_of(work.record, handler), _result(outcome))
     if outcome.failure.fingerprint and outcome.state in (InboxState.EXHAUSTED, InboxState.DEAD):
         circuit_breaker.check(handler, outcome.failure.fingerprint)
 

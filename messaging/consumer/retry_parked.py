@@ -30,7 +30,7 @@ from messaging.inbox.rows import ORDER_IN_PARTITION, QUEUE_ORDER, Entry
 from messaging.kafka.records import type_of, unpacked
 from messaging.outbox.publish import gather
 from messaging.parking import dead_letters, pauses
-from messaging.parking.keys import lock_alone, unpark
+from messaging.parking.keys import lock_exclusively, unpark
 from messaging.registry import Handler, handler_names
 from messaging.states import InboxState
 
@@ -97,12 +97,12 @@ class Head:
     raw: bytes
 
 
-class Turn(Enum):
+class StepResult(Enum):
     """What a transaction found: an event ended, the queue is empty, or there is nothing to do for now."""
 
     ENDED = "ended"
     EMPTY = "empty"
-    RESTS = "rests"
+    NOTHING_DUE = "nothing due"
 
 
 def retry_due() -> int:
@@ -122,7 +122,7 @@ def retry_due() -> int:
     except Exception as error:
         if kind_of(error) is not Kind.OUTAGE:
             raise
-        logger.warning("parked keys wait, and no attempt is counted: %r", error)
+        logger.warning("outage: parked keys wait, and no attempt is counted: %r", error)
         return 0
     finally:
         _progress = None
@@ -165,7 +165,7 @@ def _retry_or_log(topic: str, key: str) -> int:
 def _set_aside(topic: str, key: str, why: object) -> None:
     """Try the key again after a delay that grows; other keys continue."""
     delay = _failing.failed((topic, key))
-    logger.warning("%s: the key %s is tried again in %.0f s: %r", topic, key, delay, why)
+    logger.warning("%s: the key %s is retried in %.0f s: %r", topic, key, delay, why)
 
 
 def due() -> list[tuple[str, str]]:
@@ -182,12 +182,12 @@ def retry_key(topic: str, key: str) -> int:
 
     One process at a time does this, so another process's mark belongs to a process that died.
     """
-    with _alone(topic, key) as mine:
+    with _key_lock(topic, key) as mine:
         return _retry_locked(topic, key) if mine else 0
 
 
 @contextmanager
-def _alone(topic: str, key: str) -> Iterator[bool]:
+def _key_lock(topic: str, key: str) -> Iterator[bool]:
     """Hold the key's advisory lock for a with block; yields False when another process has it.
 
     A frozen process loses the lock with its session, which PostgreSQL ends when it is idle for too long.
@@ -216,72 +216,72 @@ def _execute(sql: str, *parameters: int | str) -> None:
 def _retry_locked(topic: str, key: str) -> int:
     ended = 0
     for _ in range(EVENTS_IN_A_TURN):
-        turn = _one_event(topic, key)
-        if turn is Turn.ENDED:
+        result = _one_event(topic, key)
+        if result is StepResult.ENDED:
             ended += 1
             continue
-        if turn is Turn.EMPTY and unpark(topic, key):
+        if result is StepResult.EMPTY and unpark(topic, key):
             logger.info("%s: the key %s is unparked", topic, key)
         break
     return ended
 
 
-def _one_event(topic: str, key: str) -> Turn:
+def _one_event(topic: str, key: str) -> StepResult:
     global _progress
     _progress = object()
     marked = _mark_head(topic, key)
-    if isinstance(marked, Turn):
+    if isinstance(marked, StepResult):
         return marked
-    turn = None
+    result = None
     try:
         try:
-            turn = _in_transaction(marked, {})
+            result = _in_transaction(marked, {})
         except SlowAttempt as slow:
             close_old_connections()
-            turn = _in_transaction(marked, {slow.handler: slow})
+            result = _in_transaction(marked, {slow.handler: slow})
     finally:
-        if turn is None:
+        if result is None:
             close_old_connections()
-        if turn is None or turn is Turn.RESTS:
+        if result is None or result is StepResult.NOTHING_DUE:
             _clear_mark(topic, key)
-    return turn
+    return result
 
 
-def _mark_head(topic: str, key: str) -> Head | Turn:
+def _mark_head(topic: str, key: str) -> Head | StepResult:
     """Mark the key's head; it becomes a dead letter when too many processes died at it."""
     with transaction.atomic(), gather():
         head = _head_to_try(topic, key)
-        if isinstance(head, Turn):
+        if isinstance(head, StepResult):
             return head
         deaths = crash_marks.mark_parked(head.entry)
         if deaths < conf().deaths_allowed:
             return head
         dead_letters.keep([retries.killed(head.entry, type_of(unpacked(head.raw)), head.raw, deaths)])
         crash_marks.clear_parked(topic, key)
-    return Turn.RESTS
+    return StepResult.NOTHING_DUE
 
 
-def _in_transaction(marked: Head, slow: dict[str, SlowAttempt]) -> Turn:
+def _in_transaction(marked: Head, slow: dict[str, SlowAttempt]) -> StepResult:
     topic, key = marked.entry.topic, marked.entry.key
     with transaction.atomic(), gather():
         head = _head_to_try(topic, key)
-        if isinstance(head, Turn):
+        if isinstance(head, StepResult):
             return head
         if head.entry != marked.entry:  # another process handled it meanwhile
-            return Turn.RESTS
-        turn = _try(head, slow)
+            return StepResult.NOTHING_DUE
+        result = _try(head, slow)
         crash_marks.clear_parked(topic, key)
-    return turn
+    return result
 
 
-def _head_to_try(topic: str, key: str) -> Head | Turn:
-    """Lock the key, then read its head; a Turn when there is nothing to retry."""
-    if topic in pauses.paused_topics() or not lock_alone(topic, key, skip_locked=True):
-        return Turn.RESTS
+def _head_to_try(topic: str, key: str) -> Head | StepResult:
+    """Lock the key, then read its head; a StepResult when there is nothing to retry."""
+    if topic in pauses.paused_topics() or not lock_exclusively(topic, key, skip_locked=True):
+        return StepResult.NOTHING_DUE
     head = head_of(topic, key)
     if head is None:
-        return Turn.EMPTY
-    return head if head.state == InboxState.WAITING and head.is_due else Turn.RESTS
+        return StepResult.EMPTY
+    return head if head.state == InboxState.WAITING and head.is_due else StepResult.NOTHING_DUE
 
 
 def _clear_mark(topic: str, key: str) -> None:
@@ -315,11 +315,11 @@ def _head(row: tuple[Any, ...]) -> Head:
     return Head(Entry(*row[:6]), state, made, received_at, is_due, bytes(raw))
 
 
-def _try(head: Head, slow: dict[str, SlowAttempt]) -> Turn:
+def _try(head: Head, slow: dict[str, SlowAttempt]) -> StepResult:
     """Try the head at its handler and write the outcome."""
     found = _work(head)
     if found is None:
-        return Turn.RESTS
+        return StepResult.NOTHING_DUE
     handler, work = found
     if lost := slow.get(handler.name):
         # Read again: another process may have counted attempts since; then the lost attempt does not count.
@@ -327,9 +327,9 @@ def _try(head: Head, slow: dict[str, SlowAttempt]) -> Turn:
     else:
         outcome = retries.attempt(handler, work, head.attempts)
     if outcome is None:
-        return Turn.RESTS
+        return StepResult.NOTHING_DUE
     retries.write(handler, work, outcome)
-    return Turn.RESTS if outcome.parks else Turn.ENDED
+    return StepResult.NOTHING_DUE if outcome.parks else StepResult.ENDED
 
 
 def _work(head: Head) -> tuple[Handler, Work] | None:
@@ -341,8 +341,12 @@ def _work(head: Head) -> tuple[Handler, Work] | None:
         if handler:
             return handler, item
         if head.received_at > datetime.now(UTC) - timedelta(seconds=NEW_CODE_SECONDS):
-            _set_aside(topic, head.entry.key, f"there is no handler {head.entry.handler}: newer code may have one")
+            _set_aside(topic, head.entry.key, f"this code has no handler {head.entry.handler}; newer code may have it")
             return None
-    reason = item.error if isinstance(item, Poison) else f"no handler {head.entry.handler!r} reads {topic} here"
+    reason = (
+        item.error
+        if isinstance(item, Poison)
+        else f"this service has no handler {head.entry.handler!r} for the topic {topic}"
+    )
     retries.unreadable(head.entry, head.raw, reason)
     return None

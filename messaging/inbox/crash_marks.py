@@ -20,7 +20,7 @@ from django.db import connection
 from messaging.inbox.positions import Place
 from messaging.inbox.rows import Entry
 
-_OWN = """
+_TAKE_OWNERSHIP = """
 UPDATE messaging_consumer_position AS position SET owner = %s
   FROM (SELECT id, position.owner AS before
           FROM messaging_consumer_position AS position
@@ -31,7 +31,7 @@ UPDATE messaging_consumer_position AS position SET owner = %s
 RETURNING topic, partition, before
 """
 #: Another worker's mark means that its event was not handled since: the next worker has to be as careful.
-_GIVE_UP = """
+_RELEASE = """
 UPDATE messaging_consumer_position AS position
    SET owner = CASE WHEN marked_by <> %s THEN marked_by END,
        marked_offset = CASE WHEN marked_by <> %s THEN marked_offset END,
@@ -72,23 +72,23 @@ def _name_of(pid: int) -> str:
     return f"{socket.gethostname()}:{pid}:{secrets.token_hex(4)}"
 
 
-def own(group: str, places: Iterable[Place], worker: str) -> set[Place]:
+def take_ownership(group: str, places: Iterable[Place], worker: str) -> set[Place]:
     """Write the worker's name on its partitions; return those that another worker left without releasing."""
     wanted = sorted(places)
     columns: list[Any] = [[topic for topic, _ in wanted], [partition for _, partition in wanted]]
     with connection.cursor() as cursor:
-        cursor.execute(_OWN, [worker, *columns, group])
+        cursor.execute(_TAKE_OWNERSHIP, [worker, *columns, group])
         rows = cursor.fetchall()
     return {(topic, partition) for topic, partition, before in rows if before not in (None, worker)}
 
 
-def give_up(group: str, places: Iterable[Place], worker: str) -> None:
+def release(group: str, places: Iterable[Place], worker: str) -> None:
     """Remove the worker's name from partitions that it releases."""
     wanted = sorted(places)
     if wanted:
         columns: list[Any] = [[topic for topic, _ in wanted], [partition for _, partition in wanted]]
         with connection.cursor() as cursor:
-            cursor.execute(_GIVE_UP, [*[worker] * 4, *columns, group, worker])
+            cursor.execute(_RELEASE, [*[worker] * 4, *columns, group, worker])
 
 
 def mark(group: str, place: Place, offset: int, worker: str) -> int:

@@ -110,7 +110,10 @@ def work_of(record: Received, handlers: list[Handler]) -> Work:
     event = decode(record.type, record.data)
     key = str(getattr(event, spec_of(type(event)).key))
     if key.lower() != record.key.lower():
-        message = f"{record.type} is about {key[:MAX_EVENT_ID]}, and its record is keyed by {record.key[:MAX_EVENT_ID]}"
+        message = (
+            f"{record.type} has the key {key[:MAX_EVENT_ID]} in its data, but its record has the key"
+            f" {record.key[:MAX_EVENT_ID]}"
+        )
         raise InvalidRecord(message, reason=SCHEMA)
     entries = [entry_of(record, handler) for handler in handlers]
     return Work(record, handlers, entries, Delivery(event, record.context()))

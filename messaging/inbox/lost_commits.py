@@ -23,7 +23,7 @@ ELSEWHERE = f"another group of this service is stopped, since {LOST}"
 _FLAGGED = """
 SELECT EXISTS (SELECT 1 FROM messaging_consumer_position WHERE stopped_reason LIKE %s AND consumer_group = ANY(%s))
 """
-_TAKE_BACK = """
+_CLEAR = """
 UPDATE messaging_consumer_position SET stopped_reason = NULL, stopped_at = NULL
  WHERE consumer_group = %s AND (stopped_reason LIKE %s OR stopped_reason LIKE %s)
 """
@@ -37,20 +37,21 @@ def reason(place: str, row: int | None, committed: int | None) -> str | None:
         return None
     here = "has no position" if row is None else f"is at {row}"
     return (
-        f"{LOST} (a backup restored, a standby that lagged), or the group was moved from outside: {place} {here}, and"
-        f" {committed} was committed. Continuing could contradict what was already published"
+        f"{LOST} (a backup was restored, or a standby that lagged took over), or another tool moved the group:"
+        f" {place} {here}, but Kafka has {committed}. Continuing could contradict published events."
+        " See docs/howto/move-a-group.md"
     )
 
 
-def is_flagged(besides: str | None = None) -> bool:
-    """Return whether a group of this service other than `besides` is stopped because the database lost commits."""
-    groups = [name for name in conf().groups if name != besides]
+def is_flagged(except_group: str | None = None) -> bool:
+    """Return whether a group of this service other than `except_group` is stopped, since commits were lost."""
+    groups = [name for name in conf().groups if name != except_group]
     with connection.cursor() as cursor:
         cursor.execute(_FLAGGED, [f"{LOST}%", groups])
         return bool(cursor.fetchone()[0])
 
 
-def speaks_of_loss(stop_reason: str) -> bool:
+def is_about_lost_commits(stop_reason: str) -> bool:
     """Return whether this stop reason is about lost commits, in that partition or elsewhere in the service."""
     return stop_reason.startswith((LOST, ELSEWHERE))
 
@@ -58,7 +59,7 @@ def speaks_of_loss(stop_reason: str) -> bool:
 def clear(group: str) -> None:
     """Clear the group's stop reasons that are about lost commits."""
     with connection.cursor() as cursor:
-        cursor.execute(_TAKE_BACK, [group, f"{LOST}%", f"{ELSEWHERE}%"])
+        cursor.execute(_CLEAR, [group, f"{LOST}%", f"{ELSEWHERE}%"])
 
 
 def server_start() -> datetime:
@@ -69,7 +70,7 @@ def server_start() -> datetime:
         return found
 
 
-def note(consumer: Any, server: datetime | None) -> None:
+def record_compared(consumer: Any, server: datetime | None) -> None:
     """Record that a consumer of this process found nothing lost on `server`; None: it has yet to compare."""
     _compared[consumer] = server
 

@@ -134,7 +134,7 @@ def stop(group: str, place: Place, reason: str) -> None:
         )
 
 
-def go_on(group: str, places: Iterable[Place]) -> None:
+def clear_stop(group: str, places: Iterable[Place]) -> None:
     """Clear the stop reasons of partitions that are at the end of the log, where nothing is left that could fail."""
     wanted = list(places)
     with connection.cursor() as cursor:

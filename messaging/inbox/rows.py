@@ -26,7 +26,7 @@ SELECT event_id, handler, topic, partition, "offset", key, 'done', 1, now()
     ON CONFLICT (event_id, handler) DO NOTHING
 RETURNING event_id, handler
 """
-_MARK = """
+_WRITE_OUTCOME = """
 UPDATE messaging_inbox
    SET state = %s, attempts = %s, fingerprint = %s, error = %s, raw = %s,
        next_attempt_at = clock_timestamp() + %s * interval '1 second'
@@ -94,13 +94,13 @@ class InboxUpdate:
     wait: float | None = None
 
 
-def mark(entry: Entry, result: InboxUpdate) -> None:
+def write_outcome(entry: Entry, result: InboxUpdate) -> None:
     """Write the outcome of an event whose row this transaction inserted, or locks by its parked key."""
     error = storable(result.error)[:MAX_ERROR] or None
     raw = None if result.raw is None else psycopg2.Binary(result.raw)
     values = [result.state.value, result.attempts, result.fingerprint, error, raw, result.wait]
     with connection.cursor() as cursor:
-        cursor.execute(_MARK, [*values, *entry.identity])
+        cursor.execute(_WRITE_OUTCOME, [*values, *entry.identity])
 
 
 def queue(waiting: Sequence[tuple[Entry, bytes]]) -> None:

@@ -26,7 +26,7 @@ from messaging.operations import locking
 from messaging.operations.edit_record import check_identity, edited
 from messaging.operations.locking import Found
 from messaging.parking import pauses
-from messaging.parking.keys import ToPark, lock_alone, park
+from messaging.parking.keys import ToPark, lock_exclusively, park
 from messaging.registry import NO_HANDLER
 from messaging.retention.cleanup import may_be_forgotten
 from messaging.states import InboxState, Resolution
@@ -115,10 +115,9 @@ def _act(
         except DatabaseError as error:
             if kind_of(error) is not Kind.TRANSIENT:
                 raise
-            failed = [
-                ActionResult(event, "failed", f"another operator is changing it, try again: {error}") for event in chunk
-            ]
-            audit_log.note(verb, actor, reason, failed)
+            detail = f"another operator or a retry has locked it. Repeat the action. The database said: {error}"
+            failed = [ActionResult(event, "failed", detail) for event in chunk]
+            audit_log.write(verb, actor, reason, failed)
             results += failed
     return results
 
@@ -136,7 +135,7 @@ def _together(verb: str, chunk: list[Target], actor: str, reason: str, act: Act,
         done = {event: _one(each, act) for event, each in found.items()}
         missing = "there is no such event at this handler"
         results = [done.get(event) or ActionResult(event, "unknown", missing) for event in chunk]
-        audit_log.note(verb, actor, reason, results)
+        audit_log.write(verb, actor, reason, results)
     return results
 
 
@@ -179,7 +178,7 @@ def _retry(found: Found, new: RawRecord | None, allow_reorder: bool) -> str:
 
 def _raw(found: Found) -> bytes:
     if found.raw is None:
-        raise Refused("its record is no longer stored: replay it from its topic, or skip it")
+        raise Refused("its record is no longer stored: read it from its topic with replay_topic, or skip it")
     return found.raw
 
 
@@ -192,7 +191,7 @@ def _readable(found: Found, record: RawRecord) -> Work:
     if item is None:
         raise Refused("no handler of this service subscribes to its type: skip it")
     if isinstance(item, Poison):
-        raise Refused(f"it cannot be decoded: {item.error}")
+        raise Refused(f"it cannot be decoded: {item.error}. Edit it, deploy code that can read it, or skip it")
     if entry.handler not in (NO_HANDLER, *(handler.name for handler in item.handlers)):
         raise Refused(f"{entry.handler} does not handle this type (any more): skip it")
     check_identity(unpacked(found.original or _raw(found)), record)
@@ -207,14 +206,18 @@ def _queue_again(found: Found, allow_reorder: bool) -> None:
     entry = found.entry
     if not allow_reorder and may_be_forgotten(found.received_at):
         raise Refused(
-            "it is so old that the inbox may have forgotten later events of its key: it could take effect out of order"
+            "it is older than the inbox retention: later events of its key may already be handled. Skip it, or apply it"
+            " out of order with replay_dead_letters --allow-reorder"
         )
     if not allow_reorder and rows.has_later_effect(entry):
-        raise Refused("this handler has handled later events of its key: it would take effect out of order")
+        raise Refused(
+            "this handler has already handled later events of its key. Skip it, or apply it out of order with"
+            " replay_dead_letters --allow-reorder"
+        )
     if found.parked:
         return
     park(group_of(entry.topic), [ToPark(entry.topic, entry.key, entry.partition)])
-    lock_alone(entry.topic, entry.key)
+    lock_exclusively(entry.topic, entry.key)
 
 
 def _take_apart(found: Found, work: Work, raw: bytes) -> None:
@@ -242,7 +245,9 @@ def _switch(verb: str, name: str, actor: str, reason: str, work: Callable[[], bo
         result = (
             ActionResult(("", name), "done")
             if work()
-            else ActionResult(("", name), "unchanged", f"{verb}: nothing to change")
+            else ActionResult(
+                ("", name), "unchanged", "it is paused already" if verb == "pause" else "it is not paused"
+            )
         )
-        audit_log.note(verb, actor, reason, [result])
+        audit_log.write(verb, actor, reason, [result])
     return result

@@ -65,7 +65,7 @@ class Found:
 def lock(events: Sequence[Target]) -> dict[Target, Found]:
     """Lock the parked keys of these events and their inbox rows, then read them; in the order of their keys."""
     columns = [[event_id for event_id, _ in events], [handler for _, handler in events]]
-    parked = lock_parked(set(_rows(_PLACES, columns)), alone=True)
+    parked = lock_parked(set(_rows(_PLACES, columns)), exclusively=True)
     _rows(_LOCK, columns)
     found = [_found(row, parked) for row in _rows(_READ, columns)]
     return {each.entry.identity: each for each in found}

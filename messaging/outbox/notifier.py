@@ -78,7 +78,9 @@ class Notifier:
                 self._send()
                 self._closing.wait(THROTTLE_SECONDS)
             except psycopg2.Error as error:
-                logger.warning("the wake was not sent (the relay polls anyway): %s", error)
+                logger.warning(
+                    "PostgreSQL did not take the notification; the relay finds the rows with its next poll: %s", error
+                )
                 self._disconnect()
                 self._closing.wait(RECONNECT_SECONDS)
         self._disconnect()

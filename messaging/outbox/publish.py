@@ -14,7 +14,7 @@ import psycopg2
 from django.db import connection, transaction
 
 from messaging.conf import conf
-from messaging.context import Cause, Context, in_hand
+from messaging.context import Cause, Context, current_context
 from messaging.errors import EventTooLarge, TransactionRequired
 from messaging.event import MAX_KEY, Event, EventSpec, encode, spec_of
 from messaging.ids import new_id
@@ -65,8 +65,10 @@ def publish(event: Event, *, cause: Cause | None = None) -> str:
 def publish_all(items: Iterable[tuple[Event, Cause | None]]) -> list[str]:
     """Record several events in one statement, in the order of the list; return their ids. Errors as publish()."""
     if not connection.in_atomic_block:
-        raise TransactionRequired("publish() needs the transaction of the state change: with transaction.atomic(): …")
-    envelopes = [envelope_of(event, cause or in_hand.get()) for event, cause in items]
+        raise TransactionRequired(
+            "call publish() inside the transaction of the state change: with transaction.atomic(): …"
+        )
+    envelopes = [envelope_of(event, cause or current_context.get()) for event, cause in items]
     gathering = _gathering.get()
     if gathering is None:
         insert(envelopes)
@@ -83,7 +85,10 @@ def envelope_of(event: Event, cause: Cause | None) -> Envelope:
     key = _key_of(event, spec)
     data = encode(event)
     if len(data) + len(key) > conf().max_event_bytes:
-        raise EventTooLarge(f"{spec.type} has {len(data)} bytes; at most {conf().max_event_bytes} can be sent")
+        raise EventTooLarge(
+            f"{spec.type} has {len(data)} bytes, but at most {conf().max_event_bytes} are allowed; publish less"
+            " data, or a reference to it"
+        )
     return Envelope(
         event_id=str(new_id()),
         topic=spec.topic,

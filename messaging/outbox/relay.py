@@ -88,7 +88,7 @@ class Relay:
         """Wait after an outage, for less than the idle time after which the relay would lose its locks."""
         cap = min(conf().outage_pause_cap_seconds, conf().relay_idle_seconds / 4)
         self._delay = Backoff(conf().outage_pause_seconds, cap).after(self._delay)
-        logger.warning("relay: nothing is sent for %.1f s: %r", self._delay, error)
+        logger.warning("relay: outage, next try in %.1f s: %r", self._delay, error)
         self._stopping.wait(jittered(self._delay))
 
     def round(self) -> bool:

@@ -50,14 +50,18 @@ class RelayBlock:
         try:
             self._execute("SELECT pg_advisory_lock(%s, 0)", [SENDING_SPACE])
         except psycopg2.errors.LockNotAvailable as error:
-            raise RepartitionRefused("a relay did not end its round in time; nothing was changed") from error
+            raise RepartitionRefused(
+                "a relay did not end its round in time; nothing was changed. Run it again with a larger --timeout"
+            ) from error
 
     def check(self) -> None:
         """Check that this process still holds the lock. RepartitionRefused when it does not."""
         try:
             self._execute("SELECT 1")
         except psycopg2.Error as error:
-            raise RepartitionRefused(f"the relays were running again; nothing was changed: {error}") from error
+            raise RepartitionRefused(
+                f"the lock on the relays was lost while waiting; run the same command again: {error}"
+            ) from error
 
     def _execute(self, sql: str, parameters: list[Any] | None = None) -> None:
         with self._connection.cursor() as cursor:
@@ -120,7 +124,10 @@ def _wait_for_groups(topic: str, block: RelayBlock, seconds: float, ignored: Col
     while behind := {group: lag for group, lag in group_lag(topic).items() if lag and group not in ignored}:
         block.check()
         if time.monotonic() > until:
-            raise RepartitionRefused(f"not every group reached the end of {topic}; nothing was changed: {behind}")
+            raise RepartitionRefused(
+                f"these groups did not reach the end of {topic}: {behind}. Nothing was changed. Start their workers,"
+                " or use --ignore-group"
+            )
         if behind != reported:
             reported = behind
             report("waiting for " + ", ".join(f"{group} ({lag} behind)" for group, lag in sorted(behind.items())))

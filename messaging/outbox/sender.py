@@ -87,7 +87,11 @@ class Sender:
             return bool(producer.partitions_for(topic))
         except (KafkaError, ValueError) as error:
             self.topics.failed(topic)
-            logger.error("relay: the topic %s can't be written to; its events wait: %r", topic, error)
+            logger.error(
+                "relay: cannot write to the topic %s (run create_topics if it is missing); its events wait: %r",
+                topic,
+                error,
+            )
             return False
 
     def _send_together(self, rows: Sequence[Row], touch: Callable[[], Any]) -> list[int]:
@@ -102,7 +106,9 @@ class Sender:
         for row in failed:
             self.keys.failed(ordering_key(row))
         if failed:
-            logger.warning("relay: %s of %s rows were not acknowledged; they are sent again", len(failed), len(rows))
+            logger.warning(
+                "relay: %s of %s rows were not acknowledged; the relay sends them again", len(failed), len(rows)
+            )
             self.drop()
         return list(succeeded)
 
@@ -113,7 +119,7 @@ class Sender:
             key, value, headers = record_out(envelope)
             return producer.send(envelope.topic, key=key, value=value, headers=headers)
         except Exception as error:
-            logger.error("relay: %s %s can't be sent; its key waits: %r", envelope.type, envelope.event_id, error)
+            logger.error("relay: cannot send %s %s; its key waits: %r", envelope.type, envelope.event_id, error)
             return None
 
     def _await(self, producer: KafkaProducer, futures: Sequence[Any], touch: Callable[[], Any]) -> None:
@@ -135,7 +141,10 @@ class Sender:
                 since = time.monotonic()
             touch()
             time.sleep(SPLIT_SECONDS)
-        logger.warning("relay: no acknowledgement for %.0f s", conf().relay_stall_seconds)
+        logger.warning(
+            "relay: no acknowledgement for %.0f s; it sends the rows again with a new producer",
+            conf().relay_stall_seconds,
+        )
 
 
 def ordering_key(row: Row) -> Key:

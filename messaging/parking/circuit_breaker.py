@@ -49,6 +49,12 @@ def _last(handler: Handler, count: int) -> list[tuple[str, str, str]]:
 
 
 def _open(handler: Handler, fingerprint: str, count: int) -> None:
-    reason = f"the last {count} events of different keys failed alike: {fingerprint}"
+    reason = f"the last {count} events, of different keys, failed with the same fingerprint: {fingerprint}"
     if pauses.insert(handler.name, reason=reason, actor=ACTOR):
-        logger.critical("%s is paused: %s. Fix it, then run: manage.py resume %s", handler.name, reason, handler.name)
+        logger.critical(
+            "the circuit breaker has paused %s: %s. Fix the cause, then run: manage.py %s resume %s --reason TEXT",
+            handler.name,
+            reason,
+            conf().service,
+            handler.name,
+        )

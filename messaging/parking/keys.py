@@ -35,7 +35,7 @@ SELECT parked.topic, parked.key
   JOIN messaging_parked_key AS parked USING (topic, key)
  ORDER BY topic, key
 """
-_SHARED, _ALONE = " FOR KEY SHARE OF parked", " FOR NO KEY UPDATE OF parked"
+_SHARED, _EXCLUSIVE = " FOR KEY SHARE OF parked", " FOR NO KEY UPDATE OF parked"
 _INSERT = """
 INSERT INTO messaging_parked_key (topic, key, consumer_group, partition, parked_at)
 SELECT topic, key, %s, partition, now()
@@ -43,7 +43,7 @@ SELECT topic, key, %s, partition, now()
  ORDER BY topic, key
     ON CONFLICT (topic, key) DO NOTHING
 """
-_LOCK_ALONE = "SELECT 1 FROM messaging_parked_key WHERE topic = %s AND key = %s FOR NO KEY UPDATE"
+_LOCK_EXCLUSIVELY = "SELECT 1 FROM messaging_parked_key WHERE topic = %s AND key = %s FOR NO KEY UPDATE"
 _QUEUE_EXISTS = """
 SELECT EXISTS (SELECT 1 FROM messaging_inbox WHERE topic = %s AND key = %s AND raw IS NOT NULL)
 """
@@ -51,17 +51,17 @@ SELECT EXISTS (SELECT 1 FROM messaging_inbox WHERE topic = %s AND key = %s AND r
 TRIES = 5
 
 
-def lock_parked(keys: Iterable[Parked], *, alone: bool = False) -> set[Parked]:
+def lock_parked(keys: Iterable[Parked], *, exclusively: bool = False) -> set[Parked]:
     """Return which of these keys are parked; they stay parked until the transaction ends.
 
-    `alone`: also exclude the retry of parked keys, and operators.
+    `exclusively`: also exclude the retry of parked keys, and operators.
     """
     wanted = sorted(set(keys))
     if not wanted:
         return set()
     with connection.cursor() as cursor:
         columns = [[topic for topic, _ in wanted], [key for _, key in wanted]]
-        cursor.execute(_LOCK + (_ALONE if alone else _SHARED), columns)
+        cursor.execute(_LOCK + (_EXCLUSIVE if exclusively else _SHARED), columns)
         return set(cursor.fetchall())
 
 
@@ -84,10 +84,10 @@ def park(group: str, keys: Iterable[ToPark]) -> None:
     )
 
 
-def lock_alone(topic: str, key: str, *, skip_locked: bool = False) -> bool:
+def lock_exclusively(topic: str, key: str, *, skip_locked: bool = False) -> bool:
     """Lock a parked key against retries and operators; False when it is not parked, or locked (`skip_locked`)."""
     with connection.cursor() as cursor:
-        cursor.execute(_LOCK_ALONE + (" SKIP LOCKED" if skip_locked else ""), [topic, key])
+        cursor.execute(_LOCK_EXCLUSIVELY + (" SKIP LOCKED" if skip_locked else ""), [topic, key])
         return cursor.fetchone() is not None
 
 

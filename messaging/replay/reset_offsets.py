@@ -25,7 +25,7 @@ from messaging.inbox.positions import Place
 from messaging.kafka.clients import admin, reader
 from messaging.replay.plan import Plan, ReplayRequest
 from messaging.replay.ranges import check_zone, offsets_at, partitions_of, reading_group
-from messaging.replay.run import ReplayOutcome, alone, replay
+from messaging.replay.run import ReplayOutcome, replay, replay_lock
 
 VERB = "reset_consumer_offsets"
 
@@ -127,7 +127,7 @@ def _row_of(tp: TopicPartition, rows: dict[Place, int]) -> int:
 def _inside(tp: TopicPartition, offset: int, begin: int, end: int) -> int:
     if not begin <= offset <= end:
         raise RangeRefused(
-            f"{tp.topic}/{tp.partition} can't go to {offset}: its log has the offsets {begin} to {end}",
+            f"{tp.topic}/{tp.partition} cannot move to {offset}: its log has the offsets {begin} to {end}",
             ExitCode.OUTSIDE_LOG,
         )
     return offset
@@ -150,8 +150,8 @@ def check(moves: Sequence[Move], *, allow_skip: bool, allow_reorder: bool, accep
             )
     if not allow_reorder and (count := _reordered(moves)):
         raise RangeRefused(
-            f"{count} times an event there was never handled, and its handler has handled a later one of its key: the"
-            " live consumer would apply it now, out of order. --allow-reorder permits it; replay_topic leaves them out",
+            f"{count} unhandled events would be applied after later events of their key, out of order. --allow-reorder"
+            " permits it. replay_topic applies only the events that are still in order",
             ExitCode.REFUSED,
         )
 
@@ -164,7 +164,7 @@ def _reordered(moves: Sequence[Move]) -> int:
     if not ranges:
         return 0
     topic, outcome = moves[0].place[0], ReplayOutcome()
-    with reader() as consumer, alone(topic):
+    with reader() as consumer, replay_lock(topic):
         again = Plan(ReplayRequest(topic=topic), reading_group(topic), ranges)
         replay(again, consumer, outcome, execute=False, progress=lambda passed: None)
     return outcome.refused.total()
@@ -223,7 +223,7 @@ def _write(group: str, moves: Sequence[Move], actor: str, reason: str) -> None:
             audit_log.ActionResult(("", move.name), "done", f"{move.row} → {move.to}; {_committed_text(move)}")
             for move in moves
         ]
-        audit_log.note(VERB, actor, reason, results)
+        audit_log.write(VERB, actor, reason, results)
 
 
 def _committed_text(move: Move) -> str:

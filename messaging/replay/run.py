@@ -52,9 +52,9 @@ def replay(
 ) -> None:
     """Read the plan's range with `consumer`'s own assignment; apply what was never applied, or only count.
 
-    The caller holds `alone()`. The run counts in `outcome`, and calls `progress` with the number of passed offsets. A
-    failing event is retried, parked or kept as the live consumer does. RangeRefused when the broker returns nothing
-    more; what came before stays applied.
+    The caller holds `replay_lock()`. The run counts in `outcome`, and calls `progress` with the number of passed
+    offsets. A failing event is retried, parked or kept as the live consumer does. RangeRefused when the broker returns
+    nothing more; what came before stays applied.
     """
     for records, passed in records_of(plan, consumer):
         works = [work for record in records if (work := _selected(record, plan, outcome))]
@@ -64,10 +64,10 @@ def replay(
 
 
 @contextmanager
-def alone(topic: str) -> Iterator[None]:
+def replay_lock(topic: str) -> Iterator[None]:
     """Hold the topic's replay lock for a with block. RangeRefused when another replay of the topic runs."""
     if not _call("SELECT pg_try_advisory_lock(%s, hashtext(%s))", topic):
-        raise RangeRefused(f"{topic} is being replayed already; wait until that replay has ended", ExitCode.BUSY)
+        raise RangeRefused(f"another replay of {topic} is running; wait until it ends", ExitCode.BUSY)
     try:
         yield
     finally:

@@ -113,7 +113,11 @@ class RetentionCheck:
             try:
                 kept = kept_by_broker(missing)
             except KafkaError as error:
-                logger.warning("the retention of %s could not be checked yet: %r", ", ".join(sorted(missing)), error)
+                logger.warning(
+                    "the worker could not check the retention of %s yet; it tries again: %r",
+                    ", ".join(sorted(missing)),
+                    error,
+                )
                 kept = {}
             if reasons := reasons_to_refuse(kept):
                 raise InboxForgetsTooSoon("; ".join(reasons))

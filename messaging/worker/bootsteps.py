@@ -50,11 +50,11 @@ def install(app: Celery) -> None:
     app.steps["worker"].add(ConsumerStep)
     app.steps["worker"].add(RelayStep)
     app.steps["worker"].add(RetentionStep)
-    app.steps["worker"].add(DeadlineStep)
-    app.steps["worker"].add(DrainStep)
+    app.steps["worker"].add(StopTimeoutStep)
+    app.steps["worker"].add(RetryStep)
 
 
-class DeadlineStep(bootsteps.StartStopStep):
+class StopTimeoutStep(bootsteps.StartStopStep):
     """Ends a stopping worker that hangs: a task may wait for a frozen server without end."""
 
     name = "messaging.deadline"
@@ -77,7 +77,7 @@ class DeadlineStep(bootsteps.StartStopStep):
         while ticks < STOP_SECONDS:
             time.sleep(1)
             ticks += self.stopping
-        logger.critical("the worker is stopping for %s s and hangs: it ends by force", STOP_SECONDS)
+        logger.critical("the worker did not stop within %s s: the process exits by force", STOP_SECONDS)
         os._exit(EXIT_BY_FORCE)
 
     def stop(self, parent: Any) -> None:
@@ -105,7 +105,7 @@ def end_if_too_long(title: str, silent: int) -> None:
         os._exit(EXIT_THREAD_DIED)
 
 
-class DrainStep(bootsteps.StartStopStep):
+class RetryStep(bootsteps.StartStopStep):
     """Ends a worker that hangs while it retries a parked key: it would retry no other parked key."""
 
     name = "messaging.drain"
@@ -175,7 +175,7 @@ class ThreadStep(bootsteps.StartStopStep):
 
     def end_worker(self, error: BaseException) -> None:
         """Log why the thread ended, and end the process."""
-        logger.critical("the %s died, and the worker with it", self.title, exc_info=error)
+        logger.critical("the thread %s failed: the worker process ends", self.title, exc_info=error)
         os._exit(EXIT_THREAD_DIED)
 
     def stop(self, parent: Any) -> None:
@@ -183,7 +183,9 @@ class ThreadStep(bootsteps.StartStopStep):
             self._on_shutdown()
             self.thread.join(max(0.0, (self.stopping_since or 0.0) + JOIN_SECONDS - time.monotonic()))
             if self.thread.is_alive():
-                logger.error("the %s did not end within %.0f s and is abandoned", self.title, JOIN_SECONDS)
+                logger.error(
+                    "the thread %s did not end within %.0f s: the worker stops without it", self.title, JOIN_SECONDS
+                )
 
     def terminate(self, parent: Any) -> None:
         self.stop(parent)

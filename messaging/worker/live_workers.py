@@ -46,7 +46,7 @@ class Presence:
             with self._connection.cursor() as cursor:
                 cursor.execute("SELECT 1")
         except psycopg2.Error as error:
-            logger.info("the consumer's presence is not shown for now: %s", error)
+            logger.info("the database does not show this consumer as alive for now: %s", error)
             if self._connection is not None:
                 self._connection.close()
             self._connection = None

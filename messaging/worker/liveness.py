@@ -38,7 +38,7 @@ class LivenessFile:
             try:
                 self._touch()
             except OSError as error:
-                logger.error("the liveness file can't be touched: %s", error)
+                logger.error("the worker cannot write the liveness file: %s", error)
 
     def _touch(self) -> None:
         if self._path is not None:

@@ -80,7 +80,7 @@ PARKING = (
     _run(
         "parking-unchecked",
         "PARK_IN_SECOND_TRANSACTION PARK_UNCHECKED WITHOUT_COMPARISON TRANSIENT=2 KILLS=0",
-        "park under the attempt's locks; compare the position",
+        "park under the attempt's locks; compare positions",
         ONCE,
     ),
     _run(

@@ -30,7 +30,7 @@ end_idle:
 #ifdef OPERATOR_WITHOUT_LOCK
   atomic { CHECK_SESSION; in_transaction = in_transaction | BIT(me) };
 #else
-  lock_alone(key);
+  lock_exclusively(key);
 #endif
   /* UPDATE … WHERE state IN (waiting, dead): waits for the row, then looks at it again */
   atomic {

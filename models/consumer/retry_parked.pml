@@ -78,7 +78,7 @@ end_idle:
   if :: head == EVENTS -> goto idle :: else fi;
   if :: inbox[head] == DEAD -> head = 0; goto idle :: else fi;
 #endif
-  lock_alone(key);
+  lock_exclusively(key);
   if :: !locked -> goto give_up :: else fi;
 #ifndef HEAD_READ_BEFORE_LOCK
   atomic { CHECK_SESSION; find_head(key) };
@@ -111,7 +111,7 @@ end_idle:
 #ifdef ATTEMPT_IN_SECOND_TRANSACTION
      atomic { CHECK_SESSION; end_transaction(me); locked = 0 };   /* the attempt is rolled back, and the lock with it */
 #ifndef ATTEMPT_UNCHECKED
-     lock_alone(key);
+     lock_exclusively(key);
      if :: !locked || inbox[head] != before -> goto give_up :: else fi;
 #endif
 #endif

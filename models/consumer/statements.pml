@@ -85,7 +85,7 @@ inline lock_seen_parked(k) {
     CHECK_SESSION; in_transaction = in_transaction | BIT(me); locked = 0; \
     if :: parked[k] -> parked_wanted[k] = parked_wanted[k] | BIT(me) :: else fi \
   }
-inline lock_alone(k) {
+inline lock_exclusively(k) {
   SEE_ONE(k);
   if
   :: parked_wanted[k] & BIT(me) ->

@@ -1,4 +1,4 @@
-"""How lists of orders are narrowed."""
+"""The filters of the list of orders."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from order_app.models import Order
 
 
 class OrderFilter(filters.FilterSet):
-    """?status= for all, ?user_id= for staff (a customer sees only their own)."""
+    """?status= is for every user, ?user_id= is for staff. A customer sees only their own orders."""
 
     status = filters.ChoiceFilter(choices=[(status.value, status.value) for status in OrderStatus])
     user_id = filters.UUIDFilter()

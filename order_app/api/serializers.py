@@ -16,7 +16,7 @@ from webapi.serializers import StrictSerializer
 
 
 class LineRequestSerializer(StrictSerializer):
-    """A line as the customer asks for it; the rules of quantity are the domain's."""
+    """A line that the customer asks for. The domain checks the quantity."""
 
     product_id = IdField()
     quantity = serializers.IntegerField(help_text="1 to 10,000 pieces.")
@@ -30,10 +30,13 @@ class OrderRequestSerializer(StrictSerializer):
 
 
 class CancelRequestSerializer(StrictSerializer):
-    """The body of a cancel; it may be left out."""
+    """The body of POST /orders/{id}/cancel. It is optional."""
 
     reason = serializers.CharField(
-        max_length=1000, default="", allow_blank=True, help_text="Why; needed when staff cancels another's order."
+        max_length=1000,
+        default="",
+        allow_blank=True,
+        help_text="Why the order is canceled. Staff must give it for another user's order.",
     )
 
 
@@ -60,7 +63,7 @@ class OrderSerializer(serializers.Serializer[Any]):
     created_at = serializers.DateTimeField()
 
     def to_representation(self, order: Order | PlacedOrder) -> dict[str, Any]:
-        """Return the order's JSON, amounts with the digits of its currency; by hand, for it is on the hot path."""
+        """Return the order's JSON; amounts have the digits of its currency. Not by DRF's fields: this is a hot path."""
         lines = order.lines.all() if isinstance(order, Order) else order.lines
         return {
             "id": str(order.id),
@@ -84,7 +87,7 @@ class OrderSerializer(serializers.Serializer[Any]):
 
 
 class StepSerializer(serializers.Serializer[Any]):
-    """A step of the saga. `attempts` is what its participant says that it took."""
+    """A step of the saga. `attempts` is how many attempts the participant reports."""
 
     name = serializers.CharField()
     status = serializers.ChoiceField(choices=list(StepStatus))
@@ -92,7 +95,7 @@ class StepSerializer(serializers.Serializer[Any]):
 
 
 class HistorySerializer(serializers.Serializer[Any]):
-    """A transition; `step` is empty for the saga itself, `event` is the event that caused it, or was published."""
+    """A transition. `step` is empty for the saga itself. `event` caused the transition, or was published by it."""
 
     at = serializers.DateTimeField()
     event = serializers.CharField()
@@ -101,11 +104,11 @@ class HistorySerializer(serializers.Serializer[Any]):
     actor = serializers.SerializerMethodField()
 
     def get_fields(self) -> dict[str, Any]:
-        """Add `from`, which is a word of the language."""
+        """Add `from`, which Python reserves, so a class attribute cannot have this name."""
         return {**super().get_fields(), "from": serializers.CharField(source="from_status")}
 
     def get_actor(self, row: Any) -> str:
-        """Return who did it; an operator's name is the operators' business."""
+        """Return who did it. An operator appears without a name."""
         return str(row.actor).partition(":")[0]
 
 
@@ -119,5 +122,5 @@ class SagaSerializer(serializers.Serializer[Any]):
     history = HistorySerializer(many=True)
 
     def get_waiting_for(self, saga: Saga) -> list[str]:
-        """Return, in words, what each unfinished step waits for; an error's text is for staff only."""
+        """Return a sentence for each unfinished step: what it waits for. Only staff sees the text of an error."""
         return waiting_for(saga, errors=bool(self.context.get("staff")))

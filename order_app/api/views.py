@@ -1,4 +1,4 @@
-"""The order service's HTTP API. Views open the transaction, translate, and call one service."""
+"""The order service's HTTP API. Each view opens the transaction, translates HTTP, and calls one service."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ from webapi.problems import Problem
 from webapi.serializers import read_body
 
 KEY_HEADER = key_header(
-    "Up to 255 characters, new for each order; the same request again gets the first answer again.", required=True
+    "Up to 255 characters, new for each order; a repeated request gets the first answer.", required=True
 )
 REFUSED = OpenApiResponse(
     description="unknown_product, product_inactive, mixed_currencies, unknown_currency, no_lines, too_many_lines, "
     "quantity_out_of_range, total_too_large, or idempotency_key_reused."
 )
 
-NO_REASON = OpenApiResponse(description="reason_missing: staff says why it cancels another's order.")
+NO_REASON = OpenApiResponse(description="reason_missing: staff must give a reason to cancel another user's order.")
 
 
 class Orders(ListAPIView):
@@ -48,19 +48,19 @@ class Orders(ListAPIView):
     queryset = Order.objects.none()
 
     def get_queryset(self) -> QuerySet[Order]:
-        """Return the caller's orders; all of them for staff."""
+        """Return the caller's orders; for staff, all orders."""
         user = self.request.user
         return selectors.list_orders(user_id=None if user.is_staff else user.id)
 
     def get(self, request: Request) -> Response:
-        """List your orders, newest first; staff sees everybody's."""
+        """List your orders, newest first. Staff sees the orders of all users."""
         return super().get(request)
 
     @extend_schema(
         request=OrderRequestSerializer, responses={202: OrderSerializer, 422: REFUSED}, parameters=[KEY_HEADER]
     )
     def post(self, request: Request) -> Response:
-        """Place an order at our prices. It is PENDING until every service has answered: see its status or its saga."""
+        """Place an order at the shop's prices. It is PENDING until every service has answered: see its saga."""
         key = need_key(request)
         wanted = _order_request(request)
         with transaction.atomic():
@@ -82,9 +82,9 @@ class CancelOrder(APIView):
 
     @extend_schema(request=CancelRequestSerializer, responses={202: OrderSerializer, 422: NO_REASON})
     def post(self, request: Request, order_id: UUID) -> Response:
-        """Cancel an order, confirmed or not; everything that was done for it is undone. Again: the same answer.
+        """Cancel an order, confirmed or not. Each service undoes its step. A repeated request gets the same answer.
 
-        Staff gives a reason to cancel another's order.
+        Staff must give a reason to cancel another user's order.
         """
         reason = read_body(CancelRequestSerializer, request)["reason"]
         order = _get_order(request, order_id)
@@ -97,11 +97,11 @@ class CancelOrder(APIView):
 
 
 class OrderSaga(APIView):
-    """What happens to an order behind the scenes."""
+    """The saga of an order."""
 
     @extend_schema(responses=SagaSerializer)
     def get(self, request: Request, order_id: UUID) -> Response:
-        """Show the timeline of an order: its steps, what they wait for, and all that happened."""
+        """Show the timeline of an order: its steps, what each waits for, and every transition."""
         _get_order(request, order_id)
         return Response(SagaSerializer(selectors.get_saga(order_id), context={"staff": request.user.is_staff}).data)
 
@@ -130,7 +130,7 @@ def _compensate(order_id: UUID, *, actor: str, reason: str) -> None:
     try:
         services.compensate(order_ids=[order_id], actor=actor, reason=reason)
     except ReasonMissing as missing:
-        raise Problem(422, "reason_missing", "Say why you cancel another's order.") from missing
+        raise Problem(422, "reason_missing", "Give a reason to cancel another user's order.") from missing
 
 
 def _order_request(request: Request) -> OrderRequest:
@@ -142,6 +142,6 @@ def _order_request(request: Request) -> OrderRequest:
 
 
 def _refuse_too_many_lines(lines: Any) -> None:
-    # Too many lines are refused by their number, before each of them is validated.
+    # Count the lines before validating each one, so that too many lines cost no work.
     if isinstance(lines, list) and len(lines) > MAX_LINES:
-        raise Problem(422, "too_many_lines", f"An order has at most {MAX_LINES} lines, this one has {len(lines)}.")
+        raise Problem(422, "too_many_lines", f"An order has at most {MAX_LINES} lines; this one has {len(lines)}.")

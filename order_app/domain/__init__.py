@@ -1,7 +1,7 @@
 """The order service's rules, in plain Python.
 
-`steps` is the saga as a table, `tables` the coordinator's decisions, `saga` what acts on them, `drafts` the rules of
-an order's lines and prices.
+`steps` is the table of the saga's steps. `tables` has the coordinator's decisions, and `saga` applies them. `drafts`
+has the rules of an order's lines and prices.
 """
 
 from order_app.domain import steps

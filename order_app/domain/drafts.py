@@ -1,4 +1,4 @@
-"""From what a customer asks for to an order with prices: the rules of lines, prices and currency."""
+"""Turns a customer's request into an order with prices: the rules of lines, prices and currency."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from money import MINOR_UNITS, UnknownCurrency, rounded
 
 MAX_LINES = 100
 MAX_QUANTITY = 10_000
-#: In the currency's units; every service can hold what is less.
+#: In the currency's units. Every service can store any amount below this.
 MAX_TOTAL = 10**15
 
 
 class OrderRefused(Exception):
-    """The request can't become an order; `code` is stable and part of the API."""
+    """The request breaks a rule, so no order is placed. `code` is stable and part of the API."""
 
     def __init__(self, code: str, detail: str) -> None:
         super().__init__(detail)
@@ -26,7 +26,7 @@ class OrderRefused(Exception):
 
 @dataclass(frozen=True)
 class LineRequest:
-    """So many pieces of a product."""
+    """A quantity of one product."""
 
     product_id: UUID
     quantity: int
@@ -34,7 +34,7 @@ class LineRequest:
 
 @dataclass(frozen=True)
 class OrderRequest:
-    """What a customer asks for; the price is ours."""
+    """What a customer asks for. It has no prices: the order service sets them."""
 
     user_id: UUID
     lines: tuple[LineRequest, ...]
@@ -71,7 +71,7 @@ class Draft:
 
 
 def draft_order(request: OrderRequest, catalogue: Mapping[UUID, Product]) -> Draft:
-    """Return the order that `request` asks for, at the prices of `catalogue`; OrderRefused when a rule forbids it."""
+    """Return the order that `request` asks for, at the prices of `catalogue`. OrderRefused if it breaks a rule."""
     quantities = merge_lines(request.lines)
     currency = _one_currency([_orderable(product_id, catalogue) for product_id in quantities])
     lines = tuple(
@@ -81,17 +81,17 @@ def draft_order(request: OrderRequest, catalogue: Mapping[UUID, Product]) -> Dra
     total = sum((line.unit_price * line.quantity for line in lines), Decimal(0))
     if total >= MAX_TOTAL:
         raise OrderRefused(
-            "total_too_large", f"An order comes to less than {MAX_TOTAL:,} {currency}; this one does not."
+            "total_too_large", f"The total of an order must be below {MAX_TOTAL:,} {currency}. Order fewer pieces."
         )
     return Draft(request.user_id, lines, request.coupon_id, rounded(total, currency), currency)
 
 
 def merge_lines(lines: tuple[LineRequest, ...]) -> dict[UUID, int]:
-    """Return the quantity of each product, lines of one product added up, in the order of their first line."""
+    """Add up the lines of each product; return the quantities in the order of the products' first lines."""
     if not lines:
         raise OrderRefused("no_lines", "An order needs at least one line.")
     if len(lines) > MAX_LINES:
-        raise OrderRefused("too_many_lines", f"An order has at most {MAX_LINES} lines, this one has {len(lines)}.")
+        raise OrderRefused("too_many_lines", f"An order has at most {MAX_LINES} lines; this one has {len(lines)}.")
     quantities: dict[UUID, int] = {}
     for line in lines:
         if line.quantity < 1:
@@ -111,14 +111,18 @@ def _orderable(product_id: UUID, catalogue: Mapping[UUID, Product]) -> Product:
     if product is None:
         raise OrderRefused("unknown_product", f"There is no product {product_id}.")
     if not product.active:
-        raise OrderRefused("product_inactive", f"Product {product_id} is not sold any more.")
+        raise OrderRefused("product_inactive", f"Product {product_id} is no longer for sale.")
     return product
 
 
 def _one_currency(products: list[Product]) -> str:
     currencies = sorted({product.currency for product in products})
     if len(currencies) > 1:
-        raise OrderRefused("mixed_currencies", f"An order has one currency, not {', '.join(currencies)}.")
+        raise OrderRefused(
+            "mixed_currencies",
+            f"All products of an order must have one currency, not {', '.join(currencies)}. "
+            "Place one order per currency.",
+        )
     if currencies[0] not in MINOR_UNITS:
         raise OrderRefused("unknown_currency", str(UnknownCurrency(currencies[0])))
     return currencies[0]

@@ -1,4 +1,4 @@
-"""The coordinator of one order: decides by the tables, changes its state, says what to record and to publish."""
+"""The coordinator of one order: it decides by the tables, changes the state, and returns what to publish."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ UNDO_IS_ASKED = frozenset({SagaStatus.COMPENSATING, SagaStatus.STUCK, SagaStatus
 
 @dataclass(frozen=True)
 class Answer:
-    """What a participant said. `restored` belongs to a restore, `reason` to a failure; `attempts` is what it took."""
+    """A participant's answer. `restored` belongs to a restore, `reason` to a failure. `attempts`: how many it took."""
 
     step: Step
     kind: Kind
@@ -30,7 +30,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Guard:
-    """When a deadline may cancel: our own backlog never does."""
+    """Whether a deadline may cancel a saga. The order service's own backlog must never cancel one."""
 
     deadline_passed: bool
     end_offsets_passed: bool
@@ -39,27 +39,27 @@ class Guard:
 
     @property
     def holds(self) -> bool:
-        """Whether the participants had their chance, and we have heard all that they said."""
+        """Whether the participants could answer in time, and every answer until the deadline was handled."""
         return self.deadline_passed and self.end_offsets_passed and self.outbox_empty and self.nothing_unhandled
 
 
 @dataclass(frozen=True)
 class UndoPolicy:
-    """How often an undo is asked for again: first wait, longest wait, and the budget after which the saga is stuck."""
+    """When undo requests are sent again: first delay, longest delay, and the budget after which a saga is stuck."""
 
     first: timedelta
     cap: timedelta
     budget: timedelta
 
     def wait(self, *, asked: int, at_cap: bool) -> timedelta:
-        """Return the wait before the next request when it was already sent again `asked` times."""
+        """Return the delay before the next request, after `asked` repeated requests."""
         doublings = min(asked, 32)
         return self.cap if at_cap else min(self.first * 2**doublings, self.cap)
 
 
 @dataclass
 class StepState:
-    """One step of one order. `succeeded`: it has ever said success. `attempts`: the most that an answer took."""
+    """One step of one order. `succeeded`: it succeeded at least once. `attempts`: the most that an answer needed."""
 
     status: StepStatus
     succeeded: bool = False
@@ -68,7 +68,7 @@ class StepState:
 
 @dataclass(frozen=True)
 class Entry:
-    """One row of the history. `step` is empty for the saga itself; without an `event` the answer in hand led to it."""
+    """One row of the history. `step` is empty for the saga itself. `event` is empty if the current answer caused it."""
 
     step: str
     from_status: str
@@ -79,7 +79,7 @@ class Entry:
 
 @dataclass
 class Outcome:
-    """What one call decided. `publish` is what goes out, in order; `refused` says why nothing was done, for people."""
+    """What one call decided. `publish`: what to publish, in order. `refused`: for people, why nothing was done."""
 
     entries: list[Entry] = field(default_factory=list)
     publish: list[Publication] = field(default_factory=list)
@@ -87,7 +87,7 @@ class Outcome:
 
     @property
     def changed(self) -> bool:
-        """Whether there is anything to write down."""
+        """Whether there is anything to write."""
         return bool(self.entries or self.publish)
 
 
@@ -119,7 +119,7 @@ class SagaState:
             self.flagged = self.flagged or flag
             outcome.entries.append(Entry(answer.step.name, before, cell.to or before, flagged=flag))
         if step and answer.kind is Kind.SUCCESS and before is not StepStatus.UNDONE:
-            # It is for the restore that is still to come; afterwards a replay must change no row.
+            # The restore that is still missing needs it. After the restore, a replay must change no row.
             step.succeeded = True
         if step and cell.to:
             step.status, step.attempts = cell.to, max(step.attempts, answer.attempts)
@@ -127,7 +127,7 @@ class SagaState:
         return outcome
 
     def on_cancel(self, *, reason: str, actor: str) -> Outcome:
-        """Cancel for a customer or an operator; accepted without effect when the order is canceled already."""
+        """Cancel for a customer or an operator. No effect if the order is already canceled."""
         outcome = Outcome()
         if self._action(Command.CANCEL) is Action.CANCEL:
             self._cancel(reason, actor, outcome)
@@ -141,7 +141,7 @@ class SagaState:
         return outcome
 
     def on_undo_due(self, *, now: datetime, policy: UndoPolicy, outbox_empty: bool = True) -> Outcome:
-        """Raise the alarm when the budget is spent; ask for the undo again, unless the last request is still here."""
+        """Mark the saga stuck when its budget is spent. Repeat the undo request, unless the last is in the outbox."""
         outcome = Outcome()
         spent = self.undo_asked_at is not None and now >= self.undo_asked_at + policy.budget
         if spent and self._action(Command.BUDGET_SPENT) is Action.STICK:
@@ -153,16 +153,18 @@ class SagaState:
         return outcome
 
     def on_request_again(self) -> Outcome:
-        """Ask the participants again; they answer from their recorded decisions."""
+        """Publish OrderCreated again. The participants answer from their stored decisions."""
         if self._action(Command.REQUEST_AGAIN) is not Action.REQUEST_AGAIN or not self._any(StepStatus.PENDING):
-            return Outcome(refused=f"the saga is {self.saga_status}: only a RUNNING one waits for its request")
+            refused = "only a RUNNING saga with a PENDING step can be requested again"
+            return Outcome(refused=f"the saga is {self.saga_status}: {refused}")
         entry = Entry("", self.saga_status, self.saga_status, event=Publication.CREATED)
         return Outcome(entries=[entry], publish=[Publication.CREATED])
 
     def on_resolve(self) -> Outcome:
-        """Let a person take the missing undo answers upon themselves; the requests go on being sent."""
+        """Mark the missing undo answers as waived by an operator. The undo requests continue."""
         if self._action(Command.RESOLVE) is not Action.BY_HAND:
-            return Outcome(refused=f"the saga is {self.saga_status}: only a {SagaStatus.STUCK} one is resolved by hand")
+            refused = f"only a {SagaStatus.STUCK} saga can be resolved by hand"
+            return Outcome(refused=f"the saga is {self.saga_status}: {refused}")
         outcome = Outcome()
         for name, step in self.steps.items():
             if step.status is StepStatus.UNDOING:
@@ -171,7 +173,7 @@ class SagaState:
         return outcome
 
     def schedule_undo(self, *, now: datetime, policy: UndoPolicy) -> None:
-        """Set when the undo is due to be asked for again: never later than the end of the budget."""
+        """Set when the next undo request is due: at the latest when the budget ends."""
         if self.saga_status not in UNDO_IS_ASKED:
             self.undo_next_at = None
             return
@@ -183,7 +185,7 @@ class SagaState:
 
     def _cell(self, before: StepStatus, answer: Answer) -> Cell:
         cell = ANSWERS[before, answer.kind]
-        # Not a failure either, for the participant holds something: the deadline or a person decides.
+        # This is no failure: the participant holds something. The deadline or an operator decides.
         return FLAG if cell.then is Then.CONFIRM and not self._can_be_given(answer.discount) else cell
 
     def _can_be_given(self, discount: Decimal | None) -> bool:

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class OrderStatus(StrEnum):
-    """What the customer sees. While PENDING, nothing but a cancel is accepted (a semantic lock)."""
+    """The status that the customer sees. A PENDING order accepts only a cancel (a semantic lock)."""
 
     PENDING = "PENDING"
     CONFIRMED = "CONFIRMED"
@@ -14,7 +14,7 @@ class OrderStatus(StrEnum):
 
 
 class SagaStatus(StrEnum):
-    """How far the coordination is. COMPENSATED: every participant has answered that it holds nothing."""
+    """The progress of the coordination. COMPENSATED: every participant has answered that it holds nothing."""
 
     RUNNING = "RUNNING"
     COMPLETED = "COMPLETED"
@@ -25,7 +25,7 @@ class SagaStatus(StrEnum):
 
 
 class StepStatus(StrEnum):
-    """How far one step is. FAILED is passed through within one transaction, on the way to UNDOING."""
+    """The progress of one step. FAILED lasts only within one transaction; then the step is UNDOING."""
 
     PENDING = "PENDING"
     DONE = "DONE"
@@ -37,7 +37,7 @@ class StepStatus(StrEnum):
 
 
 class Publication(StrEnum):
-    """What the coordinator publishes, by event type. CREATED asks for every step, CANCELED asks to undo it."""
+    """What the coordinator publishes, by event type. CREATED requests every step, CANCELED requests every undo."""
 
     CREATED = "order.OrderCreated.v1"
     CONFIRMED = "order.OrderConfirmed.v1"

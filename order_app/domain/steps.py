@@ -1,4 +1,4 @@
-"""The saga as one table. Adding a step is adding a row here, its events, and a handler in the service that does it."""
+"""The saga as one table. To add a step, add a row here, its events, and a handler in the service that does it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from order_app.domain.states import Kind
 class Step:
     """One thing that another service does for an order.
 
-    `OrderCreated` asks for every step, `OrderCanceled` asks to undo it. `succeeds`, `fails` and `undone` are the event
-    types of the answers, on `topic`. `skipped_when` says which orders do not need the step.
+    `OrderCreated` requests every step, `OrderCanceled` requests its undo. `succeeds`, `fails` and `undone` are the
+    event types of the answers, on `topic`. `skipped_when` says which orders do not need the step.
     """
 
     name: str

@@ -1,6 +1,6 @@
 """The coordinator's decisions as data; `saga.py` only looks them up.
 
-They were checked by exhaustive search together with the participants' tables: change the model first, then these.
+A model checker checked them with the participants' tables, in all states. Change the model first, then these tables.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Cell:
 NOTHING = Cell(record=False)
 RECORD = Cell()
 FLAG = Cell(flag=True)
-"""In an honest run no flag is reachable: a foreign or forged event, or a restored database."""
+"""A flag marks what correct services never cause: a foreign or forged event, or a restored database."""
 
 ANSWERS: dict[tuple[StepStatus, Kind], Cell] = {
     (StepStatus.PENDING, Kind.SUCCESS): Cell(to=StepStatus.DONE, then=Then.CONFIRM),

@@ -1,4 +1,4 @@
-"""What the order service does. Every function needs an open transaction, which its caller (an entry point) opens."""
+"""The order service's operations. The caller (an entry point) must open the transaction."""
 
 from order_app.services.answers import UNKNOWN_ORDER, apply_answers
 from order_app.services.canceling import cancel_order

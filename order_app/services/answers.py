@@ -1,4 +1,4 @@
-"""The participants' answers: the hot path. Rows instead of objects of the ORM, one statement per table and batch."""
+"""Handles the participants' answers. A hot path: no ORM objects, one statement per table and batch."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from order_app.saga_changes import Changes
 from order_app.sql import lock_sagas, storable
 
 UNKNOWN_ORDER = "unknown_order"
-#: A reason is a word or two; it goes on in OrderCanceled, which must never be too large to be published.
+#: A reason is one or two words. OrderCanceled repeats it, and must never be too large to publish.
 MAX_REASON = 200
 
 
 def apply_answers(*, deliveries: Sequence[Delivery], now: datetime | None = None) -> list[tuple[Delivery, str]]:
-    """Let each order's coordinator act on its answers, in the order given.
+    """Apply the answers to their orders' sagas, in the order given.
 
-    Returns those for an order that is not here, with the reason, to be dead letters.
+    Return the answers for unknown orders, each with its reason: they become dead letters.
     """
     rows = lock_sagas(delivery.event.order_id for delivery in deliveries)
     changes = Changes(now or timezone.now())

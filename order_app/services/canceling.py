@@ -1,4 +1,4 @@
-"""An order is canceled by its customer; operators and timers cancel in `operators` and `timers`."""
+"""Cancels an order for its customer. `operators` and `timers` have the other ways to cancel."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ BY_CUSTOMER = "canceled_by_customer"
 
 
 def cancel_order(*, order_id: UUID, user_id: UUID, now: datetime | None = None) -> None:
-    """Cancel for the customer; nothing changes when the order is canceled already, or is not there."""
+    """Cancel for the customer. Nothing changes if the order is already canceled or does not exist."""
     changes = Changes(now or timezone.now())
     for row in lock_sagas([order_id]).values():
         changes.add(row, row.state.on_cancel(reason=BY_CUSTOMER, actor=str(user_id)), actor="customer")

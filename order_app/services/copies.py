@@ -1,4 +1,4 @@
-"""Local copies of products and users: what others announced, the newest version of each."""
+"""Local copies of other services' products and users: the newest version of each."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _COPY_USERS = keep_newest("order_app_usercopy", {"user_id": "uuid", "version": "
 
 
 def copy_products(*, deliveries: Sequence[Delivery]) -> None:
-    """Keep what ProductChanged tells, where it is newer than what we have."""
+    """Store the products of these ProductChanged events that are newer than the copies."""
     execute_newest(_COPY_PRODUCTS, [_product(delivery.event) for delivery in deliveries])
 
 
 def copy_users(*, deliveries: Sequence[Delivery]) -> None:
-    """Keep what UserChanged tells, where it is newer than what we have."""
+    """Store the users of these UserChanged events that are newer than the copies."""
     events = [delivery.event for delivery in deliveries]
     execute_newest(_COPY_USERS, [(e.user_id, e.version, e.active) for e in events])
 

@@ -1,4 +1,4 @@
-"""What operators may do to sagas. Each call is one row in the audit log: who, what, why, to which, with what result."""
+"""What operators may do to sagas. Each call writes one row to the audit log: who, what, why, targets and results."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ from order_app.saga_changes import Changes
 from order_app.sql import SagaRow, lock_sagas
 
 BY_OPERATOR = "canceled_by_operator"
-#: How an operator appears in events, which others may read; only our own history and audit log have the name.
+#: Events name an operator so, since other services read them. Only the history and the audit log have the name.
 OPERATOR = "operator"
 
 
 @dataclass(frozen=True)
 class Verb:
-    """Something that operators may do, and how the domain decides it."""
+    """One action of operators, and the function of the domain that decides it."""
 
     name: str
     decide: Callable[[SagaState], Outcome]
 
 
 def compensate(*, order_ids: Sequence[UUID], actor: str, reason: str, now: datetime | None = None) -> list[Result]:
-    """Cancel orders and have everything undone that was done for them. ReasonMissing without a reason."""
+    """Cancel orders, so that each service undoes its step. ReasonMissing without a reason."""
     return _act(_COMPENSATE, order_ids, actor, reason, now)
 
 
 def request_again(*, order_ids: Sequence[UUID], actor: str, reason: str, now: datetime | None = None) -> list[Result]:
-    """Send the request of running sagas again; who has answered, answers the same. ReasonMissing without a reason."""
+    """Publish OrderCreated of running sagas again; answers stay the same. ReasonMissing without a reason."""
     return _act(_REQUEST_AGAIN, order_ids, actor, reason, now)
 
 
 def resolve_by_hand(*, order_ids: Sequence[UUID], actor: str, reason: str, now: datetime | None = None) -> list[Result]:
-    """Take missing undo answers upon the operator; the requests go on being sent. ReasonMissing without a reason."""
+    """Waive the missing undo answers; the undo requests continue. ReasonMissing without a reason."""
     return _act(_RESOLVE, order_ids, actor, reason, now)
 
 
@@ -54,9 +54,9 @@ _RESOLVE = Verb("resolve by hand", SagaState.on_resolve)
 
 def _act(verb: Verb, order_ids: Sequence[UUID], actor: str, reason: str, now: datetime | None) -> list[Result]:
     if not reason.strip():
-        raise ReasonMissing("Say why: the reason is kept in the audit log and shown in the saga's history.")
+        raise ReasonMissing("Give a reason: it is stored in the audit log and shown in the saga's history.")
     changes = Changes(now or timezone.now())
-    results = {order_id: Result((str(order_id),), "unknown", "there is no such order") for order_id in order_ids}
+    results = {order_id: Result((str(order_id),), "unknown", "this order does not exist") for order_id in order_ids}
     for row in lock_sagas(order_ids).values():
         before = row.state.saga_status
         outcome = verb.decide(row.state)
@@ -72,7 +72,7 @@ def _result(row: SagaRow, before: SagaStatus, outcome: Outcome) -> Result:
     if outcome.refused:
         return Result(target, "refused", outcome.refused)
     if not outcome.changed:
-        return Result(target, "unchanged", f"the saga is {before} already")
+        return Result(target, "unchanged", f"the saga is already {before}")
     return Result(target, "done", f"{before} → {row.state.saga_status}")
 
 

@@ -1,4 +1,4 @@
-"""Orders are placed: at the prices that we know, for users who may."""
+"""Places orders: at the prices of our product copies, for active users only."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from order_app.sql import SagaRow
 
 @dataclass(frozen=True)
 class PlacedOrder:
-    """A new order, as its customer sees it."""
+    """A new order, in the form that its customer sees."""
 
     id: UUID
     user_id: UUID
@@ -44,16 +44,16 @@ class PlacedOrder:
 
 
 class UserInactive(OrderRefused):
-    """The user was deactivated and orders no more."""
+    """The user is deactivated and cannot place orders."""
 
     def __init__(self) -> None:
-        super().__init__("user_inactive", "This account is deactivated.")
+        super().__init__("user_inactive", "This account is deactivated; ask staff to reactivate it.")
 
 
 def place_orders(*, requests: Sequence[OrderRequest], now: datetime | None = None) -> list[PlacedOrder]:
-    """Place orders, a statement per table for all of them, and return them in the order of `requests`.
+    """Place orders, with one statement per table, and return them in the order of `requests`.
 
-    OrderRefused (UserInactive among them) for the first that breaks a rule; then none is placed.
+    If a request breaks a rule: OrderRefused (or its subclass UserInactive), and no order is placed.
     """
     now = now or timezone.now()
     catalogue = selectors.get_products({line.product_id for request in requests for line in request.lines})

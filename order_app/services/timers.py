@@ -1,4 +1,4 @@
-"""What time does to sagas: deadlines, and undo requests that are sent again. Safe to run twice at once."""
+"""The timers of sagas: deadlines, and repeated undo requests. Two runs at the same time are safe."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ Offsets = Mapping[tuple[str, int], int]
 
 
 def cancel_overdue(*, order_ids: Iterable[UUID], end_offsets: Offsets, now: datetime | None = None) -> int:
-    """Cancel those sagas whose deadline has passed and whose guard holds; return how many that were.
+    """Cancel the sagas whose deadline has passed and whose guard holds; return how many.
 
-    `end_offsets`: where the participants' topics end, asked for after the deadlines; stored where none are yet, unless
-    a topic is missing, or the order's request has not left: nobody can have answered that yet. An order that somebody
-    else has in hand is left to the next sweep.
+    `end_offsets` are the ends of the participants' topics, read after the deadlines. A saga without offsets gets them,
+    unless a topic is missing or the order's request is still in the outbox: then no answer can exist yet. An order
+    that another transaction has locked waits for the next sweep.
     """
     changes = Changes(now or timezone.now())
     rows = lock_sagas(order_ids, skip_locked=True).values()
@@ -38,9 +38,9 @@ def cancel_overdue(*, order_ids: Iterable[UUID], end_offsets: Offsets, now: date
 
 
 def ask_undo_again(*, order_ids: Iterable[UUID], now: datetime | None = None) -> int:
-    """Ask again for undo answers that are due, and raise the alarm where the budget is spent; return how many.
+    """Send due undo requests again, and mark sagas stuck whose budget is spent; return how many changed.
 
-    A request that has not even left our outbox is not sent twice.
+    A request that is still in the outbox is not sent a second time.
     """
     changes = Changes(now or timezone.now())
     for row in lock_sagas(order_ids, skip_locked=True).values():
@@ -79,7 +79,7 @@ def _guard(row: SagaRow, now: datetime) -> Guard:
 
 
 def _complete(places: Mapping[str, int] | None) -> bool:
-    # Right after a restart of the broker its metadata may lack a topic: nothing has been passed there.
+    # Right after a broker restart its metadata may lack a topic. Then the guard is incomplete, and the deadline waits.
     known = {place.rpartition("/")[0] for place in places or ()}
     return known.issuperset(answer_topics())
 

@@ -1,4 +1,4 @@
-"""What lists of products can be filtered by."""
+"""The filters of lists of products."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from product_app.models import Product
 
 
 class ProductFilter(django_filters.FilterSet):
-    """?name= (part of it, any case) ?currency= ?active= (false shows something to staff only)."""
+    """?name= (a part of it, in any case), ?currency=, ?active= (only staff gets results for false)."""
 
     name = django_filters.CharFilter(lookup_expr="icontains", max_length=200)
 

@@ -13,7 +13,7 @@ from webapi.serializers import StrictSerializer
 
 
 class ProductSerializer(serializers.ModelSerializer):
-    """A product as anyone sees it. `price` is text with the currency's digits; `available` is what is in stock."""
+    """A product, as every caller sees it. `price` is text with the currency's digits; `available` is the stock."""
 
     price = serializers.SerializerMethodField()
     available = serializers.IntegerField(source="quantity")
@@ -27,7 +27,7 @@ class ProductSerializer(serializers.ModelSerializer):
 
 
 class ProductInput(StrictSerializer):
-    """What staff says of a product. Stock is not among it: it changes by adjustments only."""
+    """What staff can set of a product. Stock changes only by adjustments."""
 
     name = serializers.CharField(max_length=200)
     price = serializers.DecimalField(max_digits=18, decimal_places=3, min_value=0)
@@ -54,12 +54,12 @@ class StockAdjustmentInput(StrictSerializer):
 
     def validate_delta(self, delta: int) -> int:
         if delta == 0:
-            raise serializers.ValidationError("Zero changes nothing.")
+            raise serializers.ValidationError("The change must not be zero.")
         return delta
 
 
 class StockAdjustmentSerializer(serializers.Serializer):
-    """An adjustment that was made; `quantity` is what the product has in stock now."""
+    """A stored adjustment; `quantity` is the product's current stock."""
 
     id = serializers.IntegerField()
     product_id = serializers.UUIDField()

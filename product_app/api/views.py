@@ -1,4 +1,4 @@
-"""The catalogue, open to everyone, and its upkeep by staff."""
+"""The catalogue: every caller can read it, staff can change it."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ from webapi.permissions import IsStaff
 from webapi.problems import Problem
 from webapi.serializers import read_body
 
-KEY_HEADER = key_header("The same key again adjusts nothing again.")
+KEY_HEADER = key_header("A repeated key changes nothing.")
 
 
 @contextmanager
 def changing() -> Iterator[None]:
-    """Open the transaction of a change; what a service refuses becomes the problem that the caller gets."""
+    """Open the transaction of a change. A service's refusal becomes a problem response."""
     try:
         with transaction.atomic():
             yield
@@ -51,7 +51,7 @@ def changing() -> Iterator[None]:
 
 
 class OpenCatalogue:
-    """Everyone reads, without a token too; staff changes, and sees what is not active."""
+    """Every caller can read, also without a token. Staff can change products and sees inactive ones."""
 
     serializer_class = ProductSerializer
     request: Request
@@ -84,7 +84,7 @@ class ProductView(OpenCatalogue, RetrieveAPIView):
 
     @extend_schema(request=ProductInput(partial=True), responses=ProductSerializer)
     def patch(self, request: Request, product_id: UUID) -> Response:
-        """Change what is given; the version grows when something differs."""
+        """Change the given fields. The version grows if a value changes."""
         given = read_body(ProductInput, request, partial=True)
         with changing():
             product = services.change_product(product_id=product_id, **given)
@@ -98,7 +98,7 @@ class StockAdjustmentsView(APIView):
 
     @extend_schema(request=StockAdjustmentInput, responses={201: StockAdjustmentSerializer}, parameters=[KEY_HEADER])
     def post(self, request: Request, product_id: UUID) -> Response:
-        """Add to the stock, or take from it what no order holds."""
+        """Add to the stock, or remove pieces that no order holds."""
         given = read_body(StockAdjustmentInput, request)
         key = find_key(request)
         with changing():

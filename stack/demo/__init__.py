@@ -1,4 +1,4 @@
-"""`make demo`: orders of every kind through the real services, by HTTP alone, then the books of all four databases."""
+"""`make demo`: places orders of every kind over HTTP in the real services, then checks all four databases."""
 
 from stack.demo.play import Report, play
 from stack.demo.scenes import SCENES, SCENES_WITHOUT_FAULTS, Scene

@@ -1,4 +1,4 @@
-"""P7 across the four databases: nothing sold twice, nothing lost, no coupon used twice."""
+"""Checks the books (P7) across the four databases: nothing sold twice, nothing lost, no coupon used twice."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ COUNTED = "SELECT order_id::text FROM user_app_purchase WHERE state = 'COUNTED'"
 
 
 class Books:
-    """Reads the four databases directly, as no service can."""
+    """Reads the four databases directly, which no service can."""
 
     def __init__(self, database_urls: Mapping[str, str]) -> None:
         self._urls = database_urls
@@ -47,7 +47,7 @@ class Books:
             return list(cursor.fetchall())
 
     def unfinished(self) -> int:
-        """Return how many orders have not ended."""
+        """Return how many orders are not in a final status."""
         return int(self.ask("order", UNFINISHED)[0][0])
 
     def statuses(self, order_ids: list[str]) -> dict[str, str]:
@@ -56,17 +56,17 @@ class Books:
         return {order: status for order, status in rows if order in set(order_ids)}
 
     def is_at_rest(self) -> bool:
-        """Say whether every order has ended, every event has left its outbox, and the purchases have caught up."""
+        """Return whether every order is final, every outbox is empty, and the purchase histories are up to date."""
         waiting = [self.ask(service, "SELECT 1 FROM messaging_outbox LIMIT 1") for service in self._urls]
         return self.unfinished() == 0 and not any(waiting) and not self._purchase_differences()
 
     def violations(self) -> list[str]:
-        """Return every broken rule as a sentence."""
+        """Return a sentence for each broken rule."""
         return [*self._stock(), *self._holds(), *self._coupons(), *self._campaigns(), *self._purchase_differences()]
 
     def _stock(self) -> list[str]:
         return [
-            f"{name}: {quantity} in stock + {held} held is not {received} received"
+            f"{name}: {quantity} in stock + {held} held does not equal {received} received"
             for name, quantity, held, received in self.ask("product", STOCK)
             if quantity + held != received
         ]
@@ -80,11 +80,11 @@ class Books:
     def _coupons(self) -> list[str]:
         wanted = {(coupon, order) for order, coupon in self._confirmed().items() if coupon}
         used = set(self.ask("coupon", USED))
-        return [f"coupon {coupon} and order {order} do not agree" for coupon, order in wanted ^ used]
+        return [f"coupon {coupon} and order {order} disagree about its use" for coupon, order in wanted ^ used]
 
     def _campaigns(self) -> list[str]:
         return [
-            f"campaign {name}: {coupons} coupons, {granted} counted, {quantity} allowed"
+            f"campaign {name}: {coupons} coupons exist, {granted} are counted, {quantity} are allowed"
             for name, quantity, granted, coupons in self.ask("coupon", GRANTED)
             if coupons > quantity or coupons != granted
         ]

@@ -1,4 +1,4 @@
-"""The four HTTP APIs as a person uses them: signed in, retrying nothing but an expired token."""
+"""A client of the four HTTP APIs, signed in as a person. It repeats a request only after its token expired."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ENDED = ("COMPLETED", "COMPENSATED", "BY_HAND")
 
 @dataclass
 class Person:
-    """Someone signed in with the user service; staff when the account is."""
+    """A user who is signed in at the user service; may be staff."""
 
     urls: Mapping[str, str]
     username: str
@@ -41,7 +41,7 @@ class Person:
         return self
 
     def call(self, method: str, service: str, path: str, body: Any = None, **headers: str) -> Any:
-        """Return the answer's JSON; StackError, with the problem, when it is not a success."""
+        """Return the answer's JSON; StackError with the problem if the status is not a success."""
         answer = self.request(method, service, path, body, **headers)
         if answer.status_code == 401 and path != "/token":
             self.sign_in()
@@ -57,9 +57,9 @@ class Person:
         return self._http.request(method, url, json=body, headers=sent, timeout=ANSWER_SECONDS)
 
     def place(self, lines: Mapping[str, int], coupon_id: str | None = None) -> dict[str, Any]:
-        """Place an order of so many pieces of each product; return it as the 202 shows it.
+        """Place an order of these quantities of products; return the order from the 202.
 
-        A product that was put on sale a moment ago may not have reached the order service yet: that is waited for.
+        The order service may not have a new product yet. Then this waits.
         """
         body = {
             "lines": [{"product_id": product, "quantity": quantity} for product, quantity in lines.items()],
@@ -88,9 +88,9 @@ class Person:
 
 
 def wait_until(is_so: Callable[[], bool], what: str, *, seconds: float = 60.0, interval: float = 0.05) -> None:
-    """Wait until `is_so`; StackError that names `what` after `seconds`."""
+    """Wait until `is_so`; after `seconds` StackError with `what`."""
     deadline = time.monotonic() + seconds
     while not is_so():
         if time.monotonic() > deadline:
-            raise StackError(f"After {seconds:.0f} s still waiting for {what}.")
+            raise StackError(f"After {seconds:.0f} s the demo still waits for {what}. See the logs of the stack.")
         time.sleep(interval)

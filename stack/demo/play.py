@@ -1,4 +1,4 @@
-"""Plays the scenes and checks what they left."""
+"""Plays the scenes and checks their results."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ REST_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Report:
-    """The demo's last line: orders of this run, and what is wrong in the databases as a whole."""
+    """The demo's last line: the orders of this run, and the broken rules of all four databases."""
 
     orders: int
     confirmed: int

@@ -1,4 +1,4 @@
-"""The scenes of the demo; each places orders of one kind and shows what becomes of them."""
+"""The scenes of the demo. Each places orders of one kind and shows their results."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ Scene = Callable[[Shop], None]
 MEASURED_ORDERS = 9
 WARM_UP_ORDERS = 3
 POLL_SECONDS = 0.004
-LOCK_SECONDS = 7.0  # the batch and the first attempt run into lock_timeout (3 s), the second succeeds
+LOCK_SECONDS = 7.0  # the batch and the first attempt fail by lock_timeout (3 s), the second attempt succeeds
 
 
 def confirmed_one_at_a_time(shop: Shop) -> None:
-    """Orders on the idle stack, one after the other, with the time from the 202 to CONFIRMED."""
+    """Orders on the idle stack, one after another, with the time from the 202 to CONFIRMED."""
     buyer, mug = shop.customer("minji"), shop.product("Mug", "12000", 100)
     took = []
     for number in range(WARM_UP_ORDERS + MEASURED_ORDERS):
@@ -45,7 +45,7 @@ def _warm_up(number: int) -> str:
 
 
 def confirmed_with_coupon(shop: Shop) -> None:
-    """Two lines and a percentage off, then an amount off with a coupon that was claimed through the log."""
+    """An order of two lines with a percent coupon, then an order with an amount coupon from a claim."""
     buyer, cup, plate = shop.customer("jisu"), shop.product("Cup", "8000", 20), shop.product("Plate", "15000", 20)
     percent = shop.grant(shop.campaign("Ten percent", kind="percent", value="10"), buyer)
     shop.follow(buyer, shop.place("confirmed, coupon", buyer, {cup: 2, plate: 1}, percent))
@@ -63,14 +63,14 @@ def _claim(buyer: Person, campaign: str) -> str:
 
 
 def out_of_stock(shop: Shop) -> None:
-    """More than there is: the stock step fails, the saga ends compensated."""
+    """More than the stock: the stock step fails, and the saga ends compensated."""
     buyer, lamp = shop.customer("hana"), shop.product("Lamp", "40000", 2)
     for quantity in (3, 5):
         shop.follow(buyer, shop.place("out of stock", buyer, {lamp: quantity}, ends="CANCELED"))
 
 
 def bad_coupon(shop: Shop) -> None:
-    """Stock succeeds, the coupon fails: the stock is given back."""
+    """The stock step succeeds, the coupon step fails: the product service gives the stock back."""
     buyer, other = shop.customer("yuna"), shop.customer("doyun")
     chair = shop.product("Chair", "90000", 10)
     foreign = shop.grant(shop.campaign("Somebody else's", kind="percent", value="50"), other)
@@ -83,7 +83,7 @@ def bad_coupon(shop: Shop) -> None:
 
 
 def product_service_down(shop: Shop) -> None:
-    """Orders while product's worker is stopped: accepted, waiting, one of them canceled, then caught up."""
+    """Orders while product-worker is stopped: they wait, one is canceled, and all end after its start."""
     buyer, book = shop.customer("seojun"), shop.product("Book", "20000", 10)
     control.stop("product-worker")
     show("  product-worker is stopped")
@@ -100,7 +100,7 @@ def product_service_down(shop: Shop) -> None:
 
 
 def lock_conflict(shop: Shop) -> None:
-    """Somebody holds the product's row for longer than lock_timeout: the attempt fails and is made again."""
+    """Another session locks the product's row for longer than lock_timeout: the attempt fails and is retried."""
     buyer, vase = shop.customer("eunji"), shop.product("Vase", "30000", 5)
     with _row_locked(shop, vase):
         placed = shop.place("lock conflict retried", buyer, {vase: 1})
@@ -108,7 +108,7 @@ def lock_conflict(shop: Shop) -> None:
     show(f"  the row was locked for {LOCK_SECONDS:.0f} s")
     shop.follow(buyer, placed)
     steps = {step["name"]: step["attempts"] for step in buyer.saga(placed.id)["steps"]}
-    show(f"  attempts at the stock step, as the product service tells: {steps['stock']}")
+    show(f"  attempts at the stock step, reported by the product service: {steps['stock']}")
 
 
 @contextmanager
@@ -120,7 +120,7 @@ def _row_locked(shop: Shop, product: str) -> Iterator[None]:
 
 
 def customer_cancels(shop: Shop) -> None:
-    """The customer cancels confirmed orders, one with a coupon: stock and coupon come back."""
+    """The customer cancels confirmed orders, one with a coupon: the services give stock and coupon back."""
     buyer, desk = shop.customer("taeho"), shop.product("Desk", "120000", 5)
     coupon = shop.grant(shop.campaign("Five percent", kind="percent", value="5"), buyer)
     for used in (None, coupon):

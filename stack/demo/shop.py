@@ -1,4 +1,4 @@
-"""The cast of the demo: an operator who fills the shop, customers who buy, and the list of what was ordered."""
+"""The demo's shop: an operator who fills it, customers who buy, and the list of orders."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SERVICES = ("order", "product", "coupon", "user")
 
 @dataclass
 class Placed:
-    """An order of the demo and how it has to end."""
+    """An order of the demo, with the status that it must reach."""
 
     kind: str
     order: dict[str, Any]
@@ -31,7 +31,7 @@ class Placed:
 
 @dataclass
 class Shop:
-    """Everything that a scene needs. Names end in a run's own letters, since the data of earlier runs stay."""
+    """Everything that a scene needs. Names end in letters of the run, because the data of earlier runs stay."""
 
     operator: Person
     urls: Mapping[str, str]
@@ -61,11 +61,11 @@ class Shop:
         return product
 
     def stock(self, product: str) -> int:
-        """Return how many pieces can be bought now."""
+        """Return how many pieces are in stock."""
         return int(self.operator.call("GET", "product", f"/products/{product}")["available"])
 
     def campaign(self, name: str, **terms: Any) -> str:
-        """Start a campaign that is valid from yesterday on, and return its id."""
+        """Create a campaign that is valid since yesterday, and return its id."""
         now = datetime.now(UTC)
         dates = {"valid_from": now - timedelta(days=1), "valid_until": now + timedelta(days=30)}
         body = {"name": f"{name} {self.run}", "minimum_order": "0", "quantity": 10, "per_user_limit": 5}
@@ -74,7 +74,7 @@ class Shop:
         return campaign
 
     def grant(self, campaign: str, person: Person) -> str:
-        """Give a customer a coupon of the campaign and return its id."""
+        """Grant a customer a coupon of the campaign and return its id."""
         body = {"campaign_id": campaign, "user_id": person.id, "reason": "the demo"}
         coupon: str = self.operator.call("POST", "coupon", "/coupons", body)["id"]
         return coupon
@@ -82,7 +82,7 @@ class Shop:
     def place(
         self, kind: str, person: Person, lines: Mapping[str, int], coupon: str | None = None, *, ends: str = "CONFIRMED"
     ) -> Placed:
-        """Place an order that has to end as `ends`, and say so."""
+        """Place an order that must end as `ends`, and print it."""
         placed = Placed(kind, person.place(lines, coupon), ends)
         self.placed.append(placed)
         show(f"  order {len(self.placed):2} ({kind}) 202 → {placed.id}")

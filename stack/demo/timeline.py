@@ -14,13 +14,13 @@ GIVE_UP_SECONDS = 60.0
 
 
 class Timelines:
-    """Follows sagas; each row of a history is printed once, however often its saga is followed."""
+    """Follows sagas. Each row of a history is printed once, also if the saga is followed again."""
 
     def __init__(self) -> None:
         self._printed: dict[str, int] = {}
 
     def follow(self, person: Person, order: dict[str, Any], *, seconds: float = GIVE_UP_SECONDS) -> bool:
-        """Print what happens to the order until its saga has ended; False when that takes longer than `seconds`."""
+        """Print the order's history until its saga has ended; False if it has not ended after `seconds`."""
         deadline = time.monotonic() + seconds
         while True:
             saga = person.saga(order["id"])

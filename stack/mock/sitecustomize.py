@@ -1,6 +1,6 @@
 """Lets kafka-python talk to librdkafka's mock broker. Only stack/mock_broker.py puts it on the path.
 
-The mock broker knows neither the newest requests nor CreateTopics; topics come into being when they are asked for.
+The mock broker supports neither the newest requests nor CreateTopics. It creates a topic at the first request for it.
 """
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer

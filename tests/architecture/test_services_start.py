@@ -1,4 +1,4 @@
-"""Each service's project loads with its own variables alone, and says which one is missing or not usable."""
+"""Each service's project loads with its own variables alone, and says which one is missing or invalid."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_a_value_of_the_wrong_type_stops_the_start_by_name(ending: str) -> None:
     code, said = load(service, required_variables(service) | {name: BAD_VALUES[ending]})
 
     assert code != 0
-    assert f"The environment variable {name} is not usable" in said.splitlines()[-1]
+    assert f"The environment variable {name} is invalid" in said.splitlines()[-1]
 
 
 @pytest.mark.parametrize("arguments", [[], ["payment"], ["payment", "migrate"], ["migrate"]])

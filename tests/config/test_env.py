@@ -88,7 +88,7 @@ def test_an_empty_variable_counts_as_not_set(monkeypatch: pytest.MonkeyPatch) ->
 def test_a_bad_value_is_named_with_what_is_wrong_and_what_it_means(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RETRY_IMMEDIATE", "0")
 
-    with pytest.raises(ImproperlyConfigured, match=r"RETRY_IMMEDIATE is not usable: must be above zero\. Attempts"):
+    with pytest.raises(ImproperlyConfigured, match=r"RETRY_IMMEDIATE is invalid: must be above zero\. Immediate"):
         read("RETRY_IMMEDIATE")
 
 
@@ -115,7 +115,7 @@ def test_every_variable_is_named_once_and_has_a_meaning() -> None:
     [
         ("SAGA_DEADLINE_SECOND", "Did you mean SAGA_DEADLINE_SECONDS?"),
         ("RETRY_IMEDIATE", "Did you mean RETRY_IMMEDIATE?"),
-        ("OUTBOX_XYZ_QQQQQQQQQ", "Take it out."),
+        ("OUTBOX_XYZ_QQQQQQQQQ", "Remove it."),
     ],
 )
 def test_a_slip_of_the_pen_stops_the_start_with_advice(monkeypatch: pytest.MonkeyPatch, name: str, advice: str) -> None:

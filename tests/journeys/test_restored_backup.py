@@ -70,7 +70,7 @@ def test_a_backup_put_in_place_of_the_database_is_noticed_before_the_first_recor
         reasons = wait_all_stopped(databases)
         wait_looked_at_again(start)
 
-        assert all("the database lost commits (a backup restored" in reason for reason in reasons)
+        assert all("the database lost commits (a backup was restored" in reason for reason in reasons)
         assert databases.ask("product", POSITIONS) == positions
         assert databases.value("product", DECIDED, [lost + new]) == 0
         assert answers(log, new) == []

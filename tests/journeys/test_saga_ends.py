@@ -91,13 +91,13 @@ def test_a_stuck_compensation_is_shown_resolved_by_hand_and_ended_by_its_late_an
         eventually(lambda: steps_of(customer, order) == {"stock": "UNDOING", "coupon": "UNDONE"}, "the coupon's undo")
         [reason] = customer.saga(order)["waiting_for"]
         page = console.get(f"/order_app/saga/{order}/change/").text
-        page = console.act("order_app/saga", "resolve_by_hand", order, "counted on the shelf")
+        answer = console.act("order_app/saga", "resolve_by_hand", order, "counted on the shelf")
         wait_for_saga(customer, order, "BY_HAND")
         assert (steps_of(customer, order)["stock"], shelves.stock(product)) == ("WAIVED", 7)
 
-    assert reason == "stock: no answer from product yet; we wait for its word that all is undone"
+    assert reason == "stock: no answer from product yet; the saga waits for its undo answer"
     assert "COMPENSATION_STUCK" in page and reason in page
-    assert "COMPENSATION_STUCK → BY_HAND" in page
+    assert "COMPENSATION_STUCK → BY_HAND" in answer
     customer.wait_ended(order, "CANCELED")
     assert steps_of(customer, order) == {"stock": "UNDONE", "coupon": "UNDONE"}
     assert [status for step, status in became(customer, order) if not step][2:] == [
@@ -151,7 +151,7 @@ def test_our_own_backlog_cancels_no_order_however_late(
 
     # Then the sweep waits for our own reading, says so, and the answer is heard
     assert (shown["status"], saga["status"]) == ("PENDING", "RUNNING")
-    assert "our consumer has not read product.events/" in saga["waiting_for"][0]
+    assert "the order service has not read product.events/" in saga["waiting_for"][0]
     customer.wait_ended(order, "CONFIRMED")
     assert shelves.stock(product) == 7
 

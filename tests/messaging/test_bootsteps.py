@@ -79,7 +79,7 @@ def test_a_thread_that_dies_takes_its_worker_with_it(start, fault):
     with start(fault=fault) as running:
         assert running.end() == EXIT_THREAD_DIED
 
-    assert f"{fault} died, and the worker with it" in running.said
+    assert f"{fault} failed: the worker process ends" in running.said
     assert "ZeroDivisionError: a bug in the thread itself" in running.said
 
 

@@ -41,7 +41,7 @@ def test_a_record_keyed_by_something_else_than_its_event_is_refused():
 
     assert isinstance(poison, Poison)
     assert poison.reason == "schema_violation"
-    assert "keyed by another" in poison.error
+    assert "its record has the key another" in poison.error
 
 
 @pytest.mark.parametrize("value", [b'{"key":"k\\u0000","number":1}', b'{"key":"k","number":1,"more":"\xff"}'])

@@ -40,24 +40,24 @@ def row(group: str) -> ConsumerPosition:
 
 
 def test_a_partition_left_in_order_is_nobodys(group, place):
-    assert crash_marks.own(group, [place], "one") == set()
-    crash_marks.give_up(group, [place], "one")
+    assert crash_marks.take_ownership(group, [place], "one") == set()
+    crash_marks.release(group, [place], "one")
 
-    assert crash_marks.own(group, [place], "two") == set()
+    assert crash_marks.take_ownership(group, [place], "two") == set()
 
 
 def test_a_name_that_was_left_tells_of_an_unclean_end(group, place):
-    crash_marks.own(group, [place], "one")
+    crash_marks.take_ownership(group, [place], "one")
 
-    assert crash_marks.own(group, [place], "two") == {place}
-    assert crash_marks.own(group, [place], "two") == set()
+    assert crash_marks.take_ownership(group, [place], "two") == {place}
+    assert crash_marks.take_ownership(group, [place], "two") == set()
 
 
 def test_who_lost_a_partition_does_not_take_the_new_owners_name_off(group, place):
-    crash_marks.own(group, [place], "one")
-    crash_marks.own(group, [place], "two")
+    crash_marks.take_ownership(group, [place], "one")
+    crash_marks.take_ownership(group, [place], "two")
 
-    crash_marks.give_up(group, [place], "one")
+    crash_marks.release(group, [place], "one")
 
     assert row(group).owner == "two"
 
@@ -82,7 +82,7 @@ def test_the_first_batch_after_an_unclean_end_is_taken_singly(write, group, key,
     together: list[int] = []
     monkeypatch.setattr("messaging.consumer.loop.handle_batch", recorded(together))
     for partition in range(3):
-        crash_marks.own(group, [(django_settings.SAMPLE_TOPIC, partition)], "died")
+        crash_marks.take_ownership(group, [(django_settings.SAMPLE_TOPIC, partition)], "died")
     write.events(*notes(key, 10), partition=PLACE)
 
     with running(consumer_of(group)):
@@ -136,13 +136,13 @@ def test_an_event_that_kills_process_after_process_becomes_a_dead_letter(write, 
 
 def test_who_gives_up_an_event_that_another_died_over_leaves_the_mark(group, place):
     """It was not handled since: the next worker has to be as careful, and continue the count."""
-    crash_marks.own(group, [place], "one")
+    crash_marks.take_ownership(group, [place], "one")
     crash_marks.mark(group, place, 7, "one")
-    crash_marks.own(group, [place], "two")
+    crash_marks.take_ownership(group, [place], "two")
 
-    crash_marks.give_up(group, [place], "two")
+    crash_marks.release(group, [place], "two")
 
-    assert crash_marks.own(group, [place], "three") == {place}
+    assert crash_marks.take_ownership(group, [place], "three") == {place}
     assert crash_marks.mark(group, place, 7, "three") == 1
 
 
@@ -150,7 +150,7 @@ def test_a_careful_batch_that_is_cut_off_is_careful_to_its_end(write, group, key
     together: list[int] = []
     monkeypatch.setattr("messaging.consumer.loop.handle_batch", recorded(together))
     monkeypatch.setattr("messaging.consumer.loop.ONE_BY_ONE_SECONDS", 0.02)
-    crash_marks.own(group, [(django_settings.SAMPLE_TOPIC, PLACE)], "died")
+    crash_marks.take_ownership(group, [(django_settings.SAMPLE_TOPIC, PLACE)], "died")
     write.events(*notes(key, 60), partition=PLACE)
 
     with running(consumer_of(group)):

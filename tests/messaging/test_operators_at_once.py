@@ -13,7 +13,7 @@ from django.db import connection, transaction
 from messaging import retry, skip
 from messaging.consumer.retry_parked import retry_due
 from messaging.models import DeadLetterRow, InboxRow, OperatorAction
-from messaging.parking.keys import lock_alone
+from messaging.parking.keys import lock_exclusively
 from tests.messaging.operating import (
     BATCH,
     SINGLE,
@@ -190,7 +190,7 @@ def test_a_lock_that_is_not_to_be_had_fails_that_action_and_is_noted(group):
         return skip([target], **WHO)
 
     with in_the_background() as begin, transaction.atomic():
-        assert lock_alone(django_settings.SAMPLE_TOPIC, "a")
+        assert lock_exclusively(django_settings.SAMPLE_TOPIC, "a")
         [result] = begin(impatient).result(SECONDS)
 
     assert result.outcome == "failed"

@@ -12,7 +12,7 @@ from messaging.consumer import retry_parked
 from messaging.consumer.one_by_one import handle_one, split
 from messaging.consumer.retry_parked import due, retry_due
 from messaging.models import DeadLetterRow, InboxRow, ParkedKey
-from messaging.parking.keys import ToPark, lock_alone, park
+from messaging.parking.keys import ToPark, lock_exclusively, park
 from messaging.testing import published
 from tests.messaging.parked import BATCH, SINGLE, drain, gate, is_parked, queue_of
 from tests.messaging.records import fetched
@@ -231,7 +231,7 @@ def test_a_drain_passes_over_a_key_that_another_one_has_in_hand(group, shut):
     singly(group, note("a", 1, "gated"))
     shut.open = True
     with transaction.atomic():
-        assert lock_alone(django_settings.SAMPLE_TOPIC, "a")
+        assert lock_exclusively(django_settings.SAMPLE_TOPIC, "a")
         assert at_once(drain)[0] == 0
     assert drain() == 2
 

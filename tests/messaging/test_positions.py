@@ -315,12 +315,12 @@ def test_another_group_of_the_service_that_is_stopped_so_stops_this_one_too(grou
 
 
 def test_parked_keys_wait_until_the_consumer_of_their_process_has_looked_at_the_very_server(monkeypatch):
-    lost_commits.note("a consumer", None)
+    lost_commits.record_compared("a consumer", None)
     try:
         assert not lost_commits.parked_keys_may_run()
-        lost_commits.note("a consumer", lost_commits.server_start())
+        lost_commits.record_compared("a consumer", lost_commits.server_start())
         assert lost_commits.parked_keys_may_run()
-        lost_commits.note("a consumer", lost_commits.server_start() - timedelta(seconds=1))
+        lost_commits.record_compared("a consumer", lost_commits.server_start() - timedelta(seconds=1))
         assert not lost_commits.parked_keys_may_run()
     finally:
         lost_commits.forget("a consumer")

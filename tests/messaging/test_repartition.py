@@ -26,7 +26,7 @@ from messaging.models import OperatorAction
 from messaging.outbox.relay import Relay
 from messaging.outbox.repartition import relays_blocked
 from messaging.outbox.shard_locks import SENDING_SPACE, ShardConnection
-from messaging.replay.run import alone
+from messaging.replay.run import replay_lock
 from tests.messaging.process import process
 from tests.messaging.rows import envelope, publish_notes, put, waiting
 from tests.messaging.test_consumer import applied
@@ -169,7 +169,7 @@ def test_events_wait_while_a_group_is_behind_and_leave_when_the_command_gives_up
             load.publish()
             time.sleep(1.5)
             assert len(waiting()) == KEYS
-            with pytest.raises(CommandError, match=f"not every group reached the end of {TOPIC}.*{key}"):
+            with pytest.raises(CommandError, match=f"these groups did not reach the end of {TOPIC}.*{key}"):
                 refused.result()
         eventually(lambda: waiting() == [], LONG)
 
@@ -198,7 +198,7 @@ def test_a_command_that_stood_still_holds_nobody_back_and_is_told_so(key, reader
         publish_notes((key, 1))
         eventually(lambda: waiting() == [], LONG)
 
-        with pytest.raises(RepartitionRefused, match="were running again"):
+        with pytest.raises(RepartitionRefused, match="the lock on the relays was lost"):
             hold.check()
 
 
@@ -306,7 +306,7 @@ def test_a_replay_holds_no_relay_back():
     """It has an advisory lock too, on numbers of its own."""
     shards = ShardConnection()
     try:
-        with alone(TOPIC):
+        with replay_lock(TOPIC):
             shards.share()
             assert shards.may_send()
             assert len(shards.owned) > 0

@@ -200,7 +200,7 @@ def test_a_key_has_one_drain_at_a_time(group, shut):
     topic, began, go_on = django_settings.SAMPLE_TOPIC, threading.Event(), threading.Event()
 
     def hold() -> None:
-        with retry_parked._alone(topic, "a"):
+        with retry_parked._key_lock(topic, "a"):
             began.set()
             go_on.wait(20)
         connections.close_all()

@@ -168,7 +168,7 @@ def test_a_broker_that_is_away_is_waited_for_and_then_asked(own_broker, configur
 
     with ThreadPoolExecutor() as pool:
         checked = pool.submit(RetentionCheck().run)
-        eventually(lambda: "could not be checked yet" in caplog.text, 60)
+        eventually(lambda: "could not check the retention of" in caplog.text, 60)
         own_broker.start()
 
         assert isinstance(checked.exception(120), InboxForgetsTooSoon)

@@ -59,7 +59,7 @@ def test_the_list_is_filtered_by_what_went_wrong(letters, group, operator, bug):
 
 
 def test_an_empty_list_says_that_nothing_is_to_be_done(group, viewer):
-    assert "you have nothing to do" in page(viewer, LETTERS)
+    assert "You need to do nothing" in page(viewer, LETTERS)
 
 
 def test_the_page_of_a_letter_shows_record_error_traceback_and_queue(group, operator, bug):
@@ -162,7 +162,7 @@ def test_a_refusal_says_why(letters, operator):
 
 
 def test_of_many_results_the_failures_are_told_and_the_ledger_has_all(letters, operator, monkeypatch):
-    monkeypatch.setattr(results, "SHOWN", 2)
+    monkeypatch.setattr(results, "SHOWN_RESULTS", 2)
 
     text = confirm(operator, LETTERS, choose(operator, LETTERS, "retry", *(letter.pk for letter in letters)))
 

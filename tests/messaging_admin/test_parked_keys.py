@@ -44,11 +44,11 @@ def test_the_page_of_a_key_shows_its_queue_in_order(failing, operator):
     text = page(operator, f"{KEYS}{parked('a').pk}/change/")
 
     assert text.index("<td>e1</td>") < text.index("<td>e2</td>") < text.index("<td>e3</td>")
-    assert "in its turn" in text
+    assert "after the events before it" in text
 
 
 def test_an_empty_list_says_that_every_key_goes_on(group, viewer):
-    assert "every key goes on" in page(viewer, KEYS)
+    assert "No key is parked" in page(viewer, KEYS)
 
 
 def test_the_head_is_tried_again_now_and_the_rest_follows(failing, operator):
@@ -80,14 +80,14 @@ def test_a_head_that_somebody_else_dealt_with_is_said_to_be_unchanged(failing, o
 def test_a_key_whose_queue_is_empty_is_about_to_go_on(failing, operator):
     InboxRow.objects.update(raw=None, state="done")
 
-    assert "about to go on" in page(operator, KEYS)
-    assert "the key goes on" in page(operator, f"{KEYS}{parked('a').pk}/change/")
+    assert "the key is unparked soon" in page(operator, KEYS)
+    assert "No event of this key waits" in page(operator, f"{KEYS}{parked('a').pk}/change/")
     assert choose_nothing(operator)
 
 
 def choose_nothing(operator) -> bool:  # type: ignore[no-untyped-def]
     answer = operator.post(KEYS, {"action": "skip", "_selected_action": [parked("a").pk]})
-    return "Another operator has already handled the selected items" in answer.content.decode()
+    return "another operator has already handled them" in answer.content.decode()
 
 
 def test_who_may_only_look_is_refused(failing, viewer):

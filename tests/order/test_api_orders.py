@@ -166,11 +166,11 @@ def waits(client: APIClient, order_id: UUID) -> list[str]:
 
 def test_the_timeline_says_what_it_waits_for(staff: APIClient) -> None:
     order_id = an_order()
-    assert waits(staff, order_id)[0] == "stock: our request has not reached Kafka yet"
+    assert waits(staff, order_id)[0] == "stock: the order service's request has not reached Kafka yet"
     forget_published()
     assert waits(staff, order_id) == [
-        "stock: no answer from product yet; we wait for its answer",
-        "coupon: no answer from coupon yet; we wait for its answer",
+        "stock: no answer from product yet; the saga waits for its answer",
+        "coupon: no answer from coupon yet; the saga waits for its answer",
     ]
     deliver(reduced(order_id))
     assert [text.split(":")[0] for text in waits(staff, order_id)] == ["coupon"]
@@ -192,8 +192,8 @@ def fails(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
 @pytest.mark.parametrize(
     ("error", "words"),
     [
-        (TransientError("the till is jammed"), "its answer is parked here after 3 attempts"),
-        (ZeroDivisionError("by nought"), "its answer is a dead letter here after 3 attempts"),
+        (TransientError("the till is jammed"), "its answer is parked in the order service after 3 attempts"),
+        (ZeroDivisionError("by nought"), "its answer is a dead letter in the order service after 3 attempts"),
     ],
 )
 def test_the_timeline_says_that_an_answer_is_parked_here_and_why_to_staff_alone(
@@ -210,7 +210,7 @@ def test_the_timeline_says_that_an_answer_is_parked_here_and_why_to_staff_alone(
     assert staff_sees.endswith("(1 more behind it)")
     assert customer_sees == f"stock: {words} (1 more behind it)"
     forget_published()
-    assert waits(staff, order_id)[1] == "coupon: no answer from coupon yet; we wait for its answer"
+    assert waits(staff, order_id)[1] == "coupon: no answer from coupon yet; the saga waits for its answer"
 
 
 def we_are_at(topic: str, partition: int, offset: int, *, stopped: str | None = None) -> None:
@@ -226,11 +226,11 @@ def test_a_partition_of_ours_that_is_stopped_is_told_and_its_error_to_staff_only
     forget_published()
     we_are_at("product.events", 2, 5, stopped="KeyError: 'x'")
     assert waits(staff, order_id) == [
-        "stock: our consumer is stopped at product.events/2 (KeyError: 'x'); the answer may be there",
-        "coupon: no answer from coupon yet; we wait for its answer",
+        "stock: the order service's consumer is stopped at product.events/2 (KeyError: 'x'); the answer may be there",
+        "coupon: no answer from coupon yet; the saga waits for its answer",
     ]
     assert waits(customer, order_id)[0] == (
-        "stock: our consumer is stopped at product.events/2; the answer may be there"
+        "stock: the order service's consumer is stopped at product.events/2; the answer may be there"
     )
 
 
@@ -241,8 +241,8 @@ def test_what_our_consumer_has_not_read_is_told_after_the_deadline(staff: APICli
     we_are_at("product.events", 0, 6)
     we_are_at("coupon.events", 0, 3)
     assert waits(staff, order_id) == [
-        "stock: our consumer has not read product.events/0 up to 7 yet; the deadline waits for that",
-        "coupon: no answer from coupon yet; we wait for its answer",
+        "stock: the order service has not read product.events/0 up to 7 yet; the deadline waits for that",
+        "coupon: no answer from coupon yet; the saga waits for its answer",
     ]
 
 

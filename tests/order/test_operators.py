@@ -52,8 +52,8 @@ def test_compensate_tells_the_result_of_each_order() -> None:
     assert results == {
         running: ("done", "RUNNING → COMPENSATING"),
         confirmed: ("done", "COMPLETED → COMPENSATING"),
-        done: ("unchanged", "the saga is COMPENSATED already"),
-        unknown: ("unknown", "there is no such order"),
+        done: ("unchanged", "the saga is already COMPENSATED"),
+        unknown: ("unknown", "this order does not exist"),
     }
     assert shape(confirmed)[0] == "CANCELED"
 

@@ -57,7 +57,7 @@ def test_all_lines_or_nothing(make_product: MakeProduct, ask: Ask, answers: Answ
             "event": "StockReduceFailed",
             "order_id": str(order),
             "reason": "out_of_stock",
-            "detail": f"Cup ({cup.id}): 2 wanted, 1 there",
+            "detail": f"Cup ({cup.id}): 2 ordered, 1 in stock",
         }
     ]
     assert (stock_of(tea), StockHold.objects.count()) == (10, 0)

@@ -66,7 +66,7 @@ def test_an_order_that_cannot_be_had_whole_takes_nothing() -> None:
     given = answer(Request(Incoming.CREATED, ORDER, ((TEA, 2), (CUP, 2))), order, shelf)
 
     assert (given, order.decision, order.holds) == (Answer.REFUSED, Decision.REFUSED, {})
-    assert order.refusal == Refusal(Reason.OUT_OF_STOCK, f"Cup ({CUP}): 2 wanted, 1 there")
+    assert order.refusal == Refusal(Reason.OUT_OF_STOCK, f"Cup ({CUP}): 2 ordered, 1 in stock")
     assert [stock.quantity for stock in shelf.values()] == [5, 1]
 
 
@@ -75,7 +75,7 @@ def test_a_product_that_is_not_known_refuses_the_order() -> None:
 
     answer(Request(Incoming.CREATED, ORDER, ((TEA, 1),)), order, {})
 
-    assert order.refusal == Refusal(Reason.UNKNOWN_PRODUCT, f"product {TEA} is not known")
+    assert order.refusal == Refusal(Reason.UNKNOWN_PRODUCT, f"the product service does not know product {TEA}")
 
 
 def test_a_refusal_is_never_tried_again() -> None:

@@ -26,7 +26,7 @@ def test_the_status_of_a_stack_that_does_not_run_is_an_error_of_one_line(layout:
     done = run(layout.directory, "status")
 
     assert done.returncode == 1
-    assert done.stderr.startswith(f"error: The stack in {layout.directory} does not run")
+    assert done.stderr.startswith(f"error: The stack in {layout.directory} is not running; start it with `make up`")
     assert len(done.stderr.splitlines()) == 1
 
 

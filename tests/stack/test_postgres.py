@@ -136,7 +136,7 @@ def test_a_server_with_another_password_is_another_stacks(
     monkeypatch.setattr(postgres, "connect", refuse)
 
     if foreign:
-        with pytest.raises(StackError, match="postgres-order is another stack's; remove it"):
+        with pytest.raises(StackError, match="postgres-order belongs to another stack. Set STACK_DIR"):
             postgres.answers(state, "order")
     else:
         assert postgres.answers(state, "order") is False

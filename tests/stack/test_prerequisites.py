@@ -107,7 +107,7 @@ def test_root_installs_what_is_missing_and_says_so(
 
     assert [command[1] for command in ran] == ["update", "install"]
     assert ran[1][-1] == "openjdk-17-jre-headless"
-    assert "Installing Java 17 or newer, which is missing: apt-get install" in capsys.readouterr().err
+    assert "Java 17 or newer is missing. Installing it: apt-get install" in capsys.readouterr().err
 
 
 def test_a_java_that_is_installed_but_not_found_is_told(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -245,7 +245,7 @@ def test_a_start_value_that_is_no_key_set_is_passed_over_and_said_so(issuer, set
     settings.JWKS_KEYS = text
     # Then it is logged, and the user service's keys are used
     assert jwks.key_for("k1").key_id == "k1"
-    assert "JWKS_KEYS is no JWK set" in caplog.text
+    assert "JWKS_KEYS is not a JWK set" in caplog.text
 
 
 def test_nobody_listening_counts_as_no_answer(settings):

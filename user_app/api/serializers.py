@@ -1,4 +1,4 @@
-"""Bodies of the user service's API. A password is only ever read, never shown."""
+"""Bodies of the user service's API. No response contains a password."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from rest_framework import serializers
 from user_app.models import Purchase, User
 from webapi.serializers import StrictSerializer
 
-USERNAME_LENGTH = 150  # what the column holds
+USERNAME_LENGTH = 150  # the length of the column
 
 
 def password_field(**options: Any) -> serializers.CharField:
-    """Return a field for a password, whose every character counts; bounded, since hashing a long one is work."""
+    """Return a field for a password. It keeps every character, and has a limit because hashing a long one is slow."""
     return serializers.CharField(write_only=True, trim_whitespace=False, max_length=256, **options)
 
 
 def check_password_rules(field: str, password: str, user: User) -> None:
-    """Raise a validation error of `field` when the password is too weak for `user` (AUTH_PASSWORD_VALIDATORS)."""
+    """Raise a validation error of `field` if the password is too weak for `user` (AUTH_PASSWORD_VALIDATORS)."""
     try:
         validate_password(password, user)
     except DjangoValidationError as error:
@@ -29,26 +29,26 @@ def check_password_rules(field: str, password: str, user: User) -> None:
 
 
 class UsernameField(serializers.CharField):
-    """A username in the one form in which it is stored, which may be longer or hold other characters than was sent."""
+    """A username in its normalised form, as stored. That may be longer than the input or have other characters."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(max_length=USERNAME_LENGTH, **options)
 
     def to_internal_value(self, data: Any) -> str:
-        """Return the normalised name; the validators run after this."""
+        """Return the normalised name. The validators run after this."""
         value = super().to_internal_value(data)
-        # Too long as it is: to normalise it would be work for nothing, and only max_length need see it.
+        # Already too long: max_length refuses it without the work of normalising it.
         return value if len(value) > USERNAME_LENGTH else User.normalize_username(value)
 
 
 class EmailField(serializers.EmailField):
-    """An address in the one form in which it is stored: a domain in small letters may be longer than was sent."""
+    """An email address in its normalised form, as stored. In lower case its domain may be longer than the input."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(max_length=254, **options)
 
     def to_internal_value(self, data: Any) -> str:
-        """Return the normalised address; the validators run after this."""
+        """Return the normalised address. The validators run after this."""
         return User.objects.normalize_email(super().to_internal_value(data))
 
 
@@ -60,14 +60,14 @@ class RegistrationSerializer(StrictSerializer):
     password = password_field()
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        """Hold the password against the rules, the user's own name and address among them."""
+        """Validate the password, also against the user's own name and email address."""
         user = User(username=attrs["username"], email=attrs["email"])
         check_password_rules("password", attrs["password"], user)
         return attrs
 
 
 class UserSerializer(serializers.ModelSerializer[User]):
-    """A user as it sees itself."""
+    """The caller's own account."""
 
     active = serializers.BooleanField(source="is_active", read_only=True)
     staff = serializers.BooleanField(source="is_staff", read_only=True)
@@ -80,21 +80,21 @@ class UserSerializer(serializers.ModelSerializer[User]):
 
 
 class ProfileSerializer(StrictSerializer):
-    """PATCH /users/me: any of these. The serializer's instance is the user whose profile it is."""
+    """PATCH /users/me: any of these fields. The serializer's instance is the user."""
 
     email = EmailField(required=False)
     password = password_field(required=False)
     current_password = password_field(required=False, help_text="Required with a new password.")
-    active = serializers.BooleanField(required=False, help_text="Only false: deactivates the account.")
+    active = serializers.BooleanField(required=False, help_text="Only false is accepted; it deactivates the account.")
 
     def validate_active(self, value: bool) -> bool:
-        """Accept only the one direction that a user can go alone."""
+        """Accept only false: users cannot reactivate themselves."""
         if not value:
             return value
-        raise serializers.ValidationError("An account can only be deactivated here; staff can reactivate it.")
+        raise serializers.ValidationError("You can only deactivate the account; ask staff to reactivate it.")
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        """Ask for the old password beside a new one, and hold the new one against the rules."""
+        """Require the current password with a new one, and validate the new one."""
         if "password" in attrs:
             if "current_password" not in attrs:
                 raise serializers.ValidationError({"current_password": ["Required with a new password."]})
@@ -111,7 +111,7 @@ class SignInSerializer(StrictSerializer):
 
 
 class TokensSerializer(serializers.Serializer[Any]):
-    """A pair of tokens; `expires_in` is the access token's life in seconds."""
+    """A pair of tokens. `expires_in` is the access token's lifetime in seconds."""
 
     access = serializers.CharField()
     refresh = serializers.CharField()
@@ -125,16 +125,16 @@ class RefreshSerializer(StrictSerializer):
 
 
 class AccessSerializer(serializers.Serializer[Any]):
-    """A new access token and its life in seconds."""
+    """A new access token and its lifetime in seconds."""
 
     access = serializers.CharField()
     expires_in = serializers.IntegerField()
 
 
 class PurchaseSerializer(serializers.ModelSerializer[Purchase]):
-    """An order that counts. `total` is before the discount."""
+    """A confirmed order. `total` is before the discount."""
 
-    # As stored, which is as published: the digits of the currency.
+    # As stored and as published: with the digits of the currency.
     total = serializers.DecimalField(max_digits=None, decimal_places=None)
     discount = serializers.DecimalField(max_digits=None, decimal_places=None)
 
@@ -145,9 +145,9 @@ class PurchaseSerializer(serializers.ModelSerializer[Purchase]):
 
 
 class PurchaseHistorySerializer(serializers.Serializer[Any]):
-    """GET /users/me/purchases, for the schema: the whole history in two figures, and one page of it."""
+    """GET /users/me/purchases, for the schema: totals of the whole history, and one page of it."""
 
-    orders = serializers.IntegerField(help_text="Confirmed orders, all pages together.")
+    orders = serializers.IntegerField(help_text="Confirmed orders on all pages.")
     spent = serializers.DictField(child=serializers.CharField(), help_text='By currency: {"KRW": "12000"}.')
     count = serializers.IntegerField()
     next = serializers.URLField(allow_null=True)

@@ -1,8 +1,8 @@
-"""Slows down the guessing of passwords. Each web process counts alone, so a proxy should limit too.
+"""Slows down the guessing of passwords. Each web process counts by itself, so a proxy should limit too.
 
-Only failures count, so that neither a busy user nor a demonstration is ever held up. Guesses at one name are counted
-together wherever they come from: a limit by address alone is passed by changing addresses. The price is that somebody
-who goes on guessing keeps the owner from signing in; the smaller harm, since sessions are refreshed regardless.
+Only failures count, so a busy user is never slowed down. Guesses at one name count together, from all addresses:
+changing addresses would pass a limit by address alone. The price: an attacker who keeps guessing keeps the owner from
+signing in. This is the smaller harm, because a signed-in owner can still refresh the session.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from user_app.models import User
 
 
 class FailedSignIns(SimpleRateThrottle):
-    """Refuses once there were too many failures; `count_failure()` counts one. Rates are DRF's, by scope."""
+    """Refuses after too many failures. `count_failure()` counts one. Rates are DRF's, by scope."""
 
     scope = "sign_in_failures"
     default_rate = "20/min"
@@ -29,11 +29,11 @@ class FailedSignIns(SimpleRateThrottle):
         return str(self.THROTTLE_RATES.get(self.scope) or self.default_rate)
 
     def throttle_success(self) -> bool:
-        """Let the attempt pass without counting it: whether it fails is not known yet."""
+        """Allow the attempt without counting it: it has not failed yet."""
         return True
 
     def count_failure(self) -> None:
-        """Count the attempt that was let pass as a failure."""
+        """Count the allowed attempt as a failure."""
         super().throttle_success()
 
 
@@ -41,15 +41,15 @@ class FailuresPerUsername(FailedSignIns):
     """Failed attempts at one username, from any address."""
 
     def get_cache_key(self, request: Request, view: Any) -> str:
-        """Return the key of the username in the body; the name itself is kept out of the cache."""
+        """Return the key of the username in the body. The cache never contains the name itself."""
         content = request.data if isinstance(request.data, Mapping) else {}
-        # As signing in reads it: another spelling of the name is no new name. Beyond the bound there is no such name.
+        # Normalised as at sign-in, so other spellings share one count. No longer name exists.
         name = User.normalize_username(str(content.get("username", ""))[:USERNAME_LENGTH]).lower()
         return f"{self.scope}:{hashlib.sha256(name.encode(errors='replace')).hexdigest()}"
 
 
 class FailuresPerAddress(FailedSignIns):
-    """Failed attempts from one address, whatever names it tries."""
+    """Failed attempts from one address, for any name."""
 
     scope = "sign_in_failures_per_address"
     default_rate = "100/min"
@@ -60,8 +60,8 @@ class FailuresPerAddress(FailedSignIns):
 
 
 class FailuresPerAccount(FailedSignIns):
-    """Wrong current passwords given with the tokens of one account."""
+    """Wrong current passwords sent with the tokens of one account."""
 
     def get_cache_key(self, request: Request, view: Any) -> str | None:
-        """Return the key of the caller; None, so no limit, for one who is not signed in and is refused anyway."""
+        """Return the key of the caller. None (no limit) for a caller without a token, who is refused anyway."""
         return f"{self.scope}:{request.user.pk}" if request.user and request.user.pk else None

@@ -1,4 +1,4 @@
-"""The user service's endpoints: HTTP on one side, a service call on the other."""
+"""The user service's HTTP API. Each view translates HTTP and calls one service."""
 
 from __future__ import annotations
 
@@ -27,16 +27,18 @@ from webapi.tokens import InvalidToken, read_claims
 
 
 class AccountAuthentication(BearerAuthentication):
-    """Refuses a deactivated account at once, since the accounts are here; elsewhere its token lives out its minutes."""
+    """Refuses a deactivated account immediately. The other services accept its token until it expires."""
 
     def authenticate(self, request: Request) -> tuple[Any, str] | None:
-        """Return the caller's row and the token; AuthenticationFailed when the account is gone or deactivated."""
+        """Return the caller's row and the token. AuthenticationFailed if the account is missing or deactivated."""
         found = super().authenticate(request)
         if found is None:
             return None
         user = selectors.get_active_user(user_id=found[0].id)
         if user is None:
-            raise AuthenticationFailed("This account is not active.", code="account_inactive")
+            raise AuthenticationFailed(
+                "This account is deactivated; ask staff to reactivate it.", code="account_inactive"
+            )
         return user, found[1]
 
 
@@ -54,7 +56,7 @@ class AccountView(APIView):
 
 
 class FailureCountingView(APIView):
-    """Keeps the throttles of the request, so that a failure can be counted once it is known."""
+    """Keeps the throttles of the request, so that a later failure can be counted."""
 
     _asked: list[BaseThrottle]
 
@@ -100,7 +102,7 @@ class TokenView(OpenView, FailureCountingView):
         responses={200: serializers.TokensSerializer, 401: OpenApiResponse(description="invalid_credentials.")},
     )
     def post(self, request: Request) -> Response:
-        """200 with access and refresh token; 401 `invalid_credentials`, whichever of the two is wrong."""
+        """200 with access and refresh token; 401 `invalid_credentials` if the username or the password is wrong."""
         given = read_body(serializers.SignInSerializer, request)
         try:
             signed = services.sign_in(**given)
@@ -119,7 +121,7 @@ class RefreshView(OpenView):
         responses={200: serializers.AccessSerializer, 401: OpenApiResponse(description="The token is not valid.")},
     )
     def post(self, request: Request) -> Response:
-        """200 with a new access token; 401 when the refresh token is not valid, or its account or password changed."""
+        """200 with a new access token; 401 if the refresh token is invalid, or its account or password changed."""
         given = read_body(serializers.RefreshSerializer, request)
         try:
             claims = read_claims(given["refresh"], kind="refresh")
@@ -167,7 +169,7 @@ class PurchasesView(AccountView):
         responses=serializers.PurchaseHistorySerializer,
     )
     def get(self, request: Request) -> Response:
-        """200 with the number of confirmed orders, what was spent by currency, and a page of the orders."""
+        """200 with the number of confirmed orders, the amount spent per currency, and a page of the orders."""
         pages = Pages()
         refuse_unknown_parameters(request, pages_of(pages))
         page = pages.paginate_queryset(selectors.list_purchases(user_id=request.user.pk), request, view=self)
@@ -180,7 +182,7 @@ class PurchasesView(AccountView):
 @require_safe
 @cache_control(public=True, max_age=300)
 def jwks(request: HttpRequest) -> JsonResponse:
-    """GET /.well-known/jwks.json: the public keys by which everyone verifies our tokens."""
+    """GET /.well-known/jwks.json: the public keys that verify the user service's tokens."""
     return JsonResponse(tokens.own_jwks(), content_type="application/jwk-set+json")
 
 

@@ -62,7 +62,7 @@ class Command(BaseCommand):
     def _note(self, options: dict[str, Any], outcome: str, detail: str) -> None:
         """Write the audit log's row; one that was killed before has it when the command is run again."""
         result = ActionResult(("", options["topic"]), outcome, detail)
-        audit_log.note("repartition", actor(), options["reason"], [result])
+        audit_log.write("repartition", actor(), options["reason"], [result])
 
     def _warn(self, topic: str, count: int) -> None:
         """Topics keyed by the same id have the same number of partitions; which are keyed so, a person knows."""

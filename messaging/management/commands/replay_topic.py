@@ -18,7 +18,7 @@ from messaging.models import ReplayRun
 from messaging.registry import all_handlers
 from messaging.replay.plan import Plan, ReplayRequest, plan_of
 from messaging.replay.ranges import moment, topic_and_partitions
-from messaging.replay.run import ReplayOutcome, alone, replay
+from messaging.replay.run import ReplayOutcome, replay, replay_lock
 
 
 class Command(BaseCommand):
@@ -62,7 +62,7 @@ class Command(BaseCommand):
         """Plan, run, and print the table. RangeRefused when the request can't be run as asked."""
         if execute and not reason:
             raise RangeRefused("--execute needs --reason TEXT: it is kept with what was done", ExitCode.NO_REASON)
-        with reader() as consumer, alone(request.topic):
+        with reader() as consumer, replay_lock(request.topic):
             plan = plan_of(request, consumer)
             self.show_plan(plan)
             run = self._begin(plan, reason) if execute else None

@@ -1,4 +1,4 @@
-"""manage.py product republish_catalog: announce every product again."""
+"""manage.py product republish_catalog: publish every product again."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from product_app import selectors, services
 
 class Command(BaseCommand):
     help = (
-        "Announce every product again on product.catalog, at its present version. Safe at any time: "
-        "a copy that has the version already changes nothing."
+        "Publish ProductChanged again for every product, with its current version. Safe at any time: "
+        "a copy that already has the version does not change."
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -21,4 +21,4 @@ class Command(BaseCommand):
         for product_ids in selectors.list_product_ids():
             with transaction.atomic():
                 announced += services.announce_products(product_ids=product_ids)
-        self.stdout.write(f"{announced} products announced.")
+        self.stdout.write(f"{announced} products published on product.catalog.")

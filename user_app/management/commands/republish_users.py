@@ -1,4 +1,4 @@
-"""manage.py user republish_users: announce every user again, for those who rebuild their copies."""
+"""manage.py user republish_users: publish every user again, for services that rebuild their copies."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from user_app import tasks
 
 
 class Command(BaseCommand):
-    """Publishes UserChanged for every user, as it is now; versions stay, so copies that are up to date ignore it."""
+    """Publishes UserChanged again for every user. Versions stay, so current copies do not change."""
 
-    help = "Publish UserChanged for every user as it is now. Safe at any time, and safe to repeat."
+    help = "Publish UserChanged again for every user, with its current version. Safe at any time, and safe to repeat."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Publish, and say how many."""
+        """Publish the users and print how many."""
         count = tasks.republish_users()
-        self.stdout.write(f"{count} users announced on user.events.")
+        self.stdout.write(f"{count} users published on user.events.")
