@@ -107,7 +107,8 @@ def _jar_counter() -> Callable[[str], None]:
 def prepare(node: Node, cluster: list[Node], state: State) -> None:
     """Write the node's properties; at the first start also format its storage."""
     node.directory.mkdir(parents=True, exist_ok=True)
-    node.properties.write_text("".join(f"{key}={value}\n" for key, value in _settings(node, cluster).items()))
+    settings = _settings(node, cluster) | (_FOR_TESTS if state.for_tests else {})
+    node.properties.write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
     if (node.directory / "data" / "meta.properties").exists():
         return
     alone = ["--standalone"] if len(cluster) == 1 else []
@@ -152,6 +153,9 @@ def _durability(brokers: int) -> dict[str, object]:
         "group.initial.rebalance.delay.ms": 0,
     }
 
+
+#: So that tests need not wait for the six seconds after which a broker first gives a killed member's partitions away.
+_FOR_TESTS: dict[str, object] = {"group.min.session.timeout.ms": 1000}
 
 _QUICK_FAILOVER: dict[str, object] = {
     "broker.session.timeout.ms": 3000,

@@ -1,43 +1,47 @@
-"""The running stack of the fault tests, some of whose processes are started with a rule left out for a while."""
+"""The running stack of the fault tests, in which everything can go wrong."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
-from stack import control, supervision, testing
+from tests.faults import faulty_stack as of_soak
 from tests.faults.checker import SoakChecker
+from tests.faults.faulty_stack import FaultyStack, faulty_stack
 from tests.faults.findings import Expected, Finding
-from tests.journeys.conftest import customer, databases, log, shelves, shop, staff
+from tests.journeys.conftest import databases, log, shelves, shop, staff
 from tests.journeys.databases import Databases
 from tests.journeys.foreign_client import ForeignClient
 
-#: One local attempt, so that what fails is parked after seconds.
-SETTINGS = {"CONSUMER_SESSION_TIMEOUT_MS": "6000", "RETRY_IMMEDIATE": "1", "RETRY_PAUSE_CAP_SECONDS": "2"}
+#: As in a soak, but that a worker's silence is noticed sooner.
+SETTINGS = of_soak.SETTINGS | {"CONSUMER_SESSION_TIMEOUT_MS": "3000"}
 
-__all__ = ["customer", "databases", "log", "shelves", "shop", "staff"]
+__all__ = ["databases", "log", "shelves", "shop", "staff"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the soak: its checker asks about all that is there, and the flood leaves much."""
+    items.sort(key=lambda item: item.path.name != "test_soak_slice.py")
 
 
 @pytest.fixture(scope="session")
-def variables() -> Iterator[dict[str, str]]:
-    """The env file of the stack, whose services run."""
-    stack_ran = supervision.is_running(testing.layout())
-    services_ran = stack_ran and control.state("order-web", layout=testing.layout()) == "RUNNING"
-    try:
-        yield testing.start_services(SETTINGS)
-    finally:
-        if not stack_ran:
-            testing.stop_all()
-        elif not services_ran:
-            testing.stop_services()
+def stack() -> Iterator[FaultyStack]:
+    """The stack, whose services run."""
+    with faulty_stack(settings=SETTINGS) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def variables(stack: FaultyStack) -> Mapping[str, str]:
+    return stack.variables
 
 
 @pytest.fixture
-def armed(tmp_path: Path) -> Path:
+def armed(stack: FaultyStack) -> Path:
     """The folder whose files arm crash points."""
-    return tmp_path
+    return stack.armed
 
 
 @pytest.fixture

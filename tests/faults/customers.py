@@ -61,19 +61,19 @@ class Accepted:
     refused: list[str] = field(default_factory=list)
 
 
-def wishes(seed: int, number: int, products: int) -> list[Wish]:
-    """Draw the orders of a run. The last two products are scarce."""
+def wishes(seed: int, number: int, products: int, run: str) -> list[Wish]:
+    """Draw the orders of a run, whose name is in their keys. The last two products are scarce."""
     chance = random.Random(f"orders {seed}")
-    return [_wish(chance, index, seed, products) for index in range(number)]
+    return [_wish(chance, index, run, products) for index in range(number)]
 
 
-def _wish(chance: random.Random, index: int, seed: int, products: int) -> Wish:
+def _wish(chance: random.Random, index: int, run: str, products: int) -> Wish:
     numbers = chance.sample(range(products), chance.choice([1, 1, 2, 3]))
     lines = tuple((number, chance.randint(1, 3)) for number in numbers)
     coupon = chance.choices(["", "claim", "another's", "again"], [65, 25, 3, 7])[0]
     cancel_after = round(chance.uniform(0, 2), 2) if chance.random() < 0.12 else None
     newcomer = chance.random() < 0.03
-    return Wish(index, f"soak-{seed}-{index}", chance.randrange(CUSTOMERS), lines, coupon, cancel_after, newcomer)
+    return Wish(index, f"{run}-{index}", chance.randrange(CUSTOMERS), lines, coupon, cancel_after, newcomer)
 
 
 class Customer:
@@ -106,7 +106,8 @@ class Load:
         self.accepted = Accepted()
         self._goods = goods
         self._customers = [Customer(shop, index, seed) for index in range(CUSTOMERS)]
-        self._waiting = wishes(seed, number, len(goods.products))[::-1]
+        run = f"soak-{seed}-{time.time_ns()}"  # the stack may have seen the same seed before
+        self._waiting = wishes(seed, number, len(goods.products), run)[::-1]
         self._pause = seconds / number
         self._began = time.monotonic()
         self._giving_up = threading.Event()

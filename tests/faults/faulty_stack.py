@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from stack import lifecycle, testing
+from stack import lifecycle, supervision, testing
 from stack.layout import Layout
 from stack.lifecycle import Options
 from stack.process import Process
@@ -21,7 +21,7 @@ from tests.faults.proxy import Network
 from tests.faults.routes import Routes
 from tests.faults.start import started_here
 
-#: A killed worker's partitions go to another one after this silence, the least that the broker accepts; an undo is
+#: A killed worker's partitions go to another one after this silence, the least that a broker accepts; an undo is
 #: asked for again soon, and a parked key tried again soon, so that a run shows often what takes an hour elsewhere.
 SETTINGS = {
     "CONSUMER_SESSION_TIMEOUT_MS": "6000",
@@ -54,9 +54,10 @@ class FaultyStack:
 
 
 @contextmanager
-def faulty_stack(*, with_small_disk: bool = False) -> Iterator[FaultyStack]:
-    """Start the stack that STACK_DIR names, empty, for the length of a with block."""
+def faulty_stack(*, with_small_disk: bool = False, settings: Mapping[str, str] = SETTINGS) -> Iterator[FaultyStack]:
+    """Run the stack that STACK_DIR names for the length of a with block; it is empty unless its servers ran before."""
     layout = testing.layout()
+    end = testing.stop_services if supervision.is_running(layout) else testing.stop_all
     with ExitStack() as undo:
         undo.callback(clocks.remove_leftovers)
         disk = SmallDisk(layout) if with_small_disk else None
@@ -64,8 +65,9 @@ def faulty_stack(*, with_small_disk: bool = False) -> Iterator[FaultyStack]:
             disk.remove()
             undo.callback(disk.remove)
         network = undo.enter_context(Network())
-        undo.callback(testing.stop_all)
+        undo.callback(end)
         variables = testing.ensure_infrastructure()
+        testing.stop_services()  # those that ran before are not like ours
         if disk:
             disk.move_in()
         routes = Routes(layout, network)
@@ -81,7 +83,7 @@ def faulty_stack(*, with_small_disk: bool = False) -> Iterator[FaultyStack]:
             adapted = dataclasses.replace(adapted, environment=adapted.environment | more)
             return started_here(adapted) if adapted.name.endswith(HOSTS_OUR_CODE) else adapted
 
-        lifecycle.start_services(layout, variables, Options(settings=SETTINGS, adapt=adapt))
+        lifecycle.start_services(layout, variables, Options(settings=settings, adapt=adapt))
         yield FaultyStack(layout, variables, network, found, disk, armed)
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import hypothesis
+import msgspec
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
@@ -21,6 +23,8 @@ from tests.contracts import any_event
 from tests.journeys.foreign_client import ForeignClient
 
 AT_ONCE = 50
+#: So many records are one example to hypothesis, which takes longer for an example than for a record.
+DRAWN_AT_ONCE = 10
 #: The well-formed records are drawn from these.
 CONTRACTS = (contracts.coupon, contracts.order, contracts.product, contracts.user)
 
@@ -47,9 +51,23 @@ def drawn(number: int, seed: int) -> list[RawRecord]:
     They are mixed, as a flood would be.
     """
     with_events = {spec.topic for spec in all_specs()}
-    kinds = [_drawn(any_event.random_bytes([topic]), number, seed) for topic in TOPICS]
+    some = _drawn(any_event.random_bytes(TOPICS), number, seed)
+    kinds = [_combined(some, topic, seed) for topic in TOPICS]
     kinds += [_drawn(any_event.well_formed([topic]), number, seed) for topic in sorted(with_events & set(TOPICS))]
     return [record for together in zip(*kinds, strict=True) for record in together]
+
+
+def _combined(records: list[RawRecord], topic: str, seed: int) -> list[RawRecord]:
+    """Return other records of random bytes: the keys, headers and values of these, which know nothing of each other.
+
+    To draw twenty times as many would take a minute.
+    """
+    chance = random.Random(f"{topic} {seed}")
+    keys, headers, values = (chance.sample(records, len(records)) for _ in range(3))
+    return [
+        msgspec.structs.replace(each, topic=topic, headers=other.headers, value=another.value)
+        for each, other, another in zip(keys, headers, values, strict=True)
+    ]
 
 
 def _drawn(strategy: st.SearchStrategy[RawRecord], number: int, seed: int) -> list[RawRecord]:
@@ -57,15 +75,15 @@ def _drawn(strategy: st.SearchStrategy[RawRecord], number: int, seed: int) -> li
 
     @hypothesis.seed(seed)
     @settings(
-        max_examples=number,
+        max_examples=-(-number // DRAWN_AT_ONCE),
         phases=[Phase.generate],
         database=None,
         deadline=None,
         suppress_health_check=list(HealthCheck),
     )
-    @given(strategy)
-    def collect(record: RawRecord) -> None:
-        found.append(record)
+    @given(st.lists(strategy, min_size=DRAWN_AT_ONCE, max_size=DRAWN_AT_ONCE))
+    def collect(records: list[RawRecord]) -> None:
+        found.extend(records)
 
     collect()
     return found[:number]

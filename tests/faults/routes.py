@@ -14,6 +14,10 @@ from stack.state import State
 from tests.faults.proxy import Network
 from tests.journeys.waiting import eventually
 
+START_SECONDS = 180.0
+#: The settings of a broker that name its listeners.
+LISTS = ("listeners", "advertised.listeners", "listener.security.protocol.map")
+
 
 def link_name(service: str, server: str) -> str:
     """Return the name of the link between a service and its `database`, or `kafka`."""
@@ -41,11 +45,14 @@ class Routes:
         self._give_each_service_a_listener()
         control.start("kafka", layout=self._layout)
         server = environment.read(self._layout)["KAFKA_BOOTSTRAP_SERVERS"]
-        eventually(lambda: readiness.kafka(server, 1), "Kafka to start with its further listeners")
+        what = "Kafka to start with its further listeners"
+        eventually(lambda: readiness.kafka(server, 1), what, seconds=START_SECONDS)
 
     def _give_each_service_a_listener(self) -> None:
         path = self._layout.directory / "kafka" / "server.properties"
         lines = dict(line.split("=", 1) for line in path.read_text().splitlines())
+        for name in LISTS:
+            lines[name] = _without_services(lines[name])
         for service in SERVICES:
             own = service.upper()
             lines["listeners"] += f",{own}://{HOST}:{self._ports[link_name(service, 'listener')]}"
@@ -63,6 +70,12 @@ class Routes:
             "KAFKA_BOOTSTRAP_SERVERS": f"{HOST}:{self._ports[link_name(service, 'kafka')]}",
         }
         return dataclasses.replace(process, environment=process.environment | changed)
+
+
+def _without_services(listeners: str) -> str:
+    """Leave out what an earlier run has added."""
+    own = tuple(f"{service.upper()}:" for service in SERVICES)
+    return ",".join(each for each in listeners.split(",") if not each.startswith(own))
 
 
 def _beside(taken: set[int], names: list[str]) -> dict[str, int]:

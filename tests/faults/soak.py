@@ -14,10 +14,10 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
-from dataclasses import asdict
+from contextlib import AbstractContextManager, closing
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
@@ -90,8 +90,11 @@ class Diary:
         return dict(Counter(fault.kind for fault, outcome in self.outcomes if not outcome.startswith(("its", "the"))))
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one soak and return the exit code."""
+Place = Callable[..., AbstractContextManager[FaultyStack]]
+
+
+def main(arguments: Sequence[str] | None = None, place: Place = faulty_stack) -> int:
+    """Run one soak, on the stack that `place` gives, and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--orders", type=int, default=10_000)
     parser.add_argument("--faults", type=int, default=500)
@@ -99,10 +102,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the result file")
     given = parser.parse_args(arguments)
     os.environ.setdefault("STACK_DIR", str(DEFAULT_DIRECTORY / "soak"))
+    return soak(given.orders, given.faults, given.seed, given.results, place)
+
+
+def _main_unless_interrupted() -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     try:
-        return soak(given.orders, given.faults, given.seed, given.results)
+        return main()
     except Interrupted as interrupted:
         tell(f"interrupted by {interrupted}")
         return 130
@@ -112,12 +119,12 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     raise Interrupted(signal.Signals(number).name)
 
 
-def soak(orders: int, faults: int, seed: int, results: Path) -> int:
+def soak(orders: int, faults: int, seed: int, results: Path, place: Place = faulty_stack) -> int:
     """Run a soak and write its result; return 0 when every promise was kept."""
     kinds = _possible_kinds(faults)
     planned = plan.draw(seed, faults, kinds)
     tell(f"seed {seed}: {orders} orders and {faults} faults in {planned[-1].at:.0f} s; kinds: {', '.join(kinds)}")
-    with faulty_stack(with_small_disk=plan.DISK in kinds) as stack:
+    with place(with_small_disk=plan.DISK in kinds) as stack:
         diary = Diary(stack.layout.directory / f"faults-{seed}.jsonl")
         tell(f"each fault is written to {diary.path}")
         facts = _run(stack, planned, diary, orders, seed)
@@ -141,6 +148,7 @@ def _run(stack: FaultyStack, planned: list[Fault], diary: Diary, orders: int, se
     databases, log = Databases(stack.variables), ForeignClient(stack.variables["KAFKA_BOOTSTRAP_SERVERS"])
     with closing(databases), closing(log):
         shop = Shop(stack.variables)
+        past = _past(databases, log)
         goods = _goods(Shelves(shop.staff(), databases), orders)
         injector = Injector(stack, seed)
         load = Load(shop, goods, seed, orders, planned[-1].at)
@@ -154,14 +162,14 @@ def _run(stack: FaultyStack, planned: list[Fault], diary: Diary, orders: int, se
         known_seconds = round(time.monotonic() - healed, 1)
         tell(f"every customer knows after {known_seconds} s")
         _reach_everything(stack, databases, log)
-        checker = SoakChecker(databases, log, _expected(load, log, everything=everybody_knows))
+        checker = SoakChecker(databases, log, _expected(load, past, log, everything=everybody_knows))
         _wait_for_rest(checker)
         rest_seconds = round(time.monotonic() - healed, 1)
         tell(f"at rest after {rest_seconds} s; checking")
         violations = [*errors, *_violations_of_api(load, orders, everybody_knows)]
         if rest_seconds > REST_SECONDS:
             violations.append(f"it took {rest_seconds} s to come to rest; {REST_SECONDS:.0f} s are allowed")
-        facts = _facts(checker.findings(), violations, rest_seconds)
+        facts = _facts([each for each in checker.findings() if each not in past.findings], violations, rest_seconds)
         return facts | {
             "known_seconds": known_seconds,
             "ended": _ended(databases),
@@ -169,10 +177,23 @@ def _run(stack: FaultyStack, planned: list[Fault], diary: Diary, orders: int, se
         }
 
 
-def _expected(load: Load, log: ForeignClient, *, everything: bool) -> Expected:
+@dataclass(frozen=True)
+class Past:
+    """What was there before the first order: nothing, on a stack of the soak's own."""
+
+    orders: set[str]
+    findings: set[Finding]
+
+
+def _past(databases: Databases, log: ForeignClient) -> Past:
+    orders = {order for (order,) in databases.ask("order", "SELECT id::text FROM order_app_order")}
+    return Past(orders, set(SoakChecker(databases, log, Expected()).findings()))
+
+
+def _expected(load: Load, past: Past, log: ForeignClient, *, everything: bool) -> Expected:
     accepted = load.accepted
     return Expected(
-        orders=set(accepted.orders.values()),
+        orders=past.orders | set(accepted.orders.values()),
         everything=everything,
         canceled=accepted.canceled,
         claims=accepted.claims,
@@ -260,4 +281,4 @@ def _write(path: Path, result: dict[str, Any], diary: Diary, kinds: list[str]) -
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(_main_unless_interrupted())

@@ -14,14 +14,17 @@ from tests.faults import crash_points
 
 NO_MUTATION = "none"
 HOSTED = ("celery", "gunicorn")
+STARTER = "tests.faults.start"
 
 
 def started_here(process: Process, mutation: str = NO_MUTATION) -> Process:
-    """Return a process of the stack as one that is started by this module."""
-    python, option, module, *rest = process.command
-    if option != "-m" or module not in HOSTED:
+    """Return a process of the stack as one that is started by this module, also when it is already."""
+    python, option, *command = process.command
+    if command[0] == STARTER:
+        command = command[2:]
+    if option != "-m" or command[0] not in HOSTED:
         raise ValueError(f"{process.name} is none of {HOSTED}: {process.command}")
-    return dataclasses.replace(process, command=[python, "-m", "tests.faults.start", mutation, module, *rest])
+    return dataclasses.replace(process, command=[python, "-m", STARTER, mutation, *command])
 
 
 def main(mutation: str) -> None:

@@ -13,7 +13,6 @@ from stack import control
 from tests.faults import crash_points
 from tests.faults.checker import SoakChecker
 from tests.faults.findings import Finding
-from tests.faults.restarts import running_as
 from tests.journeys.shop import Person, Shelves, Shop
 from tests.journeys.waiting import eventually
 
@@ -36,17 +35,16 @@ def test_a_process_that_dies_at_every_point_in_turn_leaves_everything_right(
     customer, product = shop.visitor(), shelves.product(100)
     points = [point for process, point in POINTS if process == name]
     orders = []
-    with running_as(name, armed):
-        for point in points:
-            file = crash_points.arm(armed, name, point)
-            orders.append(place_until_known(customer, product))
-            eventually(lambda: not file.exists(), f"somebody to die {point}", seconds=PATIENT_SECONDS)  # noqa: B023
-        for order in orders:
-            customer.wait_ended(order, "CONFIRMED", PATIENT_SECONDS)
+    for point in points:
+        file = crash_points.arm(armed, name, point)
+        orders.append(place_until_known(customer, product))
+        eventually(lambda: not file.exists(), f"somebody to die {point}", seconds=PATIENT_SECONDS)  # noqa: B023
+    for order in orders:
+        customer.wait_ended(order, "CONFIRMED", PATIENT_SECONDS)
     eventually(lambda: not checker.unrest(), "rest", seconds=PATIENT_SECONDS, state=checker.unrest)
     assert shelves.stock(product) == 100 - len(points)
     assert new_findings() == []
-    assert control.state(name) == "RUNNING"
+    control.wait_running(name, timeout=PATIENT_SECONDS)
 
 
 def place_until_known(customer: Person, product: str) -> str:

@@ -19,10 +19,10 @@ from tests.faults import flood
 from tests.faults.checker import SoakChecker
 from tests.faults.events import WANTED
 from tests.faults.flood import Written
+from tests.faults.letters import let_everything_go
 from tests.journeys.crowd import Crowd
 from tests.journeys.databases import Databases
 from tests.journeys.foreign_client import ForeignClient
-from tests.journeys.processes import manage
 from tests.journeys.shop import Shelves, Shop
 from tests.journeys.waiting import eventually
 
@@ -48,7 +48,6 @@ STATES = ("done", "dead", "waiting")
 #: What other tests have left is resolved.
 LETTERS = "SELECT event_id, handler, reason FROM messaging_dead_letter WHERE resolved_at IS NULL"
 INBOX = "SELECT event_id, handler, state FROM messaging_inbox"
-OPEN = "SELECT count(*) FROM messaging_dead_letter WHERE resolved_at IS NULL"
 PAUSES = "SELECT name, reason FROM messaging_pause"
 LASTED = """
     SELECT extract(epoch FROM finished_at - created_at)::float FROM order_app_saga
@@ -123,23 +122,3 @@ def handlers_of(record: Written, service: str) -> list[str]:
     if HOMES.get(record.type) != record.topic:
         return []
     return [handler for name, handler in WANTED.get(record.type, ()) if name == service]
-
-
-def let_everything_go(databases: Databases, checker: SoakChecker) -> None:
-    """Skip every dead letter, as an operator does, and what becomes one when it goes on behind them."""
-    while skip_all(databases):
-        eventually(lambda: not checker.on_the_way(), "what waited", seconds=PATIENT_SECONDS, state=checker.on_the_way)
-
-
-def skip_all(databases: Databases) -> int:
-    """Skip the open dead letters of every service; return how many there were."""
-    total = 0
-    for service in SERVICES:
-        found = databases.value(service, OPEN)
-        if found:
-            done = manage(service, "skip_dead_letters", "--all", "--execute", "--reason", "a flood")
-            assert done.returncode == 0, done.stdout[-1000:] + done.stderr
-            assert done.stdout.splitlines()[-1] == f"{found} done"
-        total += found
-    tell(f"{total} dead letters were skipped")
-    return total

@@ -1,39 +1,44 @@
-"""A slice of the soak: 500 orders and 40 faults of every kind that needs no root, on a stack of its own."""
+"""A slice of the soak: 500 orders and 40 faults of every kind that needs no root, on the stack of the fault tests."""
 
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
+from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
-from stack import commands, testing
-from stack.layout import ROOT
+import pytest
+
+from tests.faults import soak
+from tests.faults.checker import SoakChecker
+from tests.faults.faulty_stack import FaultyStack
+from tests.faults.letters import let_everything_go
+from tests.journeys.databases import Databases
 
 ORDERS, FAULTS, SEED = 500, 40, 1
 #: Of the faults, SIGKILLs at the least: a process may be restarting when its turn comes.
 KILLS = 12
-#: On a quiet machine it takes two minutes and a half.
-PATIENT_SECONDS = 1800
 
 
-def test_five_hundred_orders_under_forty_faults_keep_every_promise(tmp_path: Path):
-    place = testing.layout().directory.with_name("soak-slice")
+@pytest.fixture(autouse=True)
+def everything_goes_afterwards(databases: Databases, checker: SoakChecker) -> Iterator[None]:
+    """The tests that follow want rest, and connections to servers that were killed."""
+    yield
+    for service in databases.urls:
+        databases.reconnect(service)
+    let_everything_go(databases, checker)
+
+
+def test_five_hundred_orders_under_forty_faults_keep_every_promise(
+    stack: FaultyStack, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
     size = ["--orders", str(ORDERS), "--faults", str(FAULTS), "--seed", str(SEED), "--results", str(tmp_path)]
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.faults.soak", *size],
-        cwd=ROOT,
-        env=commands.plain_environment() | {"STACK_DIR": str(place)},
-        capture_output=True,
-        text=True,
-        timeout=PATIENT_SECONDS,
-        check=False,
-    )
 
-    assert done.stdout, done.stderr
-    result = json.loads(done.stdout.splitlines()[-1])
+    code = soak.main(size, place=lambda **_: nullcontext(stack))
+
+    result = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert result["violations"] == []
-    assert done.returncode == 0, done.stderr
+    assert code == 0
     assert {name: result[name] for name in ("lost", "doubled", "out_of_order", "unfinished")} == {
         "lost": 0,
         "doubled": 0,

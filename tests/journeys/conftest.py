@@ -12,8 +12,8 @@ from tests.journeys.databases import Databases
 from tests.journeys.foreign_client import ForeignClient
 from tests.journeys.shop import Person, Shelves, Shop
 
-#: A killed worker's partitions go to another one after this silence; the broker accepts no less.
-SETTINGS = {"CONSUMER_SESSION_TIMEOUT_MS": "6000"}
+#: A killed worker's partitions go to another one after this silence.
+SETTINGS = {"CONSUMER_SESSION_TIMEOUT_MS": "3000"}
 
 
 @pytest.fixture(scope="session")
@@ -61,6 +61,13 @@ def shelves(staff: Person, databases: Databases) -> Shelves:
 
 @pytest.fixture
 def customer(shop: Shop) -> Person:
+    """Somebody who orders."""
+    return shop.visitor()
+
+
+@pytest.fixture
+def newcomer(shop: Shop) -> Person:
+    """Somebody who has just registered and signed in."""
     return shop.customer()
 
 

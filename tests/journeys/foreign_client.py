@@ -20,7 +20,7 @@ from confluent_kafka import (
     Producer,
     TopicPartition,
 )
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, OffsetSpec
 
 SECONDS = 15.0
 #: For a question that is asked again until the answer fits.
@@ -82,20 +82,25 @@ class ForeignClient:
 
     def end(self, topic: str, partition: int) -> int:
         """Return the offset after the partition's last record; asked again while a restarted broker takes over."""
-        place, deadline = TopicPartition(topic, partition), time.monotonic() + self._seconds
-        while True:
-            try:
-                _, high = self._consumer.get_watermark_offsets(place, timeout=self._seconds)
-                return int(high)
-            except KafkaException as error:
-                if error.args[0].code() not in TAKING_OVER or time.monotonic() > deadline:
-                    raise
-            time.sleep(0.2)
+        return self._ends([(topic, partition)])[topic, partition]
 
     def ends(self, *topics: str) -> dict[tuple[str, int], int]:
         """Return the end of every partition of the topics."""
         known = self._admin.list_topics(timeout=self._seconds).topics
-        return {(topic, number): self.end(topic, number) for topic in topics for number in known[topic].partitions}
+        return self._ends([(topic, number) for topic in topics for number in known[topic].partitions])
+
+    def _ends(self, places: Iterable[tuple[str, int]]) -> dict[tuple[str, int], int]:
+        """Ask for all of them in one request: this is asked many times in a second."""
+        wanted = {TopicPartition(*place): OffsetSpec.latest() for place in places}
+        deadline = time.monotonic() + self._seconds
+        while True:
+            try:
+                found = self._admin.list_offsets(wanted, request_timeout=self._seconds)
+                return {(place.topic, place.partition): int(end.result().offset) for place, end in found.items()}
+            except KafkaException as error:
+                if error.args[0].code() not in TAKING_OVER or time.monotonic() > deadline:
+                    raise
+            time.sleep(0.2)
 
     def set_group_offset(self, group: str, topic: str, partition: int, offset: int) -> bool:
         """Move a group; False while it still has a member."""
@@ -135,22 +140,25 @@ class ForeignClient:
 
     def read(self, topic: str, key: object = None) -> list[Record]:
         """Return everything that the topic holds now, or what it holds of one key, by partition and offset."""
-        records = sorted(self._records(topic), key=lambda record: (record.partition, record.offset))
-        return [record for record in records if key is None or record.key == str(key)]
+        wanted = None if key is None else str(key).encode()
+        return sorted(self._records(topic, key=wanted), key=lambda record: (record.partition, record.offset))
 
     def tail(self, topic: str, each: int) -> list[Record]:
         """Return about the last `each` records of every partition of the topic."""
         ends = self.ends(topic)
         return list(self._records(topic, {number: max(0, end - each) for (_, number), end in ends.items()}))
 
-    def _records(self, topic: str, starts: Mapping[int, int] | None = None) -> Iterator[Record]:
+    def _records(
+        self, topic: str, starts: Mapping[int, int] | None = None, key: bytes | None = None
+    ) -> Iterator[Record]:
         left = {number: end for (_, number), end in self.ends(topic).items() if end > 0}
         begin = {number: OFFSET_BEGINNING for number in left} | dict(starts or {})
         self._consumer.assign([TopicPartition(topic, number, begin[number]) for number in left])
         while left:
             message = self._consumer.poll(self._seconds)
             assert message is not None and message.error() is None, f"{topic} can't be read: {message}"
-            yield _record(message)
+            if key is None or message.key() == key:
+                yield _record(message)
             if message.offset() + 1 >= left.get(message.partition(), 0):
                 left.pop(message.partition(), None)
         self._consumer.unassign()

@@ -66,15 +66,15 @@ def first_occurrences(records: list[Record]) -> list[str]:
 
 
 def test_a_user_gets_no_more_than_the_campaign_allows_and_can_order_with_it(
-    customer: Person, shelves: Shelves, databases: Databases
+    newcomer: Person, shelves: Shelves, databases: Databases
 ):
     campaign = shelves.campaign(quantity=10, per_user_limit=1)
 
-    first, second = claim(customer, campaign), claim(customer, campaign)
+    first, second = claim(newcomer, campaign), claim(newcomer, campaign)
     eventually(lambda: undecided(databases, campaign) == 0, "both claims to be decided")
 
-    shown = {each: customer.call("GET", "coupon", f"/claims/{each}") for each in (first, second)}
+    shown = {each: newcomer.call("GET", "coupon", f"/claims/{each}") for each in (first, second)}
     assert sorted(each["status"] for each in shown.values()) == ["GRANTED", "LIMIT_REACHED"]
     [coupon] = [each["coupon_id"] for each in shown.values() if each["coupon_id"]]
-    order = customer.place({shelves.product(1): 1}, coupon)
-    assert customer.wait_ended(order, "CONFIRMED")["discount"] == "1000"
+    order = newcomer.place({shelves.product(1): 1}, coupon)
+    assert newcomer.wait_ended(order, "CONFIRMED")["discount"] == "1000"

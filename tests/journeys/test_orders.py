@@ -22,16 +22,16 @@ def history_of(person: Person, order: str) -> list[tuple[str, str, str]]:
     return [(row["event"].split(".")[1], row["step"], row["to"]) for row in person.saga(order)["history"]]
 
 
-def test_an_order_is_confirmed_with_its_whole_history(customer: Person, shelves: Shelves):
+def test_an_order_is_confirmed_with_its_whole_history(newcomer: Person, shelves: Shelves):
     mug, cup = shelves.product(10, "12000"), shelves.product(5, "8000")
 
-    order = customer.place({mug: 2, cup: 1})
+    order = newcomer.place({mug: 2, cup: 1})
 
-    shown = customer.wait_ended(order, "CONFIRMED")
+    shown = newcomer.wait_ended(order, "CONFIRMED")
     assert (shown["total"], shown["discount"], shown["reason"]) == ("32000", "0", "")
     assert (shelves.stock(mug), shelves.stock(cup)) == (8, 4)
-    assert steps_of(customer, order) == {"stock": "DONE", "coupon": "SKIPPED"}
-    assert history_of(customer, order) == [
+    assert steps_of(newcomer, order) == {"stock": "DONE", "coupon": "SKIPPED"}
+    assert history_of(newcomer, order) == [
         ("OrderCreated", "", "RUNNING"),
         ("StockReduced", "stock", "DONE"),
         ("OrderConfirmed", "", "COMPLETED"),
@@ -39,21 +39,21 @@ def test_an_order_is_confirmed_with_its_whole_history(customer: Person, shelves:
 
 
 def test_an_order_with_a_coupon_is_confirmed_and_shows_in_the_purchases(
-    customer: Person, shelves: Shelves, log: ForeignClient
+    newcomer: Person, shelves: Shelves, log: ForeignClient
 ):
-    product, coupon = shelves.product(10, "10000"), shelves.coupon(customer)
+    product, coupon = shelves.product(10, "10000"), shelves.coupon(newcomer)
 
-    order = customer.place({product: 3}, coupon)
+    order = newcomer.place({product: 3}, coupon)
 
-    shown = customer.wait_ended(order, "CONFIRMED")
+    shown = newcomer.wait_ended(order, "CONFIRMED")
     assert (shown["total"], shown["discount"], shown["coupon_id"]) == ("30000", "3000", coupon)
-    assert customer.coupon(coupon)["status"] == "USED"
-    history = history_of(customer, order)
+    assert newcomer.coupon(coupon)["status"] == "USED"
+    history = history_of(newcomer, order)
     assert history[0] == ("OrderCreated", "", "RUNNING")
     assert set(history[1:3]) == {("StockReduced", "stock", "DONE"), ("CouponUsed", "coupon", "DONE")}
     assert history[3:] == [("OrderConfirmed", "", "COMPLETED")]
     assert [record.type for record in log.read("order.events", order)] == ["OrderCreated", "OrderConfirmed"]
-    purchases = eventually(lambda: purchases_of(customer), "the purchase")
+    purchases = eventually(lambda: purchases_of(newcomer), "the purchase")
     assert (purchases["orders"], purchases["spent"]) == (1, {"KRW": "27000"})
     assert [each["order_id"] for each in purchases["results"]] == [order]
 
@@ -146,23 +146,23 @@ def test_an_order_with_a_bad_coupon_is_accepted_then_canceled_and_its_stock_come
 
 
 def test_a_customer_cancels_a_confirmed_order_and_asking_twice_cancels_once(
-    customer: Person, shelves: Shelves, log: ForeignClient
+    newcomer: Person, shelves: Shelves, log: ForeignClient
 ):
-    product, coupon = shelves.product(10), shelves.coupon(customer)
-    order = customer.place({product: 4}, coupon)
-    customer.wait_ended(order, "CONFIRMED")
-    eventually(lambda: purchases_of(customer), "the purchase")
+    product, coupon = shelves.product(10), shelves.coupon(newcomer)
+    order = newcomer.place({product: 4}, coupon)
+    newcomer.wait_ended(order, "CONFIRMED")
+    eventually(lambda: purchases_of(newcomer), "the purchase")
 
-    customer.cancel(order)
-    customer.cancel(order)
+    newcomer.cancel(order)
+    newcomer.cancel(order)
 
-    assert customer.wait_ended(order, "CANCELED")["reason"] == "canceled_by_customer"
+    assert newcomer.wait_ended(order, "CANCELED")["reason"] == "canceled_by_customer"
     assert shelves.stock(product) == 10
-    assert customer.coupon(coupon)["status"] == "AVAILABLE"
-    assert steps_of(customer, order) == {"stock": "UNDONE", "coupon": "UNDONE"}
+    assert newcomer.coupon(coupon)["status"] == "AVAILABLE"
+    assert steps_of(newcomer, order) == {"stock": "UNDONE", "coupon": "UNDONE"}
     expected = ["OrderCreated", "OrderConfirmed", "OrderCanceled"]
     assert [record.type for record in log.read("order.events", order)] == expected
-    eventually(lambda: purchases_of(customer) is None, "the purchase to be taken back")
+    eventually(lambda: purchases_of(newcomer) is None, "the purchase to be taken back")
 
 
 def test_staff_cancels_a_customers_order_with_a_reason(

@@ -6,7 +6,7 @@ Nothing is half done, and what only reads goes on where only writing fails.
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from urllib.parse import urlsplit
@@ -46,23 +46,33 @@ def person(shop: Shop) -> Person:
     return shop.staff()
 
 
-@pytest.fixture
-def ids(person: Person, shop: Shop, shelves: Shelves) -> dict[str, str]:
-    """What the operations' paths and bodies name."""
+@pytest.fixture(scope="module")
+def account(shop: Shop) -> dict[str, str]:
+    """A customer's account, which no operation changes."""
     name, user = f"customer-{uuid4().hex}", Person(shop.urls)
     account = {"username": name, "password": PASSWORD, "email": f"{name}@example.com"}
     user_id = user.call("POST", "user", "/users", account)["id"]
     tokens = user.call("POST", "user", "/token", {"username": name, "password": PASSWORD})
+    return {"{user_id}": user_id, "{refresh}": tokens["refresh"]}
+
+
+@pytest.fixture
+def ids(account: dict[str, str], person: Person, shelves: Shelves) -> dict[str, str]:
+    """What the operations' paths and bodies name; all that they change is new."""
     product, campaign = shelves.product(1_000), shelves.campaign()
-    return {
+    return account | {
         "{new}": f"customer-{uuid4().hex}",
-        "{user_id}": user_id,
-        "{refresh}": tokens["refresh"],
         "{product_id}": product,
         "{campaign_id}": campaign,
         "{claim_id}": person.call("POST", "coupon", f"/campaigns/{campaign}/claims")["id"],
         "{order_id}": person.place({product: 1}),
     }
+
+
+@pytest.fixture(scope="module")
+def consoles(variables: dict[str, str]) -> dict[str, Console]:
+    """An operator before the admin of each service, who signed in while all was well."""
+    return {service: Console(variables, service) for service in SERVICES}
 
 
 def gone(service: str, databases: Databases) -> AbstractContextManager[None]:
@@ -122,7 +132,7 @@ def test_every_operation_answers_503_in_time_when_its_database_does_not_work(
     service: str, outage: str, person: Person, ids: dict[str, str], databases: Databases
 ):
     with OUTAGES[outage](service, databases):
-        answers = [(each, each.send(person, ids)) for each in endpoints.of(service)]
+        answers = send_at_once(endpoints.of(service), person, ids)
         ready = requests.get(f"{person.urls[service]}/readyz", timeout=ANSWER_SECONDS)
         alive = requests.get(f"{person.urls[service]}/livez", timeout=ANSWER_SECONDS)
     eventually(lambda: databases.reconnect(service), f"the database of {service}")
@@ -131,6 +141,15 @@ def test_every_operation_answers_503_in_time_when_its_database_does_not_work(
     assert not [wrong for each, answer in answers if (wrong := complaint(each, answer, outage))]
     assert (alive.status_code, ready.status_code) == (200, 200 if outage in READABLE else 503)
     assert not [str(each) for each in endpoints.of(service) if each.send(person, ids).status_code >= 500]
+
+
+def send_at_once(
+    operations: Sequence[Operation], person: Person, ids: dict[str, str]
+) -> list[tuple[Operation, requests.Response]]:
+    """Send every operation while none of the others is answered yet; return the answers."""
+    with ThreadPoolExecutor(len(operations)) as pool:
+        answers = pool.map(lambda each: each.send(person.on_another_connection(), ids), operations)
+        return list(zip(operations, answers, strict=True))
 
 
 def complaint(operation: Operation, answer: requests.Response, outage: str) -> str:
@@ -159,8 +178,9 @@ def test_a_web_process_stays_able_to_answer_while_many_wait_for_a_frozen_databas
 def test_an_order_whose_answer_was_a_503_is_found_again_by_its_key(shop: Shop, shelves: Shelves, databases: Databases):
     product, customer, keys = shelves.product(1_000), shop.visitor(), [str(uuid4()) for _ in range(6)]
 
-    with frozen("postgres-order"):
-        lost = [place_with(customer, product, key).status_code for key in keys]
+    with frozen("postgres-order"), ThreadPoolExecutor(len(keys)) as pool:
+        tries = [pool.submit(place_with, customer.on_another_connection(), product, key) for key in keys]
+        lost = [each.result().status_code for each in tries]
     eventually(lambda: is_ready(shop.urls["order"]), "the order service to be ready")
     found = [place_with(customer, product, key) for key in keys for _ in range(2)]
 
@@ -210,12 +230,12 @@ def send_and_hang_up(request: requests.PreparedRequest, headers: Mapping[str, st
 @pytest.mark.parametrize("service", SERVICES)
 @pytest.mark.parametrize("outage", ["gone", "still"])
 def test_the_admin_shows_a_page_that_says_so_when_its_database_does_not_work(
-    service: str, outage: str, variables: dict[str, str], databases: Databases
+    service: str, outage: str, consoles: dict[str, Console], variables: dict[str, str], databases: Databases
 ):
-    console = Console(variables, service)
+    console = consoles[service]
 
-    with OUTAGES[outage](service, databases):
-        pages = [console.get(path) for path in ("/", "/auth/group/", "/login/")]
+    with OUTAGES[outage](service, databases), ThreadPoolExecutor() as pool:
+        pages = list(pool.map(console.get, ("/", "/auth/group/", "/login/")))
     eventually(lambda: databases.reconnect(service), f"the database of {service}")
     eventually(lambda: is_ready(variables[f"{service.upper()}_URL"]), f"{service} to be ready")
 

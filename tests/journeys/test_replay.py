@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 
 import pytest
 
@@ -10,7 +11,7 @@ from tests.journeys.consistency import Checker
 from tests.journeys.crowd import Crowd
 from tests.journeys.databases import Databases
 from tests.journeys.foreign_client import ForeignClient
-from tests.journeys.processes import manage
+from tests.journeys.processes import manage, manage_many
 from tests.journeys.shop import Shelves, Shop
 
 EVERYTHING = [
@@ -31,10 +32,11 @@ def replay(service: str, topic: str, *options: str) -> dict[str, tuple[int, int,
     return {kind: (int(applied), int(done), int(refused)) for kind, applied, done, refused in rows}
 
 
-@pytest.fixture
-def orders_of_every_kind(shop: Shop, shelves: Shelves, checker: Checker) -> None:
+@pytest.fixture(scope="module")
+def orders_of_every_kind(shop: Shop, databases: Databases, checker: Checker) -> None:
     """A confirmed order, a refused one, and one that was confirmed and then canceled; all with coupons."""
-    customer, plenty, scarce = shop.visitor(), shelves.product(10), shelves.product(1)
+    shelves, customer = Shelves(shop.staff(), databases), shop.visitor()
+    plenty, scarce = shelves.product(10), shelves.product(1)
     customer.wait_ended(customer.place({plenty: 2}, shelves.coupon(customer)), "CONFIRMED")
     customer.wait_ended(customer.place({scarce: 2}, shelves.coupon(customer)), "CANCELED")
     canceled = customer.place({plenty: 2}, shelves.coupon(customer))
@@ -143,27 +145,34 @@ def test_a_dry_run_is_the_default_and_changes_nothing(
     assert databases.value("coupon", runs) == kept
 
 
-@pytest.mark.parametrize(
-    ("arguments", "code", "message"),
-    [
-        (["order.evnts", "--from-earliest"], 3, "order.evnts"),
-        (["order.events:77", "--from-earliest"], 4, "77"),
-        (["order.events", "--from-offset", "1000000"], 5, "empty"),
-        (["order.events", "--from-datetime", "2099-01-01T00:00:00Z"], 5, "empty"),
-        (["order.events", "--from-datetime", "2026-01-01T00:00:00"], 6, "zone"),
-        (["order.events", "--from-earliest", "--until-datetime", "2026-01-01T00:00:00"], 6, "zone"),
-        (["order.events", "--from-offset", "-1"], 7, "start"),
-        (["order.events", "--from-earliest", "--execute"], 8, "--reason"),
-        (["order.events", "--from-earliest", "--execute", "--reason", " "], 8, "--reason"),
-        (["order.events", "--from-earliest", "--handler", "product.nobody"], 9, "product.nobody"),
-        (["order.events"], 2, "--from-earliest"),
-        (["order.events", "--from-datetime", "yesterday"], 2, "yesterday"),
-    ],
-)
+#: What is asked for, the exit code, and a word of the message.
+REFUSED = [
+    (["order.evnts", "--from-earliest"], 3, "order.evnts"),
+    (["order.events:77", "--from-earliest"], 4, "77"),
+    (["order.events", "--from-offset", "1000000"], 5, "empty"),
+    (["order.events", "--from-datetime", "2099-01-01T00:00:00Z"], 5, "empty"),
+    (["order.events", "--from-datetime", "2026-01-01T00:00:00"], 6, "zone"),
+    (["order.events", "--from-earliest", "--until-datetime", "2026-01-01T00:00:00"], 6, "zone"),
+    (["order.events", "--from-offset", "-1"], 7, "start"),
+    (["order.events", "--from-earliest", "--execute"], 8, "--reason"),
+    (["order.events", "--from-earliest", "--execute", "--reason", " "], 8, "--reason"),
+    (["order.events", "--from-earliest", "--handler", "product.nobody"], 9, "product.nobody"),
+    (["order.events"], 2, "--from-earliest"),
+    (["order.events", "--from-datetime", "yesterday"], 2, "yesterday"),
+]
+
+
+@pytest.fixture(scope="module")
+def refusals(orders_of_every_kind: None) -> list[subprocess.CompletedProcess[str]]:
+    """The runs of all that is refused."""
+    return manage_many("product", [["replay_topic", *arguments] for arguments, _, _ in REFUSED])
+
+
+@pytest.mark.parametrize("number", range(len(REFUSED)), ids=[" ".join(arguments) for arguments, _, _ in REFUSED])
 def test_a_replay_that_can_not_be_run_as_asked_says_why_with_its_own_exit_code(
-    arguments: list[str], code: int, message: str, orders_of_every_kind: None
+    number: int, refusals: list[subprocess.CompletedProcess[str]]
 ):
-    run = manage("product", "replay_topic", *arguments)
+    run, (_, code, message) = refusals[number], REFUSED[number]
 
     assert run.returncode == code, run.stdout + run.stderr
     assert message in run.stderr

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 import pytest
 
@@ -16,42 +16,50 @@ from tests.journeys.processes import second_worker, stopped
 from tests.journeys.shop import Person, Shelves
 from tests.journeys.waiting import eventually
 
-ORDER_PROCESSES = ("order-web", "order-worker", "order-beat")
+#: Those that read the settings of a saga; the clock does not.
+ORDER_PROCESSES = ("order-web", "order-worker")
 START_SECONDS = 180.0
 QUICK_UNDO = {"SAGA_UNDO_RETRY_SECONDS": "1", "SAGA_UNDO_RETRY_CAP_SECONDS": "2", "SAGA_UNDO_BUDGET_SECONDS": "3"}
 QUICK_DEADLINE = {"SAGA_DEADLINE_SECONDS": "3"}
 
 
-@contextmanager
-def order_service_with(variables: Mapping[str, str], settings: Mapping[str, str]) -> Iterator[None]:
-    """Run the order service with other settings for the with block."""
-    try:
-        restart_order_service(variables, SETTINGS | settings)
-        yield
-    finally:
-        restart_order_service(variables, SETTINGS)
+@dataclass
+class OrderService:
+    """The order service of the stack, which restarts when a test wants it with other settings."""
+
+    url: str
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+    def run_with(self, settings: Mapping[str, str]) -> None:
+        """Let the service run with these settings beside the usual ones, and wait until it is ready."""
+        if settings == self.settings:
+            return
+        self.settings = settings
+        control.stop_all(ORDER_PROCESSES)
+        testing.configure(SETTINGS | settings)
+        for name in ORDER_PROCESSES:
+            control.start(name, wait=False)
+        for name in ORDER_PROCESSES:
+            control.wait_running(name)
+        eventually(lambda: services.is_ready(self.url), "the order service to be ready", seconds=START_SECONDS)
 
 
-def restart_order_service(variables: Mapping[str, str], settings: Mapping[str, str]) -> None:
-    control.stop_all(ORDER_PROCESSES)
-    testing.configure(settings)
-    for name in ORDER_PROCESSES:
-        control.start(name)
-    eventually(
-        lambda: services.is_ready(variables["ORDER_URL"]), "the order service to be ready", seconds=START_SECONDS
-    )
+@pytest.fixture(scope="module")
+def order_service(variables: dict[str, str]) -> Iterator[OrderService]:
+    """The order service, which has its usual settings again after the last test."""
+    service = OrderService(variables["ORDER_URL"])
+    yield service
+    service.run_with({})
 
 
 @pytest.fixture
-def quick_undo(variables: dict[str, str]) -> Iterator[None]:
-    with order_service_with(variables, QUICK_UNDO):
-        yield
+def quick_undo(order_service: OrderService) -> None:
+    order_service.run_with(QUICK_UNDO)
 
 
 @pytest.fixture
-def quick_deadline(variables: dict[str, str]) -> Iterator[None]:
-    with order_service_with(variables, QUICK_DEADLINE):
-        yield
+def quick_deadline(order_service: OrderService) -> None:
+    order_service.run_with(QUICK_DEADLINE)
 
 
 def steps_of(person: Person, order: str) -> dict[str, str]:
@@ -133,13 +141,13 @@ def test_our_own_backlog_cancels_no_order_however_late(
     product = shelves.product(10)
 
     # Given answers that we have not read when the deadline passes: the timers run, and no consumer of ours
-    with stopped("order-worker"), second_worker("order-worker", "--no-consumer"), stopped("order-beat"):
-        order = customer.place({product: 3})
-        eventually(lambda: log.read("product.events", order), "product's answer")
-        eventually(lambda: databases.value("order", PAST_DEADLINE, [order]), "the deadline")
-        with started("order-beat"):
-            eventually(lambda: databases.value("order", LOOKED_AT, [order]), "a sweep to look at the saga")
-            shown, saga = customer.order(order), customer.saga(order)
+    with stopped("order-worker"), second_worker("order-worker", "--no-consumer"):
+        with stopped("order-beat"):
+            order = customer.place({product: 3})
+            eventually(lambda: log.read("product.events", order), "product's answer")
+            eventually(lambda: databases.value("order", PAST_DEADLINE, [order]), "the deadline")
+        eventually(lambda: databases.value("order", LOOKED_AT, [order]), "a sweep to look at the saga")
+        shown, saga = customer.order(order), customer.saga(order)
 
     # Then the sweep waits for our own reading, says so, and the answer is heard
     assert (shown["status"], saga["status"]) == ("PENDING", "RUNNING")
@@ -150,13 +158,3 @@ def test_our_own_backlog_cancels_no_order_however_late(
 
 PAST_DEADLINE = "SELECT deadline < now() FROM order_app_saga WHERE order_id = %s"
 LOOKED_AT = "SELECT guard_offsets IS NOT NULL FROM order_app_saga WHERE order_id = %s"
-
-
-@contextmanager
-def started(name: str) -> Iterator[None]:
-    """Run a stopped process of the stack for the with block."""
-    control.start(name)
-    try:
-        yield
-    finally:
-        control.stop(name)

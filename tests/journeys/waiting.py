@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-POLL_SECONDS = 0.05
+#: The wait before the next look: short at first, then longer, since a look may be work for several processes.
+FIRST_WAIT, LONGEST_WAIT, GROWTH = 0.02, 0.2, 1.25
 #: Far more than anything takes on an idle machine, so that a busy one fails no test.
 SECONDS = 60.0
 
@@ -20,10 +21,11 @@ def eventually(
 
     AssertionError after `seconds`, naming `what` and, when given, the state at that time.
     """
-    deadline = time.monotonic() + seconds
+    deadline, wait = time.monotonic() + seconds, FIRST_WAIT
     while not (value := condition()):
         if time.monotonic() > deadline:
             found = f": {state()}" if state else ""
             raise AssertionError(f"after {seconds:.0f} s still waiting for {what}{found}")
-        time.sleep(POLL_SECONDS)
+        time.sleep(wait)
+        wait = min(wait * GROWTH, LONGEST_WAIT)
     return value
