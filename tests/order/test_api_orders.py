@@ -177,7 +177,7 @@ def test_the_timeline_says_what_it_waits_for(staff: APIClient) -> None:
     InboxRow.objects.create(
         event_id="x", handler="h", topic="coupon.events", partition=0, offset=1, key=str(order_id), state="dead"
     )
-    assert "could not be handled here" in waits(staff, order_id)[0]
+    assert "could not handle an answer" in waits(staff, order_id)[0]
 
 
 def fails(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
