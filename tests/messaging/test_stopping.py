@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from django.conf import settings as django_settings
-from django.db import connection
+from django.db import OperationalError, connection
 
 from messaging.inbox import positions
 from messaging.kafka.clients import admin
@@ -163,6 +163,16 @@ def stopped(server: str) -> Iterator[None]:
         yield
     finally:
         control.start(server)
+        eventually(database_answers)
+
+
+def database_answers() -> bool:
+    """Connect; a server that has just started may still refuse it."""
+    try:
+        connection.ensure_connection()
+    except OperationalError:
+        return False
+    return True
 
 
 @pytest.mark.parametrize(
