@@ -15,6 +15,7 @@ from typing import Any
 import django
 import pytest
 
+from config.topology import SERVICES
 from stack import supervision, testing
 from tests import progress
 from tests.ending import end_on_signals, end_with_parent, undisturbed
@@ -24,6 +25,11 @@ from tests.parts import Part, parts_of, servers_of, split
 from tests.side_by_side import LANE, run_side_by_side
 from tests.summary import INTERRUPTED, OUTCOMES, Result
 
+DATABASE_URLS = {f"{name.upper()}_DATABASE_URL" for name in SERVICES}
+#: On processors that four lanes share, a connection can take longer than a service's three seconds. Processes that
+#: tests start keep those.
+PATIENT = {service.settings_module for service in SERVICES.values()}
+PATIENCE = "?connect_timeout=30"
 #: What shows something at once, or asks: not for lanes, whose output goes to files.
 AT_THE_TERMINAL = {"-s", "--capture=no", "--pdb", "--trace", "--collect-only", "--co", "--fixtures", "--markers"}
 
@@ -51,6 +57,9 @@ def may_run_at_once(options: list[str]) -> bool:
 
 def prepare(part: Part) -> None:
     """Set Django up for the part, if it has settings."""
+    if part.settings in PATIENT:
+        for name in DATABASE_URLS & set(os.environ):
+            os.environ[name] += PATIENCE
     if part.settings:
         os.environ.setdefault("DJANGO_SETTINGS_MODULE", part.settings)
         django.setup()

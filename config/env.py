@@ -16,6 +16,8 @@ from urllib.parse import urlsplit
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
+from psycopg2 import ProgrammingError
+from psycopg2.extensions import make_dsn
 
 REQUIRED = object()
 
@@ -84,9 +86,18 @@ def url(*schemes: str) -> Callable[[str], str]:
 
 
 def postgres(text: str) -> dict[str, Any]:
-    """Read postgres://user:password@host:port/name into Django's DATABASES form."""
+    """Read postgres://user:password@host:port/name?option=value into Django's DATABASES form.
+
+    The options are those of libpq (https://www.postgresql.org/docs/current/libpq-connect.html), such as sslmode.
+    ValueError for one that libpq does not have: a misspelled sslmode must not mean a plain connection.
+    """
     url("postgres", "postgresql")(text)
-    return dict(environ.Env.db_url_config(text))
+    database = dict(environ.Env.db_url_config(text))
+    try:
+        make_dsn(**database.get("OPTIONS", {}))
+    except ProgrammingError as error:
+        raise ValueError(str(error).strip()) from None
+    return database
 
 
 def servers(text: str) -> list[str]:
@@ -103,7 +114,8 @@ VARIABLES: tuple[Variable, ...] = (
         "{SERVICE}_DATABASE_URL",
         postgres,
         REQUIRED,
-        "The service's own PostgreSQL: postgres://user:password@host:port/name.",
+        "The service's own PostgreSQL: postgres://user:password@host:port/name?option=value; libpq's options, such as"
+        " sslmode=verify-full&sslrootcert=FILE.",
     ),
     Variable("{SERVICE}_SECRET_KEY", str, REQUIRED, "Django's secret key of this service, 50 random characters."),
     Variable(

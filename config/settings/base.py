@@ -93,7 +93,8 @@ def _database(service: Service) -> dict[str, Any]:
     database: dict[str, Any] = dict(read("{SERVICE}_DATABASE_URL", service.name))
     database["CONN_MAX_AGE"] = 60
     database["CONN_HEALTH_CHECKS"] = True
-    database["OPTIONS"] = {"connect_timeout": 3, "application_name": f"{service.name}:app", **_KEEPALIVE}
+    own = {"connect_timeout": 3, "application_name": f"{service.name}:app", **_KEEPALIVE}
+    database["OPTIONS"] = own | database.get("OPTIONS", {})
     return database
 
 

@@ -9,6 +9,8 @@ from django.core.exceptions import ImproperlyConfigured
 
 from config import env
 from config.env import VARIABLES, read, refuse_unknown
+from config.settings import base
+from config.topology import SERVICES
 
 
 @pytest.mark.parametrize(
@@ -48,6 +50,7 @@ def test_a_good_value_is_read(reader: Any, text: str, value: object) -> None:
         (env.url("http", "https"), "user:8004"),
         (env.postgres, "mysql://a:b@host:3306/name"),
         (env.postgres, "postgres://a:b@host:port/name"),
+        (env.postgres, "postgres://a:b@host/name?sslmod=require"),
         (env.servers, ","),
         (env.servers, "one"),
         (env.servers, "one:9092,two"),
@@ -67,6 +70,16 @@ def test_a_database_address_is_read_into_its_parts() -> None:
     assert found["ENGINE"] == "django.db.backends.postgresql"
     parts = ("USER", "PASSWORD", "HOST", "PORT", "NAME")
     assert [found[name] for name in parts] == ["me", "p#ss", "db.example", 5433, "shop"]
+
+
+def test_options_of_a_database_address_reach_the_connection_beside_our_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    options = "sslmode=verify-full&sslrootcert=/ca.pem&target_session_attrs=read-write&connect_timeout=7"
+    monkeypatch.setenv("ORDER_DATABASE_URL", f"postgres://someone:secret@db/orders?{options}")
+
+    found = base._database(SERVICES["order"])["OPTIONS"]
+
+    assert found.items() >= {"sslmode": "verify-full", "sslrootcert": "/ca.pem", "connect_timeout": 7}.items()
+    assert found["target_session_attrs"] == "read-write" and found["application_name"] == "order:app"
 
 
 def test_a_services_own_variable_is_read_under_its_name(monkeypatch: pytest.MonkeyPatch) -> None:

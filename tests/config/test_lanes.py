@@ -32,8 +32,8 @@ def test_files_of_another_lane_are_there() -> None:
     assert all((ROOT / "tests/messaging" / name).exists() for name in OUTAGES)
 
 
-def test_a_run_of_the_services_has_one_lane() -> None:
-    assert len(lanes_of(parts_of(["tests/order", "tests/product"]))) == 1
+def test_parts_of_one_lane_run_in_one_lane() -> None:
+    assert len(lanes_of(parts_of(["tests/order", "tests/coupon"]))) == 1
 
 
 def test_a_file_or_a_single_test_goes_to_its_own_lane() -> None:
