@@ -15,13 +15,13 @@ from stack import commands, control
 from stack.errors import StackError
 from stack.layout import Layout
 
-SECONDS = 90.0
+SECONDS = 180.0
 POLL_SECONDS = 0.1
 BROKEN = ("BACKOFF", "EXITED", "FATAL", "STOPPED")
 
 
 def wait(names: Sequence[str], is_ready: Callable[[], bool], layout: Layout) -> None:
-    """Wait until `is_ready`. If one of the processes ends, or after 90 s: StackError with the end of its log."""
+    """Wait until `is_ready`. If one of the processes ends, or after SECONDS: StackError with the end of its log."""
     deadline = time.monotonic() + SECONDS
     while not is_ready():
         commands.raise_if_stopped()

@@ -13,7 +13,7 @@ import psycopg2
 from django.db import connection
 
 from messaging.database import storable
-from messaging.kafka.records import Received
+from messaging.kafka.records import Received, newest_partition
 from messaging.registry import Handler
 from messaging.states import InboxState
 
@@ -36,6 +36,16 @@ _QUEUE = """
 UPDATE messaging_inbox AS row SET state = 'waiting', attempts = 0, raw = t.raw, next_attempt_at = now()
   FROM unnest(%s::text[], %s::text[], %s::bytea[]) AS t(event_id, handler, raw)
  WHERE row.event_id = t.event_id AND row.handler = t.handler
+"""
+
+_LATER_KEYS = """
+SELECT t.key, t."offset"
+  FROM unnest(%s::text[], %s::text[], %s::int[], %s::bigint[], %s::boolean[])
+       AS t(key, topic, partition, "offset", is_newest)
+ WHERE EXISTS (
+       SELECT 1 FROM messaging_inbox AS later
+        WHERE later.key = t.key AND later.topic = t.topic AND later.handler = %s
+          AND CASE WHEN later.partition = t.partition THEN later."offset" > t."offset" ELSE NOT t.is_newest END)
 """
 
 #: Longest text of an error that is kept.
@@ -152,20 +162,23 @@ def has_later_effect(entry: Entry) -> bool:
         return bool(cursor.fetchone()[0])
 
 
-def later_keys(handler: Handler, records: Iterable[Received]) -> set[tuple[str, int]]:
-    """Return the (key, offset) of those records whose key has a later inbox row of the handler, in any state."""
+def later_keys(handler: Handler, records: Iterable[Received], partitions: int) -> set[tuple[str, int]]:
+    """Return the (key, offset) of those records whose key has a later inbox row of the handler, in any state.
+
+    In the same partition the offset tells which is later. Of a topic with so many `partitions`, the one that the key
+    leads to now has its latest events (`repartition` sees to that), so any other partition is taken for later by
+    a record that is not there.
+    """
     wanted = list(records)
     with connection.cursor() as cursor:
         cursor.execute(
-            'SELECT t.key, t."offset" FROM unnest(%s::text[], %s::text[], %s::int[], %s::bigint[])'
-            ' AS t(key, topic, partition, "offset") WHERE EXISTS (SELECT 1 FROM messaging_inbox AS later'
-            " WHERE later.key = t.key AND later.topic = t.topic AND later.partition = t.partition"
-            ' AND later."offset" > t."offset" AND later.handler = %s)',
+            _LATER_KEYS,
             [
                 [each.key for each in wanted],
                 [each.topic for each in wanted],
                 [each.partition for each in wanted],
                 [each.offset for each in wanted],
+                [each.partition == newest_partition(each.raw.key, partitions) for each in wanted],
                 handler.name,
             ],
         )

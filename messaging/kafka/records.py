@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
+from kafka.partitioner.default import murmur2
 
 from messaging.context import Context
 from messaging.database import storable
@@ -124,6 +125,11 @@ def type_of(record: Any) -> str:
 def place_of(record: Any) -> str:
     """Return `topic/partition/offset` of a record or an inbox entry; it names one that has no id."""
     return f"{record.topic}/{record.partition}/{record.offset}"
+
+
+def newest_partition(key: bytes, partitions: int) -> int:
+    """Return the partition to which Kafka's own partitioner sends a key, of a topic with so many partitions."""
+    return int((murmur2(key) & 0x7FFFFFFF) % partitions)
 
 
 def readable_key(record: Any) -> str:

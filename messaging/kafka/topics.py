@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from kafka import KafkaConsumer
 from kafka.errors import NoError, TopicAlreadyExistsError, for_code
 
 from messaging.conf import conf, dead_letter_topic
@@ -25,6 +26,11 @@ def create_topics() -> list[str]:
         created = [topic["name"] for topic in answer["topics"] if _is_new(topic)]
         client.wait_for_topics(list(conf().topics))
     return created
+
+
+def partition_count(consumer: KafkaConsumer, topic: str) -> int:
+    """Return how many partitions the topic has; 0 when the broker knows no such topic."""
+    return len(consumer.partitions_for_topic(topic) or ())
 
 
 def _is_new(topic: dict[str, Any]) -> bool:

@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import psycopg2
-from kafka import KafkaConsumer
 
 from messaging.conf import conf
 from messaging.database import own_connection
@@ -22,6 +21,7 @@ from messaging.errors import RepartitionRefused
 from messaging.kafka.clients import admin, reader
 from messaging.kafka.group_lag import group_lag
 from messaging.kafka.patches.private_calls import partitions_by_broker
+from messaging.kafka.topics import partition_count
 from messaging.outbox.shard_locks import SENDING_SPACE
 
 #: Seconds between two questions about the groups' lag.
@@ -106,15 +106,10 @@ def _wanted(topic: str, count: int) -> bool:
     if topic not in conf().topics:
         raise RepartitionRefused(f"{topic} is not a topic of {conf().service}, which owns {', '.join(conf().topics)}")
     with reader() as consumer:
-        now = partitions_of(consumer, topic)
+        now = partition_count(consumer, topic)
     if count < now:
         raise RepartitionRefused(f"{topic} has {now} partitions, and Kafka cannot remove partitions")
     return count > now
-
-
-def partitions_of(consumer: KafkaConsumer, topic: str) -> int:
-    """Return how many partitions the topic has; 0 when there is no such topic."""
-    return len(consumer.partitions_for_topic(topic) or ())
 
 
 def _wait_for_groups(topic: str, block: RelayBlock, seconds: float, ignored: Collection[str], report: Report) -> None:
@@ -149,5 +144,5 @@ def others_of_another_size(topic: str, count: int) -> dict[str, int]:
     """Return the topics that this service owns or reads and that have another number of partitions: topic → number."""
     names = {*conf().topics, *(name for topics in conf().groups.values() for name in topics)} - {topic}
     with reader() as consumer:
-        numbers = {name: partitions_of(consumer, name) for name in sorted(names)}
+        numbers = {name: partition_count(consumer, name) for name in sorted(names)}
     return {name: number for name, number in numbers.items() if number not in (0, count)}

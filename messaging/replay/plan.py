@@ -10,6 +10,7 @@ from kafka import KafkaConsumer, TopicPartition
 from messaging.errors import ExitCode, RangeRefused
 from messaging.inbox import positions
 from messaging.inbox.positions import Place
+from messaging.kafka.topics import partition_count
 from messaging.replay.ranges import check_zone, offsets_at, partitions_of, reading_group
 
 
@@ -37,6 +38,8 @@ class Plan:
     request: ReplayRequest
     group: str
     ranges: dict[Place, tuple[int, int]] = field(default_factory=dict)
+    #: How many partitions the topic has now.
+    partitions: int = 0
 
     @property
     def offsets(self) -> int:
@@ -56,7 +59,7 @@ def plan_of(request: ReplayRequest, consumer: KafkaConsumer) -> Plan:
         raise RangeRefused(
             "the range is empty: nothing between its start and its end was consumed yet", ExitCode.NOTHING_FOUND
         )
-    return Plan(request, group, ranges)
+    return Plan(request, group, ranges, partition_count(consumer, request.topic))
 
 
 def _starts(

@@ -23,6 +23,7 @@ from messaging.errors import ExitCode, RangeRefused
 from messaging.inbox import lost_commits, positions
 from messaging.inbox.positions import Place
 from messaging.kafka.clients import admin, reader
+from messaging.kafka.topics import partition_count
 from messaging.replay.plan import Plan, ReplayRequest
 from messaging.replay.ranges import check_zone, offsets_at, partitions_of, reading_group
 from messaging.replay.run import ReplayOutcome, replay, replay_lock
@@ -165,7 +166,7 @@ def _reordered(moves: Sequence[Move]) -> int:
         return 0
     topic, outcome = moves[0].place[0], ReplayOutcome()
     with reader() as consumer, replay_lock(topic):
-        again = Plan(ReplayRequest(topic=topic), reading_group(topic), ranges)
+        again = Plan(ReplayRequest(topic=topic), reading_group(topic), ranges, partition_count(consumer, topic))
         replay(again, consumer, outcome, execute=False, progress=lambda passed: None)
     return outcome.refused.total()
 

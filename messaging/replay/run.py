@@ -21,10 +21,11 @@ from messaging.consumer.batch import apply
 from messaging.consumer.one_by_one import apply_one_by_one
 from messaging.error_kinds import Kind, kind_of
 from messaging.errors import ExitCode, RangeRefused, SlowAttempt
-from messaging.inbox import positions, rows
+from messaging.inbox import rows
 from messaging.inbox.decoding import Poison, Work, read
 from messaging.outbox.publish import gather
 from messaging.registry import Handler
+from messaging.replay import guards
 from messaging.replay.plan import Plan
 
 #: First of the two numbers of the advisory lock that keeps a topic to one replay at a time.
@@ -54,7 +55,7 @@ def replay(
 
     The caller holds `replay_lock()`. The run counts in `outcome`, and calls `progress` with the number of passed
     offsets. A failing event is retried, parked or kept as the live consumer does. RangeRefused when the broker returns
-    nothing more; what came before stays applied.
+    nothing more, or what stops the live consumer stops the replay (replay/guards.py); what came before stays applied.
     """
     for records, passed in records_of(plan, consumer):
         works = [work for record in records if (work := _selected(record, plan, outcome))]
@@ -123,7 +124,7 @@ def _take(works: Sequence[Work], plan: Plan, outcome: ReplayOutcome, *, execute:
     try:
         counts = _take_together(works, plan, execute=execute)
     except Exception as error:
-        if kind_of(error) is Kind.OUTAGE or not execute:
+        if kind_of(error) is Kind.OUTAGE or isinstance(error, RangeRefused) or not execute:
             raise
         for work in works:
             _add(outcome, _take_one(work, plan))
@@ -134,9 +135,10 @@ def _take(works: Sequence[Work], plan: Plan, outcome: ReplayOutcome, *, execute:
 def _take_together(works: Sequence[Work], plan: Plan, *, execute: bool) -> ReplayOutcome:
     counts = ReplayOutcome()
     with transaction.atomic(), gather():
-        positions.lock(plan.group, plan.ranges)
-        to_apply = _unhandled(works, counts)
+        guards.lock_positions(plan)
+        to_apply = _unhandled(works, plan, counts)
         if execute:
+            guards.refuse_to_apply(plan)
             apply(plan.group, to_apply)
     return counts
 
@@ -153,13 +155,14 @@ def _take_one(work: Work, plan: Plan) -> ReplayOutcome:
 def _try_one(work: Work, plan: Plan, slow: dict[str, SlowAttempt]) -> ReplayOutcome:
     counts = ReplayOutcome()
     with transaction.atomic(), gather():
-        positions.lock(plan.group, plan.ranges)
-        for unhandled in _unhandled([work], counts):
+        guards.lock_positions(plan)
+        guards.refuse_to_apply(plan)
+        for unhandled in _unhandled([work], plan, counts):
             apply_one_by_one(plan.group, unhandled, slow)
     return counts
 
 
-def _unhandled(works: Sequence[Work], counts: ReplayOutcome) -> list[Work]:
+def _unhandled(works: Sequence[Work], plan: Plan, counts: ReplayOutcome) -> list[Work]:
     """Sort each (event, handler) into done, refused and to apply; return what is to apply."""
     handlers: dict[Handler, list[Work]] = {}
     for work in works:
@@ -168,7 +171,7 @@ def _unhandled(works: Sequence[Work], counts: ReplayOutcome) -> list[Work]:
     wanted: dict[str, list[Handler]] = {}
     for handler, mine in handlers.items():
         known = rows.known(handler, [work.record.event_id for work in mine])
-        later = rows.later_keys(handler, [work.record for work in mine])
+        later = rows.later_keys(handler, [work.record for work in mine], plan.partitions)
         for work in mine:
             if work.record.event_id in known:
                 counts.done[work.record.type] += 1
