@@ -48,6 +48,8 @@ def install(app: Celery) -> None:
     app.user_options["worker"].add(click.Option(["--no-consumer"], is_flag=True, help="Host no Kafka consumer."))
     app.user_options["worker"].add(click.Option(["--no-relay"], is_flag=True, help="Host no outbox relay."))
     app.steps["worker"].add(ConsumerStep)
+    app.conf.beat_schedule_filename = f"celerybeat-schedule-{settings.SERVICE_NAME}"
+    app.conf.worker_consumer = "messaging.worker.celery_consumer:Consumer"
     app.steps["worker"].add(RelayStep)
     app.steps["worker"].add(RetentionStep)
     app.steps["worker"].add(StopTimeoutStep)
