@@ -171,6 +171,7 @@ _MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 
+    "webapi.health.answer_probes",
 _TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
