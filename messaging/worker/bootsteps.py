@@ -58,6 +58,7 @@ def install(app: Celery) -> None:
 
 class StopTimeoutStep(bootsteps.StartStopStep):
     """Ends a stopping worker that hangs: a task may wait for a frozen server without end."""
+    app.steps["worker"].add(TopicSizeStep)
 
     name = "messaging.deadline"
     requires = {"celery.worker.components:Pool"}
@@ -270,3 +271,20 @@ class RetentionStep(ThreadStep):
             super().end_worker(error)
         logger.critical("this worker refuses to start: %s", error)
         os._exit(EXIT_REFUSED)
+class TopicSizeStep(ThreadStep):
+    """Logs which topics of this service refuse its largest events."""
+
+    name = "messaging.topic-sizes"
+    title = "topic-size-check"
+    endless = False
+
+    def __init__(self, parent: Any, no_relay: bool = False, **options: Any) -> None:
+        super().__init__(parent, **options)
+        self.enabled = not no_relay
+
+    def make_runner(self) -> Any:
+        from messaging.kafka.topic_sizes import SizeCheck
+
+        return SizeCheck()
+
+
