@@ -22,7 +22,8 @@ from django.db import DatabaseError, close_old_connections, connection, transact
 from messaging.backoff import Backoff, Delayed
 from messaging.conf import conf, group_of
 from messaging.consumer import retries
-from messaging.error_kinds import Kind, kind_of
+from messaging.database import session_lock
+from messaging.error_kinds import Kind, described, kind_of
 from messaging.errors import SlowAttempt
 from messaging.inbox import crash_marks, lost_commits
 from messaging.inbox.decoding import Poison, Work, read
@@ -56,6 +57,8 @@ LOCK_SPACE = 0x0B0F
 #: Idle time of a session, in milliseconds, after which it loses that lock.
 SILENT_MS = 10_000
 #: Keys read in one query.
+#: The same where the lock has a session of its own, which is silent while a handler works.
+POOLED_SILENT_MS = 60_000
 PAGE = 100
 
 #: Parked keys whose head is due, or whose queue is empty, the most overdue first.
@@ -193,6 +196,10 @@ def _key_lock(topic: str, key: str) -> Iterator[bool]:
     A frozen process loses the lock with its session, which PostgreSQL ends when it is idle for too long.
     """
     with connection.cursor() as cursor:
+    if conf().direct_database:  # behind a pooler, Django's connection is no session
+        with session_lock(LOCK_SPACE, f"{topic} {key}", idle_session_timeout=f"{POOLED_SILENT_MS}ms") as mine:
+            yield mine
+        return
         cursor.execute("SELECT pg_try_advisory_lock(%s, hashtext(%s))", [LOCK_SPACE, f"{topic} {key}"])
         if not cursor.fetchone()[0]:
             yield False
