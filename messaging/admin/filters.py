@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from django.contrib import admin
@@ -63,6 +63,12 @@ class KnownFilter(admin.SimpleListFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         return queryset if self.value() is None else queryset.filter(**{self.parameter_name or "": self.value()})
+
+
+def known_filter(column: str, title: Any, names: Callable[[], Iterable[str]]) -> type[KnownFilter]:
+    """Return a KnownFilter of a service's own table."""
+    attributes = {"title": title, "parameter_name": column, "names": lambda self: names()}
+    return type(f"{column.title()}Filter", (KnownFilter,), attributes)
 
 
 class HandlerFilter(KnownFilter):
