@@ -45,7 +45,7 @@ def stack_in(
     options = Options(for_tests=True, end_with_parent=True, settings=settings or {})
     try:
         values = lifecycle.start_infrastructure(layout, options)
-        lifecycle.start_services(layout, values, options)
+        values = lifecycle.start_services(layout, values, options)
         yield values
     finally:
         for number in SIGNALS:

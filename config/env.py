@@ -117,6 +117,13 @@ VARIABLES: tuple[Variable, ...] = (
         "The service's own PostgreSQL: postgres://user:password@host:port/name?option=value; libpq's options, such as"
         " sslmode=verify-full&sslrootcert=FILE.",
     ),
+    Variable(
+        "{SERVICE}_DATABASE_DIRECT_URL",
+        postgres,
+        "",
+        "The same database without a pooler, needed when {SERVICE}_DATABASE_URL names one that pools transactions:"
+        " locks and notifications of workers need a session of their own.",
+    ),
     Variable("{SERVICE}_SECRET_KEY", str, REQUIRED, "Django's secret key of this service, 50 random characters."),
     Variable(
         "{SERVICE}_ALLOWED_HOSTS", words, ["127.0.0.1", "localhost"], "Host names of the service, for the Host header."

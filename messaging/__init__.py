@@ -4,7 +4,7 @@ The names below are the public interface; everything else is internal.
 """
 
 from messaging.audit_log import ActionResult as Result
-from messaging.audit_log import ReasonMissing
+from messaging.audit_log import ReasonMissing, record_action
 from messaging.context import Context, Delivery
 from messaging.errors import (
     DeadLetter,
@@ -19,11 +19,11 @@ from messaging.errors import (
 from messaging.event import Event, event, upcaster
 from messaging.ids import new_id
 from messaging.inbox.positions import positions_of
-from messaging.inbox.rows import parked_events, unhandled
+from messaging.inbox.rows import parked_events, unhandled, unhandled_keys
 from messaging.kafka.offsets import end_offsets, positions_passed
 from messaging.operations.actions import edit_and_retry, pause, resume, retry, skip
 from messaging.operations.selectors import dead_letters, parked_keys, queue_of
-from messaging.outbox.publish import outbox_pending, publish, publish_all
+from messaging.outbox.publish import outbox_pending, outbox_refusal, pending_keys, publish, publish_all
 from messaging.registry import Retry, subscribe
 from messaging.retention.cleanup import Expiring, delete_expired
 from messaging.signals import event_recorded
@@ -39,6 +39,8 @@ __all__ = [
     "publish_all",
     "event_recorded",
     "outbox_pending",
+    "outbox_refusal",
+    "pending_keys",
     # Handling
     "subscribe",
     "Retry",
@@ -49,6 +51,7 @@ __all__ = [
     "positions_passed",
     "positions_of",
     "unhandled",
+    "unhandled_keys",
     "parked_events",
     # Cleaning up
     "Expiring",
@@ -63,6 +66,7 @@ __all__ = [
     "pause",
     "resume",
     "Result",
+    "record_action",
     # Errors
     "MessagingError",
     "TransientError",

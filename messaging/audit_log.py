@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import getpass
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -65,3 +67,20 @@ def write(verb: str, actor: str, reason: str, results: Sequence[ActionResult]) -
     values = [storable(actor)[:MAX_ACTOR], verb, storable(reason.strip()), Json(targets), Json(texts)]
     with connection.cursor() as cursor:
         cursor.execute(_INSERT, values)
+
+
+def record_action(verb: str, results: Sequence[ActionResult], *, reason: str, actor: str = "") -> None:
+    """Write what an operator did to the audit log of this service, in the open transaction.
+
+    `actor` is by default the login name of this process. ReasonMissing without a reason.
+    """
+    check_reason(reason)
+    write(verb, actor or login_name(), reason, results)
+
+
+def login_name() -> str:
+    """Return who runs this process: the login name, or the number of a user without one, as in many containers."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"

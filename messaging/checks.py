@@ -9,7 +9,7 @@ import kafka
 from django.core.checks import CheckMessage, Error, Warning, register
 
 from messaging.conf import conf
-from messaging.kafka.patches import TRIED_VERSION
+from messaging.kafka.patches import TRIED_VERSION, missing_parts
 from messaging.registry import all_handlers
 from messaging.retention.topic_check import MARGIN_DAYS
 
@@ -18,6 +18,7 @@ def register_all() -> None:
     """Register the checks with Django."""
     register(crc32c_is_installed)
     register(kafka_python_is_the_tried_version)
+    register(kafka_python_has_its_private_parts)
     register(handlers_fit_topology)
     register(a_topic_has_one_group)
     register(inbox_outlives_topics)
@@ -45,6 +46,19 @@ def kafka_python_is_the_tried_version(**_: Any) -> list[CheckMessage]:
             f"kafka-python {kafka.__version__} is installed; messaging.kafka.patches was tried with {TRIED_VERSION}",
             hint=f"pip install kafka-python=={TRIED_VERSION}, or run tests/messaging and set TRIED_VERSION.",
             id="messaging.W002",
+        )
+    ]
+
+
+def kafka_python_has_its_private_parts(**_: Any) -> list[CheckMessage]:
+    """Without one of them, a worker would fail only when it comes to need it."""
+    if not (missing := missing_parts()):
+        return []
+    return [
+        Error(
+            f"kafka-python {kafka.__version__} lacks what messaging.kafka.patches uses: {', '.join(missing)}",
+            hint=f"pip install kafka-python=={TRIED_VERSION}",
+            id="messaging.E004",
         )
     ]
 

@@ -28,6 +28,8 @@ class MessagingSettings:
     topics: dict[str, dict[str, Any]] = field(default_factory=dict)
     #: Consumer group → the topics that it may read. The first group is the default one.
     groups: dict[str, list[str]] = field(default_factory=dict)
+    #: The service's database without its pooler, as in Django's DATABASES; empty when there is no pooler.
+    direct_database: dict[str, Any] = field(default_factory=dict)
     #: Topics whose log itself defines the order: a row need not wait for an earlier row of the same key.
     unordered_topics: list[str] = field(default_factory=list)
     #: Partitions of a topic when it is created.

@@ -3,22 +3,79 @@
 from __future__ import annotations
 
 import math
+import secrets
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from functools import cache
 from typing import Any
 
 import psycopg2
 from django.conf import settings
-from django.db import connection
+from django.db import connection, connections
+
+from messaging.conf import conf
+from messaging.errors import MessagingError
+
+#: How PgBouncer refuses the run-time parameters of a session.
+REFUSED_PARAMETER = "unsupported startup parameter"
+
+
+class PoolerInTheWay(MessagingError):
+    """The database's address leads to a pooler, where a session of our own is needed."""
+
+
+def need_direct_address() -> str:
+    """Return what to do about a pooler."""
+    service = settings.SERVICE_NAME.upper()
+    return (
+        f"the database is reached through a pooler of transactions, which keeps no locks and no notifications. Set"
+        f" {service}_DATABASE_DIRECT_URL to the address of PostgreSQL itself (docs/howto/pooler.md)"
+    )
+
+
+def check_sessions() -> None:
+    """Raise PoolerInTheWay when the connections of own_connection() are no sessions of their own.
+
+    psycopg2.Error when the database does not answer.
+    """
+    name = f"{settings.SERVICE_NAME}:probe"
+    try:
+        with (
+            closing(own_connection(application_name=name)) as first,
+            closing(own_connection(application_name=name, idle_session_timeout="10s")) as second,
+        ):
+            shared = _share_a_session(first, second)
+    except psycopg2.OperationalError as error:
+        if REFUSED_PARAMETER not in str(error):
+            raise
+        shared = True
+    if shared:
+        raise PoolerInTheWay(need_direct_address())
+
+
+def _share_a_session(first: Any, second: Any) -> bool:
+    """Return whether a session of the server serves both, or another one serves `first` while `second` is busy."""
+    mark = secrets.token_hex(8)
+    look = "SELECT coalesce(current_setting('messaging.probe', true), ''), pg_backend_pid()"
+    with first.cursor() as one, second.cursor() as other:
+        one.execute("SELECT set_config('messaging.probe', %s, false), pg_backend_pid()", [mark])
+        before = one.fetchone()
+        other.execute("BEGIN")
+        other.execute(look)
+        if other.fetchone()[0] == mark:
+            return True
+        one.execute(look)
+        return bool(one.fetchone() != before)
 
 
 def own_connection(*, application_name: str, **session: str) -> Any:
-    """Open a psycopg2 connection to the service's database, in autocommit.
+    """Open a psycopg2 connection to the service's database, past its pooler if it has one, in autocommit.
 
     `session` are PostgreSQL's run-time parameters for this session. psycopg2.OperationalError when it is unreachable.
     """
     parameters = {
         name: value
-        for name, value in connection.get_connection_params().items()
+        for name, value in _parameters().items()
         if name not in ("cursor_factory", "client_encoding", "options")
     }
     parameters["application_name"] = application_name
@@ -26,6 +83,24 @@ def own_connection(*, application_name: str, **session: str) -> Any:
     opened = psycopg2.connect(**parameters)
     opened.autocommit = True
     return opened
+
+
+def _parameters() -> dict[str, Any]:
+    """Return psycopg2's parameters for the database, those of its direct address where one is set."""
+    if not conf().direct_database:
+        return connection.get_connection_params()
+    ordinary = connections[connection.alias]
+    direct = type(ordinary)({**ordinary.settings_dict, **conf().direct_database}, ordinary.alias)
+    return direct.get_connection_params()
+
+
+@contextmanager
+def session_lock(space: int, name: str, *, idle_session_timeout: str = "0") -> Iterator[bool]:
+    """Hold an advisory lock on a session of its own for a with block; yields False when another session has it."""
+    held = own_connection(application_name=f"{settings.SERVICE_NAME}:lock", idle_session_timeout=idle_session_timeout)
+    with closing(held), held.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(%s, hashtext(%s))", [space, name])
+        yield bool(cursor.fetchone()[0])
 
 
 @cache

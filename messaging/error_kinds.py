@@ -32,7 +32,15 @@ class Failure:
 
 def failure_of(error: BaseException) -> Failure:
     """Return what is kept of `error`."""
-    return Failure(fingerprint(error), repr(error), "".join(traceback.format_exception(error))[-MAX_TRACEBACK:])
+    return Failure(fingerprint(error), described(error), "".join(traceback.format_exception(error))[-MAX_TRACEBACK:])
+
+
+def described(error: object) -> str:
+    """Return repr(error), also where that raises: the exceptions of handlers are not ours."""
+    try:
+        return repr(error)
+    except Exception as second:
+        return f"<{type(error).__name__}, whose repr() raised {type(second).__name__}>"
 
 
 class Kind(Enum):

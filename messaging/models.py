@@ -28,12 +28,15 @@ class OutboxRow(models.Model):
     data = models.BinaryField()
     #: A whole record, packed, that the relay sends unchanged: a dead letter.
     raw = models.BinaryField(null=True)
+    #: Why Kafka does not take the event, since the relay last tried; its key waits.
+    refused = models.TextField(null=True)
 
     class Meta:
         db_table = "messaging_outbox"
         indexes = [
             models.Index(fields=["shard", "id"], name="outbox_shard_id"),
             models.Index(fields=["key"], name="outbox_key"),
+            models.Index(fields=["id"], name="outbox_refused", condition=models.Q(refused__isnull=False)),
         ]
         verbose_name = _("outbox row")
         verbose_name_plural = _("outbox")

@@ -27,5 +27,5 @@ def retry_parked() -> int:
 
 @shared_task(name="messaging.clean_up")  # type: ignore[untyped-decorator]
 def clean_up() -> int:
-    """Delete inbox rows past their retention; return how many. The next run takes what is left."""
-    return cleanup.clean_inbox()
+    """Delete inbox rows and resolved dead letters past their retention; return how many. The next run goes on."""
+    return cleanup.clean_inbox() + cleanup.clean_dead_letters()

@@ -11,9 +11,17 @@ from django.db import transaction
 from django.utils.translation import gettext_lazy as _
 
 from messaging import Result
-from messaging.admin import ReadOnly, ReadOnlyAdmin, ReasonedAction, ReasonedActionsAdmin, SearchByIds, Target
+from messaging.admin import (
+    ReadOnly,
+    ReadOnlyAdmin,
+    ReasonedAction,
+    ReasonedActionsAdmin,
+    SearchByIds,
+    Target,
+    known_filter,
+)
 from order_app import selectors, services
-from order_app.domain import COMMANDS, Command, SagaStatus
+from order_app.domain import COMMANDS, Command, SagaStatus, StepStatus, steps
 from order_app.models import (
     IdempotencyKey,
     OperatorAction,
@@ -54,7 +62,7 @@ class OrderAdmin(SearchByIds, ReadOnlyAdmin):
     """Orders with their lines."""
 
     list_display = ("id", "user_id", "status", "reason", "total", "discount", "currency", "created_at")
-    list_filter = ("status", "currency")
+    list_filter = ("status", known_filter("currency", _("currency"), selectors.list_currencies))
     search_help_text = _("An order id or a user id")
     id_fields = ("id", "user_id")
     inlines = (LineInline,)
@@ -152,7 +160,11 @@ class SagaHistoryAdmin(SearchByIds, ReadOnlyAdmin):
     """Every transition of every saga."""
 
     list_display = ("at", "saga_id", "step", "from_status", "to_status", "event", "actor", "flagged")
-    list_filter = ("flagged", "step", "to_status")
+    list_filter = (
+        "flagged",
+        known_filter("step", _("step"), lambda: [step.name for step in steps.STEPS]),
+        known_filter("to_status", _("to status"), lambda: sorted({*SagaStatus, *StepStatus})),
+    )
     search_help_text = _("An order id")
     id_fields = ("saga_id",)
 

@@ -10,9 +10,9 @@ from django.conf import settings
 from django.db.models import QuerySet
 
 from batchsql import fetch
-from messaging import outbox_pending, parked_events, positions_of, unhandled
-from order_app.domain import Product, SagaStatus, StepStatus, steps
-from order_app.models import Order, Saga, SagaStep
+from messaging import outbox_pending, outbox_refusal, parked_events, positions_of, unhandled
+from order_app.domain import Product, SagaStatus, StepStatus, answer_topics, steps
+from order_app.models import Order, ProductCopy, Saga, SagaStep
 
 # Not by the ORM: it took a sixth of the time to place an order.
 _PRODUCTS = "SELECT product_id, price, currency, active FROM order_app_productcopy WHERE product_id = ANY(%s::uuid[])"
@@ -22,6 +22,11 @@ _INACTIVE_USERS = "SELECT user_id FROM order_app_usercopy WHERE user_id = ANY(%s
 def get_products(product_ids: Iterable[UUID]) -> dict[UUID, Product]:
     """Return the local copies of these products, without those that are unknown."""
     return {product_id: Product(*known) for product_id, *known in fetch(_PRODUCTS, set(product_ids))}
+
+
+def list_currencies() -> list[str]:
+    """Return the currencies of the known products, which are the ones of orders."""
+    return sorted(ProductCopy.objects.order_by().values_list("currency", flat=True).distinct())
 
 
 def get_inactive_users(user_ids: Iterable[UUID]) -> set[UUID]:
@@ -60,6 +65,15 @@ def answer_group() -> str:
     return str(next(iter(settings.MESSAGING["GROUPS"])))
 
 
+def answer_positions() -> dict[tuple[str, int], int]:
+    """Return how far the order service has read the participants' answers: (topic, partition) → next offset."""
+    return {
+        (topic, position.partition): position.next_offset
+        for topic in answer_topics()
+        for position in positions_of(answer_group(), topic)
+    }
+
+
 def read_places(places: Mapping[str, int]) -> dict[tuple[str, int], int]:
     """Return a saga's guard offsets as (topic, partition) → next offset."""
     parted = ((place.rpartition("/"), offset) for place, offset in places.items())
@@ -82,11 +96,16 @@ _WAITING = (StepStatus.PENDING, StepStatus.UNDOING, StepStatus.WAIVED)
 
 def _why(saga: Saga, step: SagaStep, errors: bool) -> str:
     # Parked events first: the dead letter of one may still be in the outbox, under the same key.
-    return _our_queue(saga, step, errors) or _our_sending(saga) or _our_reading(saga, step, errors)
+    return _our_queue(saga, step, errors) or _our_sending(saga, errors) or _our_reading(saga, step, errors)
 
 
-def _our_sending(saga: Saga) -> str:
-    return "the order service's request has not reached Kafka yet" if outbox_pending(str(saga.order_id)) else ""
+def _our_sending(saga: Saga, errors: bool) -> str:
+    if not outbox_pending(str(saga.order_id)):
+        return ""
+    refusal = outbox_refusal(str(saga.order_id))
+    if not refusal:
+        return "the order service's request has not reached Kafka yet"
+    return "Kafka does not take the order service's request" + (f": {refusal}" if errors else "")
 
 
 def _our_queue(saga: Saga, step: SagaStep, errors: bool) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -116,6 +116,7 @@ class StockDecision(models.Model):
 class StockHold(models.Model):
     """The stock of a product that an order holds, or held: a row that was given back has the time of that.
 
+    A confirmed order keeps its rows open for ever, so no index lists the open ones: it would grow with every sale.
     The database has no foreign keys here. The writer has locked both rows, rows are never deleted, and the check of
     the keys would be the slowest part of the insert.
     """
@@ -138,7 +139,6 @@ class StockHold(models.Model):
     class Meta:
         verbose_name = _("stock hold")
         verbose_name_plural = _("stock holds")
-        indexes = [models.Index(F("product"), condition=Q(restored_at=None), name="hold_open_by_product")]
         constraints = [
             models.UniqueConstraint(fields=["decision", "product"], name="hold_once_per_order_and_product"),
             models.CheckConstraint(condition=Q(quantity__gt=0), name="hold_of_something"),

@@ -43,8 +43,11 @@ def find_adjustment(*, actor: str, request_key: str | None) -> StockAdjustment |
 
 
 def with_held(products: QuerySet[Product]) -> QuerySet[Product]:
-    """Add `held` to each product: the quantity that orders hold."""
-    return products.annotate(held=Coalesce(Sum("holds__quantity", filter=Q(holds__restored_at=None)), 0))
+    """Add `held` to each product: the quantity that orders hold, which is what was received and is not in stock.
+
+    The adjustments of a product are few; the holds of its orders grow with every sale.
+    """
+    return products.annotate(held=Coalesce(Sum("adjustments__delta"), 0) - F("quantity"))
 
 
 def list_unbalanced_products() -> list[tuple[UUID, int, int, int]]:
@@ -55,7 +58,8 @@ def list_unbalanced_products() -> list[tuple[UUID, int, int, int]]:
         .annotate(total=Sum("delta"))
         .values_list("product_id", "total")
     )
-    rows = with_held(Product.objects.all()).values_list(F("id"), F("quantity"), F("held"))
+    open_holds = Coalesce(Sum("holds__quantity", filter=Q(holds__restored_at=None)), 0)
+    rows = Product.objects.annotate(total=open_holds).values_list("id", "quantity", "total")
     return [
         (id_, there, held, received.get(id_, 0)) for id_, there, held in rows if there + held != received.get(id_, 0)
     ]

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal as Amount
 from uuid import UUID
 
+from django.db.models import F
 from django.utils import timezone
 
 from contracts.product import ProductChanged, StockLine, StockReduced, StockReduceFailed, StockRestored
@@ -130,9 +131,16 @@ def change_product(
     return product
 
 
-def announce_products(*, product_ids: Sequence[UUID]) -> int:
-    """Publish these products again, with their current version; return how many exist."""
+def announce_products(*, product_ids: Sequence[UUID], raise_versions: bool = False) -> int:
+    """Publish these products again; return how many exist.
+
+    With their current version, which a copy that has it ignores; `raise_versions` gives each the next one first.
+    """
     products = selectors.list_products_locked(product_ids=product_ids)
+    if raise_versions:
+        Product.objects.filter(id__in=[product.id for product in products]).update(version=F("version") + 1)
+        for product in products:
+            product.version += 1
     publish_all((_product_changed(product), None) for product in products)
     return len(products)
 

@@ -74,7 +74,7 @@ def _options(arguments: argparse.Namespace, *, end_with_parent: bool) -> Options
 def _start(layout: Layout, options: Options, *, infrastructure_only: bool = False) -> dict[str, str]:
     values = lifecycle.start_infrastructure(layout, options)
     if not infrastructure_only:
-        lifecycle.start_services(layout, values, options)
+        return lifecycle.start_services(layout, values, options)
     return values
 
 

@@ -27,13 +27,15 @@ from stack import (
 from stack.errors import AlreadyRunning, StackError
 from stack.layout import Layout
 from stack.parallel import in_parallel
-from stack.ports import choose
+from stack.ports import choose, is_free
 from stack.process import Process, stop_recorded
 from stack.progress import tell
 from stack.state import State
 
 PORTS = {"postgres": 5441, "redis": 6390}
 SHUT_DOWN_SECONDS = 20.0
+#: Starts until every port was still free when its server began to listen.
+PORT_ATTEMPTS = 3
 
 
 @dataclass(frozen=True)
@@ -63,28 +65,48 @@ class Options:
 def start_infrastructure(layout: Layout, options: Options) -> dict[str, str]:
     """Start PostgreSQL, Kafka and Redis, unless the caller's environment replaces them; return the env file.
 
+    A port that another process took between its choice and the server's start is replaced by another one.
     StackError if the stack is already running or a part does not start.
     """
-    commands.allow()
     layout.create()
     with layout.locked():
         if supervision.is_running(layout):
             raise AlreadyRunning(f"The stack in {layout.directory} is already running; stop it with `make down`.")
-        _wait_shut_down(layout)
-        stop_recorded(layout)
-        replaced = environment.replaced(layout)
-        if options.for_tests:
-            _empty(layout)
-        state = State.load(layout)
-        if "KAFKA_BOOTSTRAP_SERVERS" not in replaced and options.starts("kafka"):
-            prerequisites.ensure(maven_too=not broker.jars().exists())
-        values = _decide(layout, state, replaced, options)
-        parts = _parts(layout, state, replaced, options)
-        own = [process for part in parts.values() for process in part.processes]
-        supervision.write_config(layout, [*own, *services.processes(layout, values, options.settings)])
-        supervision.start(layout, end_with_parent=options.end_with_parent)
-        tell(f"Starting {', '.join(parts)} …" if parts else "The environment replaces all parts.")
-        in_parallel({name: partial(part.start, layout) for name, part in parts.items()})
+        for _ in range(PORT_ATTEMPTS - 1):
+            try:
+                return _start_infrastructure(layout, options)
+            except StackError:
+                _stop_servers(layout)
+                if not _a_port_was_taken(layout):
+                    raise
+        return _start_infrastructure(layout, options)
+
+
+def _a_port_was_taken(layout: Layout) -> bool:
+    """Return whether another process has one of the ports; nothing of this stack runs."""
+    taken = {name: port for name, port in State.load(layout).ports.items() if not is_free(port)}
+    for name, port in taken.items():
+        tell(f"Another process has taken port {port} of {name} meanwhile: starting again with other ports.")
+    return bool(taken)
+
+
+def _start_infrastructure(layout: Layout, options: Options) -> dict[str, str]:
+    commands.allow()
+    _wait_shut_down(layout)
+    stop_recorded(layout)
+    replaced = environment.replaced(layout)
+    if options.for_tests:
+        _empty(layout)
+    state = State.load(layout)
+    if "KAFKA_BOOTSTRAP_SERVERS" not in replaced and options.starts("kafka"):
+        prerequisites.ensure(maven_too=not broker.jars().exists())
+    values = _decide(layout, state, replaced, options)
+    parts = _parts(layout, state, replaced, options)
+    own = [process for part in parts.values() for process in part.processes]
+    supervision.write_config(layout, [*own, *services.processes(layout, values, options.settings)])
+    supervision.start(layout, end_with_parent=options.end_with_parent)
+    tell(f"Starting {', '.join(parts)} …" if parts else "The environment replaces all parts.")
+    in_parallel({name: partial(part.start, layout) for name, part in parts.items()})
     return values
 
 
@@ -170,18 +192,50 @@ def _kafka(layout: Layout, state: State, options: Options) -> Part:
     return Part([broker.process(node, short_lived=options.short_lived) for node in cluster], before, is_ready, _nothing)
 
 
-def start_services(layout: Layout, values: Mapping[str, str], options: Options) -> None:
-    """Update tables, topics and accounts, start the processes of all services and wait for their /readyz."""
+def start_services(layout: Layout, values: Mapping[str, str], options: Options) -> dict[str, str]:
+    """Update tables, topics and accounts, start the processes of all services and wait for their /readyz.
+
+    Return the env file: a port that another process has taken meanwhile is replaced by another one.
+    """
     with layout.locked():
-        for process in services.processes(layout, values, options.settings):
-            options.adapt(process).write(layout)
+        values = _with_free_ports(layout, values)
         in_parallel(
             {
                 f"{name}: tables, topics, account": partial(services.prepare, service, values, options.settings)
                 for name, service in SERVICES.items()
             }
         )
-        in_parallel({f"{name} service": partial(_start_service, layout, values, name) for name in SERVICES})
+        for _ in range(PORT_ATTEMPTS - 1):
+            try:
+                return _start_on_ports(layout, values, options)
+            except StackError:
+                stop_services(layout)
+                before, values = values, _with_free_ports(layout, values)
+                if values == before:
+                    raise
+                commands.allow()
+        return _start_on_ports(layout, values, options)
+
+
+def _start_on_ports(layout: Layout, values: Mapping[str, str], options: Options) -> dict[str, str]:
+    for process in services.processes(layout, values, options.settings):
+        options.adapt(process).write(layout)
+    in_parallel({f"{name} service": partial(_start_service, layout, values, name) for name in SERVICES})
+    return dict(values)
+
+
+def _with_free_ports(layout: Layout, values: Mapping[str, str]) -> dict[str, str]:
+    """Return the env file with another port for each service whose port another process has; no service runs."""
+    state = State.load(layout)
+    taken = [name for name in SERVICES if not is_free(urlsplit(values[f"{name.upper()}_URL"]).port or 0)]
+    if not taken:
+        return dict(values)
+    state.ports |= choose({name: state.ports[name] for name in taken})
+    state.addresses = environment.addresses(state)
+    state.save(layout)
+    changed = dict(values) | {f"{name.upper()}_URL": state.addresses[f"{name.upper()}_URL"] for name in taken}
+    environment.write(layout, changed)
+    return changed
 
 
 def _start_service(layout: Layout, values: Mapping[str, str], name: str) -> None:
@@ -212,10 +266,16 @@ def stop(layout: Layout) -> None:
     with layout.locked():
         if supervision.is_running(layout):
             stop_services(layout)
-            control.stop_all(control.names(layout=layout), layout=layout)
-            supervision.shut_down(layout)
-        _wait_shut_down(layout)
-        stop_recorded(layout)
+        _stop_servers(layout)
+
+
+def _stop_servers(layout: Layout) -> None:
+    """Stop every process that runs; the caller has the stack's lock."""
+    if supervision.is_running(layout):
+        control.stop_all(control.names(layout=layout), layout=layout)
+        supervision.shut_down(layout)
+    _wait_shut_down(layout)
+    stop_recorded(layout)
 
 
 def _wait_shut_down(layout: Layout) -> None:

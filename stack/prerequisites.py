@@ -37,6 +37,14 @@ def ensure_model_checkers() -> None:
         _install(" and ".join(name for name, _ in missing), [package for _, package in missing])
 
 
+def pooler() -> str:
+    """Return the path of PgBouncer, installed if it is missing. If that is impossible: StackError with the command."""
+    path = f"{os.environ.get('PATH', '')}:/usr/sbin"
+    if shutil.which("pgbouncer", path=path) is None:
+        _install("PgBouncer", ["pgbouncer"])
+    return str(shutil.which("pgbouncer", path=path))
+
+
 def java() -> str:
     """Return the path of Java 17 or newer; StackError if there is none."""
     found = _find_java()

@@ -45,8 +45,7 @@ def ensure_infrastructure(*, servers: Collection[str] | None = None, short_lived
 def start_services(settings: Mapping[str, str] | None = None) -> dict[str, str]:
     """Start all services and wait for them; `settings` override the services' variables. Return the env file."""
     values = ensure_infrastructure()
-    lifecycle.start_services(layout(), values, Options(settings=settings or {}))
-    return values
+    return lifecycle.start_services(layout(), values, Options(settings=settings or {}))
 
 
 def configure(settings: Mapping[str, str]) -> None:

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from django.contrib.auth import authenticate
 from django.db import IntegrityError, transaction
+from django.db.models import F
 from django.utils.crypto import constant_time_compare
 
 from contracts.order import OrderCanceled, OrderConfirmed
@@ -97,9 +98,16 @@ def refresh_access(*, user_id: UUID, session: str) -> tuple[str, int]:
     return tokens.issue_access_token(user), int(tokens.ACCESS_LIFETIME.total_seconds())
 
 
-def republish_users(*, user_ids: Sequence[UUID]) -> int:
-    """Publish these users again and return how many. They are locked, so that no older state follows a newer one."""
+def republish_users(*, user_ids: Sequence[UUID], raise_versions: bool = False) -> int:
+    """Publish these users again and return how many. They are locked, so that no older state follows a newer one.
+
+    With their current version, which a copy that has it ignores; `raise_versions` gives each the next one first.
+    """
     users = list(User.objects.select_for_update().filter(pk__in=user_ids).order_by("pk"))
+    if raise_versions:
+        User.objects.filter(pk__in=[user.pk for user in users]).update(version=F("version") + 1)
+        for user in users:
+            user.version += 1
     publish_all((_as_published(user), None) for user in users)
     return len(users)
 

@@ -18,10 +18,10 @@ PAGE = 500
 
 
 @shared_task(name="user.republish_users")
-def republish_users(**kwargs: Any) -> int:
+def republish_users(*, raise_versions: bool = False, **kwargs: Any) -> int:
     """Publish every user again, daily, so that rebuilt copies get what compaction removed. Two runs are safe."""
     count = 0
     for user_ids in selectors.list_user_ids(size=PAGE):
         with transaction.atomic():
-            count += services.republish_users(user_ids=user_ids)
+            count += services.republish_users(user_ids=user_ids, raise_versions=raise_versions)
     return count

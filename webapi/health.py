@@ -12,9 +12,11 @@ from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
-from django.db import DatabaseError, connection
+from django.db import Error as DatabaseError
+from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, JsonResponse
+from django.http.response import HttpResponseBase
 from django.utils.module_loading import import_string
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
@@ -69,6 +71,20 @@ def migrations_are_applied() -> str:
         return f"{len(pending)} not applied; run the migrate command"
     all_applied.set()
     return "ok"
+
+
+def answer_probes(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[HttpRequest], HttpResponseBase]:
+    """A middleware, the first one: answer probes whatever their Host header names, such as the address of a pod.
+
+    These two views use no host. Every other URL is answered only for ALLOWED_HOSTS.
+    """
+    probes = {"/livez": live, "/readyz": ready}
+
+    def answer(request: HttpRequest) -> HttpResponseBase:
+        probe = probes.get(request.path_info)
+        return probe(request) if probe else get_response(request)
+
+    return answer
 
 
 CHECKS: dict[str, Callable[[], str]] = {"database": database_answers, "migrations": migrations_are_applied}

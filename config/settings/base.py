@@ -95,6 +95,16 @@ def _database(service: Service) -> dict[str, Any]:
     database["CONN_HEALTH_CHECKS"] = True
     own = {"connect_timeout": 3, "application_name": f"{service.name}:app", **_KEEPALIVE}
     database["OPTIONS"] = own | database.get("OPTIONS", {})
+    # A server-side cursor lives in one session, and a pooler gives each transaction another one.
+    database["DISABLE_SERVER_SIDE_CURSORS"] = bool(_direct_database(service))
+    return database
+
+
+def _direct_database(service: Service) -> dict[str, Any]:
+    """Return the database without its pooler, {} when it has none."""
+    database: dict[str, Any] = dict(read("{SERVICE}_DATABASE_DIRECT_URL", service.name) or {})
+    if database:
+        database["OPTIONS"] = {"connect_timeout": 3, **_KEEPALIVE} | database.get("OPTIONS", {})
     return database
 
 
@@ -108,6 +118,7 @@ def _messaging(service: Service) -> dict[str, Any]:
         "BOOTSTRAP_SERVERS": read("KAFKA_BOOTSTRAP_SERVERS"),
         "TOPICS": {topic.name: {"compacted": topic.compacted} for topic in service.topics},
         "GROUPS": {group.name: list(group.topics) for group in service.groups},
+        "DIRECT_DATABASE": _direct_database(service),
         "PARTITIONS": read("KAFKA_PARTITIONS"),
         "REPLICATION_FACTOR": read("KAFKA_REPLICATION_FACTOR"),
         "SHARDS": read("OUTBOX_SHARDS"),
@@ -160,6 +171,7 @@ def _spectacular(service: Service) -> dict[str, Any]:
 
 
 _MIDDLEWARE = [
+    "webapi.health.answer_probes",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",

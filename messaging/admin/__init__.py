@@ -6,6 +6,7 @@ results and its audit log are messaging's: `Result`, `ReasonMissing`.
 
 from messaging.admin.actions import ReasonedAction, ReasonedActionsAdmin, Target
 from messaging.admin.dead_letters import DeadLetterAdmin
+from messaging.admin.filters import known_filter
 from messaging.admin.parked_keys import ParkedKeyAdmin
 from messaging.admin.pauses import PauseAdmin
 from messaging.admin.read_only import AppendOnlyAdmin, ReadOnly, ReadOnlyAdmin, SearchByIds
@@ -20,6 +21,7 @@ __all__ = [
     "ReasonedActionsAdmin",
     "SearchByIds",
     "Target",
+    "known_filter",
     # The pages of messaging
     "DeadLetterAdmin",
     "InboxAdmin",

@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from messaging.admin.actions import MOST_TARGETS, ReasonedAction, ReasonedActionsAdmin, Target
 from messaging.admin.circuit_breaker import pauses_by_circuit_breaker
 from messaging.admin.edit_form import EditForm
-from messaging.admin.filters import FingerprintFilter, OpenFilter
+from messaging.admin.filters import FingerprintFilter, HandlerFilter, OpenFilter, TopicFilter
 from messaging.admin.parked_queue import queue_table
 from messaging.admin.rendering import as_text, block, nothing, pretty, shortened, table
 from messaging.admin.results import show_results
@@ -61,7 +61,7 @@ class DeadLetterAdmin(ReasonedActionsAdmin):
     )
     for_more = _("For more, use manage.py replay_dead_letters or skip_dead_letters.")
     list_display = ("event_id", "key", "what", "handler", "at", "state")
-    list_filter = (OpenFilter, FingerprintFilter, "reason", "handler", "topic")
+    list_filter = (OpenFilter, FingerprintFilter, "reason", HandlerFilter, TopicFilter)
     search_fields = ("=event_id", "=key")
     search_help_text = _("An event id or a key")
     ordering = ("topic", "partition", "offset", "handler")

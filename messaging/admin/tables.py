@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
 
+from messaging.admin.filters import HandlerFilter, TopicFilter, TypeFilter
 from messaging.admin.read_only import ReadOnlyAdmin
 from messaging.admin.rendering import pretty, table
 from messaging.models import ConsumerPosition, InboxRow, OperatorAction, OutboxRow, ReplayRun
@@ -12,8 +13,8 @@ from messaging.models import ConsumerPosition, InboxRow, OperatorAction, OutboxR
 
 @admin.register(OutboxRow)
 class OutboxAdmin(ReadOnlyAdmin):
-    list_display = ("id", "type", "topic", "key", "shard", "occurred_at")
-    list_filter = ("topic", "type")
+    list_display = ("id", "type", "topic", "key", "shard", "occurred_at", "refused")
+    list_filter = (("refused", admin.EmptyFieldListFilter), TopicFilter, TypeFilter)
     search_fields = ("key", "event_id", "correlation_id")
     readonly_fields = ("value",)
     exclude = ("data", "raw")
@@ -27,7 +28,7 @@ class OutboxAdmin(ReadOnlyAdmin):
 class InboxAdmin(ReadOnlyAdmin):
     list_display = ("event_id", "handler", "topic", "partition", "offset", "key", "state", "attempts", "received_at")
     exclude = ("raw",)
-    list_filter = ("state", "handler", "topic")
+    list_filter = ("state", HandlerFilter, TopicFilter)
     search_fields = ("=event_id", "=key")
 
 

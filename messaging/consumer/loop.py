@@ -10,7 +10,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from django.db import DatabaseError, close_old_connections, connection, connections
+from django.db import Error as DatabaseError
+from django.db import close_old_connections, connection, connections
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 from kafka.structs import OffsetAndMetadata
@@ -22,7 +23,7 @@ from messaging.consumer.batch import handle_batch
 from messaging.consumer.freeze_detector import ticker
 from messaging.consumer.one_by_one import handle_one, split
 from messaging.consumer.retries import is_too_slow
-from messaging.error_kinds import Kind, kind_of
+from messaging.error_kinds import Kind, described, kind_of
 from messaging.errors import PartitionStopped
 from messaging.inbox import crash_marks, lost_commits
 from messaging.inbox.positions import Fetched
@@ -110,7 +111,7 @@ class Consumer:
             if kind is Kind.MOVED:
                 self._delay = self._asked_for_pauses = 0.0
             trace = kind is Kind.BUG
-            logger.warning("%s: next try in %.1f s: %r", self.group, self._delay, error, exc_info=trace)
+            logger.warning("%s: next try in %.1f s: %s", self.group, self._delay, described(error), exc_info=trace)
             self._rest(jittered(self._delay))
         self.progress = time.monotonic()
 
@@ -207,7 +208,9 @@ class Consumer:
             kind = kind_of(error)
             if kind is Kind.MOVED or (kind is Kind.OUTAGE and not is_too_slow(begin)):
                 raise
-            logger.warning("%s: a batch failed; the consumer handles its events one by one: %r", self.group, error)
+            logger.warning(
+                "%s: a batch failed; the consumer handles its events one by one: %s", self.group, described(error)
+            )
             close_old_connections()
             self._handle_one_by_one(batch, marked=False)
         else:

@@ -13,7 +13,7 @@ from django.db import close_old_connections, transaction
 
 from messaging.consumer import batch, retries
 from messaging.consumer.retries import AttemptOutcome
-from messaging.error_kinds import Kind, kind_of
+from messaging.error_kinds import Kind, described, kind_of
 from messaging.errors import PartitionStopped, SlowAttempt
 from messaging.inbox import positions, rows
 from messaging.inbox.decoding import Item, Poison, Work, read
@@ -50,8 +50,8 @@ def handle_one(group: str, one: Fetched, *, deaths: int = 0) -> None:
         if kind_of(error) is not Kind.BUG or isinstance(error, PartitionStopped):
             raise
         raise PartitionStopped(
-            f"{place_of(one.records[0])} cannot be handled, because messaging itself failed: {error!r}. Report the"
-            " error; the partition is retried"
+            f"{place_of(one.records[0])} cannot be handled, because messaging itself failed: {described(error)}. Report"
+            " the error; the partition is retried"
         ) from error
 
 

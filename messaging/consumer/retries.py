@@ -21,7 +21,7 @@ from messaging.consumer.batch import check_transaction, declared_dead, run
 from messaging.consumer.freeze_detector import ticker
 from messaging.context import current_context
 from messaging.database import longest_idle, takes_writes
-from messaging.error_kinds import STATEMENT_TIMEOUT, Failure, Kind, failure_of, kind_of, sqlstate
+from messaging.error_kinds import STATEMENT_TIMEOUT, Failure, Kind, described, failure_of, kind_of, sqlstate
 from messaging.errors import ConnectionLost, DeadLetter, SlowAttempt
 from messaging.inbox import rows
 from messaging.inbox.decoding import Work
@@ -75,7 +75,7 @@ def attempt(handler: Handler, work: Work, made: int = 0) -> AttemptOutcome:
             return _in_savepoint(handler, work, made)
         except (Exception, *EXITS) as error:
             _raise_outage(error, handler, made, begin)
-            logger.warning("%s attempt %s: %s: %r", handler.name, made, work.record.event_id, error)
+            logger.warning("%s attempt %s: %s: %s", handler.name, made, work.record.event_id, described(error))
             outcome = _after_failure(handler, work, made, error, in_time=time.monotonic() < until)
         if outcome:
             return outcome

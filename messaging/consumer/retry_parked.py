@@ -17,12 +17,14 @@ from datetime import UTC, datetime, timedelta
 from enum import Enum
 from typing import Any
 
-from django.db import DatabaseError, close_old_connections, connection, transaction
+from django.db import Error as DatabaseError
+from django.db import close_old_connections, connection, transaction
 
 from messaging.backoff import Backoff, Delayed
 from messaging.conf import conf, group_of
 from messaging.consumer import retries
-from messaging.error_kinds import Kind, kind_of
+from messaging.database import session_lock
+from messaging.error_kinds import Kind, described, kind_of
 from messaging.errors import SlowAttempt
 from messaging.inbox import crash_marks, lost_commits
 from messaging.inbox.decoding import Poison, Work, read
@@ -55,6 +57,8 @@ NEW_CODE_SECONDS = 3600.0
 LOCK_SPACE = 0x0B0F
 #: Idle time of a session, in milliseconds, after which it loses that lock.
 SILENT_MS = 10_000
+#: The same where the lock has a session of its own, which is silent while a handler works.
+POOLED_SILENT_MS = 60_000
 #: Keys read in one query.
 PAGE = 100
 
@@ -122,7 +126,7 @@ def retry_due() -> int:
     except Exception as error:
         if kind_of(error) is not Kind.OUTAGE:
             raise
-        logger.warning("outage: parked keys wait, and no attempt is counted: %r", error)
+        logger.warning("outage: parked keys wait, and no attempt is counted: %s", described(error))
         return 0
     finally:
         _progress = None
@@ -165,7 +169,7 @@ def _retry_or_log(topic: str, key: str) -> int:
 def _set_aside(topic: str, key: str, why: object) -> None:
     """Try the key again after a delay that grows; other keys continue."""
     delay = _failing.failed((topic, key))
-    logger.warning("%s: the key %s is retried in %.0f s: %r", topic, key, delay, why)
+    logger.warning("%s: the key %s is retried in %.0f s: %s", topic, key, delay, described(why))
 
 
 def due() -> list[tuple[str, str]]:
@@ -192,6 +196,10 @@ def _key_lock(topic: str, key: str) -> Iterator[bool]:
 
     A frozen process loses the lock with its session, which PostgreSQL ends when it is idle for too long.
     """
+    if conf().direct_database:  # behind a pooler, Django's connection is no session
+        with session_lock(LOCK_SPACE, f"{topic} {key}", idle_session_timeout=f"{POOLED_SILENT_MS}ms") as mine:
+            yield mine
+        return
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_lock(%s, hashtext(%s))", [LOCK_SPACE, f"{topic} {key}"])
         if not cursor.fetchone()[0]:

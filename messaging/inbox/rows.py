@@ -135,6 +135,16 @@ def unhandled(key: str) -> bool:
         return bool(cursor.fetchone()[0])
 
 
+def unhandled_keys(keys: Iterable[str]) -> set[str]:
+    """Return those of the keys for which unhandled() is true, by one statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT DISTINCT key FROM messaging_inbox WHERE key = ANY(%s) AND state IN ('waiting', 'dead')",
+            [list(keys)],
+        )
+        return {key for (key,) in cursor.fetchall()}
+
+
 def parked_events(key: str) -> list[tuple[str, str, str, int, str]]:
     """Return the queue of a key, in order: (topic, handler, state, attempts, error)."""
     with connection.cursor() as cursor:

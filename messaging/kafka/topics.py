@@ -50,14 +50,18 @@ def _wanted() -> dict[str, dict[str, Any]]:
     }
 
 
+def largest_record_of(topic: str) -> int:
+    """Return the most bytes that a record of one of this service's topics may have."""
+    return conf().largest_record + (ROOM_FOR_DEAD_LETTERS if topic == dead_letter_topic() else 0)
+
+
 def _configs(name: str, topic: dict[str, Any]) -> dict[str, str]:
     """An acknowledged record is on all replicas but one; the broker accepts every size that publish() accepts."""
-    room = ROOM_FOR_DEAD_LETTERS if name == dead_letter_topic() else 0
     configs = {
         # The broker stores records uncompressed: kafka-python hangs at a codec that is not installed.
         "compression.type": "uncompressed",
         "min.insync.replicas": str(max(1, conf().replication_factor - 1)),
-        "max.message.bytes": str(conf().largest_record + room),
+        "max.message.bytes": str(largest_record_of(name)),
     }
     if topic.get("compacted"):
         return configs | {"cleanup.policy": "compact", "segment.ms": str(DAY_MS)}

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import getpass
-import os
 from argparse import ArgumentParser
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
-from django.db import DatabaseError
+from django.db import Error as DatabaseError
 
-from messaging.audit_log import ActionResult, ReasonMissing, Target
+from messaging.audit_log import ActionResult, ReasonMissing, Target, login_name
 from messaging.errors import ExitCode, UnknownName
 from messaging.operations.selectors import dead_letters, groups_of, targets_of, waiting_or_dead
 
+#: Who runs a command.
+actor = login_name
 #: Results that are no success.
 FAILURES = ("refused", "unknown", "failed")
 
@@ -102,11 +102,3 @@ class GroupCommand(OperatorCommand):
         for event_id, handler in events:
             self.stdout.write(f"{event_id}  at {handler}")
         return events
-
-
-def actor() -> str:
-    """Return who runs the command: the login name, or the number of a user without one, as in many containers."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return f"uid {os.getuid()}"

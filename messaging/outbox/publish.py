@@ -164,6 +164,21 @@ def shard_of(key: str) -> int:
     return zlib.crc32(key.encode()) % conf().shards
 
 
+def outbox_refusal(key: str) -> str:
+    """Return why Kafka does not take the next event of `key`, an operator's matter; '' when nothing was refused."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT refused FROM messaging_outbox WHERE key = %s ORDER BY id LIMIT 1", [key])
+        row = cursor.fetchone()
+    return row[0] or "" if row else ""
+
+
+def pending_keys(keys: Iterable[str]) -> set[str]:
+    """Return those of the keys for which outbox_pending() is true, by one statement."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT DISTINCT key FROM messaging_outbox WHERE key = ANY(%s)", [list(keys)])
+        return {key for (key,) in cursor.fetchall()}
+
+
 def outbox_pending(key: str) -> bool:
     """Return whether an event of `key` is still in the outbox, so has not reached Kafka."""
     with connection.cursor() as cursor:

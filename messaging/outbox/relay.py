@@ -34,6 +34,11 @@ SHARE_SECONDS = 1.0
 #: row after an idle time never waits.
 GATHER_SECONDS = 0.02
 
+_NOTE_REFUSED = """
+UPDATE messaging_outbox AS row SET refused = t.why FROM unnest(%s::bigint[], %s::text[]) AS t(id, why)
+ WHERE row.id = t.id AND row.refused IS DISTINCT FROM t.why
+"""
+
 
 class Relay:
     """Serves a share of the shards, run by one thread."""
@@ -103,6 +108,8 @@ class Relay:
         if not rows:
             return False
         acknowledged = self._sender.send(rows, touch=self._touch)
+        if refused := self._sender.take_refused():
+            shards.execute(_NOTE_REFUSED, [list(refused), list(refused.values())])
         if acknowledged:
             shards.execute("DELETE FROM messaging_outbox WHERE id = ANY(%s)", [acknowledged])
         self._not_before = began + GATHER_SECONDS if len(rows) < conf().relay_batch // 2 else 0.0

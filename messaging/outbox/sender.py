@@ -11,12 +11,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from kafka import KafkaProducer
-from kafka.errors import KafkaError
+from kafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
 
 from messaging.backoff import Backoff, Delayed
 from messaging.conf import conf
+from messaging.error_kinds import described
 from messaging.kafka.clients import idempotent_producer
 from messaging.kafka.patches.private_calls import abandon
+from messaging.kafka.topic_sizes import advice
 from messaging.outbox.envelope import Envelope, record_out
 
 logger = logging.getLogger(__name__)
@@ -28,6 +30,8 @@ SPLIT_SECONDS = 0.02
 #: Delays of a key whose row failed, and of a topic that the broker does not know, in seconds.
 KEY_BACKOFF = Backoff(0.2, 30.0)
 TOPIC_BACKOFF = Backoff(0.5, 10.0)
+#: The broker's answers to a record that is larger than its topic takes.
+TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
 
 Row = tuple[int, Envelope]
 Key = tuple[str, str]
@@ -39,6 +43,7 @@ class Sender:
     def __init__(self, make_producer: Callable[[], KafkaProducer] = idempotent_producer) -> None:
         self.keys: Delayed[Key] = Delayed(KEY_BACKOFF)
         self.topics: Delayed[str] = Delayed(TOPIC_BACKOFF)
+        self._refused: dict[int, str] = {}
         self._make_producer = make_producer
         self._producer: KafkaProducer | None = None
 
@@ -57,6 +62,11 @@ class Sender:
         if unknown:
             self.drop()
         return acknowledged
+
+    def take_refused(self) -> dict[int, str]:
+        """Return why Kafka refused rows since the last call: row id → reason."""
+        refused, self._refused = self._refused, {}
+        return refused
 
     def drop(self) -> None:
         """Discard the producer. The next one sends again what was in flight."""
@@ -105,6 +115,8 @@ class Sender:
         self.keys.worked(ordering_key(row) for row in rows if row[0] in succeeded)
         for row in failed:
             self.keys.failed(ordering_key(row))
+        if len(rows) == len(failed) == 1:  # of several in a batch, any may be the one that is too large
+            self._note_size(failed[0], futures.get(failed[0][0]))
         if failed:
             logger.warning(
                 "relay: %s of %s rows were not acknowledged; the relay sends them again", len(failed), len(rows)
@@ -119,8 +131,22 @@ class Sender:
             key, value, headers = record_out(envelope)
             return producer.send(envelope.topic, key=key, value=value, headers=headers)
         except Exception as error:
-            logger.error("relay: cannot send %s %s; its key waits: %r", envelope.type, envelope.event_id, error)
+            self._refuse(row, f"the relay cannot send it: {described(error)}")
             return None
+
+    def _note_size(self, row: Row, future: Any) -> None:
+        """Record a refusal that no repetition changes, only an operator: the topic takes no record of this size."""
+        if future is not None and isinstance(future.exception, TOO_LARGE):
+            topic, (key, value, headers) = row[1].topic, record_out(row[1])
+            size = len(key or b"") + len(value or b"") + sum(len(name) + len(text or b"") for name, text in headers)
+            self._refuse(
+                row, f"{topic} takes no record of {size} bytes (max.message.bytes); to send it, {advice(topic)}"
+            )
+
+    def _refuse(self, row: Row, why: str) -> None:
+        row_id, envelope = row
+        self._refused[row_id] = why
+        logger.error("relay: %s %s waits in the outbox, with its key: %s", envelope.type, envelope.event_id, why)
 
     def _await(self, producer: KafkaProducer, futures: Sequence[Any], touch: Callable[[], Any]) -> None:
         """Flush until every future is done, or until none became so for the stall bound.

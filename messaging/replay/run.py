@@ -14,11 +14,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from django.db import close_old_connections, connection, transaction
+from django.db import close_old_connections, transaction
 from kafka import KafkaConsumer, TopicPartition
 
 from messaging.consumer.batch import apply
 from messaging.consumer.one_by_one import apply_one_by_one
+from messaging.database import session_lock
 from messaging.error_kinds import Kind, kind_of
 from messaging.errors import ExitCode, RangeRefused, SlowAttempt
 from messaging.inbox import rows
@@ -67,18 +68,10 @@ def replay(
 @contextmanager
 def replay_lock(topic: str) -> Iterator[None]:
     """Hold the topic's replay lock for a with block. RangeRefused when another replay of the topic runs."""
-    if not _call("SELECT pg_try_advisory_lock(%s, hashtext(%s))", topic):
-        raise RangeRefused(f"another replay of {topic} is running; wait until it ends", ExitCode.BUSY)
-    try:
+    with session_lock(LOCK_SPACE, topic) as mine:
+        if not mine:
+            raise RangeRefused(f"another replay of {topic} is running; wait until it ends", ExitCode.BUSY)
         yield
-    finally:
-        _call("SELECT pg_advisory_unlock(%s, hashtext(%s))", topic)
-
-
-def _call(sql: str, topic: str) -> bool:
-    with connection.cursor() as cursor:
-        cursor.execute(sql, [LOCK_SPACE, topic])
-        return bool(cursor.fetchone()[0])
 
 
 def records_of(plan: Plan, consumer: KafkaConsumer) -> Iterator[tuple[list[Any], int]]:

@@ -45,6 +45,13 @@ def clean_inbox() -> int:
     return delete_expired(INBOX, timedelta(days=days)) if days else 0
 
 
+def clean_dead_letters() -> int:
+    """Delete dead letters that were resolved more than INBOX_RETENTION_DAYS ago; return how many. Open ones stay."""
+    days = conf().inbox_retention_days
+    resolved = f"resolved_at < now() - interval '{days} days'"
+    return delete_expired(Expiring("messaging_dead_letter", "at", resolved), timedelta(days=days)) if days else 0
+
+
 def may_be_forgotten(at: datetime) -> bool:
     """Return whether the inbox may have forgotten an event that was handled after `at`."""
     days = conf().inbox_retention_days

@@ -8,24 +8,30 @@ abandons what hangs (a frozen server), since its memory holds nothing that must 
 
 from __future__ import annotations
 
+import atexit
 import gc
 import logging
 import os
+import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from functools import cache
-from typing import Any
+from typing import Any, NoReturn
 
 import click
-from celery import Celery, bootsteps
+from celery import Celery, bootsteps, platforms
 from celery.signals import worker_shutting_down
+from celery.worker import state
 from django.conf import settings
 
 from messaging.conf import conf
+from messaging.database import PoolerInTheWay
 from messaging.errors import MessagingError
 from messaging.worker.live_workers import Presence
 from messaging.worker.liveness import LivenessFile
+from messaging.worker.schema import MigrationsMissing, wait_for_database
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +48,8 @@ EXIT_BY_FORCE = 71
 def install(app: Celery) -> None:
     """Add the steps and their command-line options to `celery worker`, and messaging's scheduler to `celery beat`."""
     app.conf.beat_scheduler = "messaging.worker.beat:Scheduler"
+    app.conf.beat_schedule_filename = f"celerybeat-schedule-{settings.SERVICE_NAME}"
+    app.conf.worker_consumer = "messaging.worker.celery_consumer:Consumer"
     app.user_options["worker"].add(
         click.Option(["--consumer-group"], default=None, help="Kafka consumer group to be in (default: the first).")
     )
@@ -50,8 +58,10 @@ def install(app: Celery) -> None:
     app.steps["worker"].add(ConsumerStep)
     app.steps["worker"].add(RelayStep)
     app.steps["worker"].add(RetentionStep)
+    app.steps["worker"].add(TopicSizeStep)
     app.steps["worker"].add(StopTimeoutStep)
     app.steps["worker"].add(RetryStep)
+    app.steps["worker"].add(RestartStep)
 
 
 class StopTimeoutStep(bootsteps.StartStopStep):
@@ -169,9 +179,17 @@ class ThreadStep(bootsteps.StartStopStep):
 
     def _run(self) -> None:
         try:
-            self.runner.run()
+            if self.endless:
+                wait_for_database(lambda: self.stopping_since is not None, self._note_progress)
+            if self.stopping_since is None:
+                self.runner.run()
+        except (MigrationsMissing, PoolerInTheWay) as error:
+            refuse(error)
         except BaseException as error:
             self.end_worker(error)
+
+    def _note_progress(self) -> None:
+        self.runner.progress = time.monotonic()
 
     def end_worker(self, error: BaseException) -> None:
         """Log why the thread ended, and end the process."""
@@ -192,6 +210,40 @@ class ThreadStep(bootsteps.StartStopStep):
 
     def info(self, parent: Any) -> dict[str, Any]:
         return {self.title: {"alive": bool(self.thread and self.thread.is_alive())}}
+
+
+def refuse(error: BaseException) -> NoReturn:
+    """End the process: it does not fit its database, or its settings do not fit the broker."""
+    logger.critical("this worker refuses to start: %s", error)
+    os._exit(EXIT_REFUSED)
+
+
+class RestartStep(bootsteps.StartStopStep):
+    """Makes SIGHUP start the worker again by the command that started it.
+
+    Celery runs the path of its own module instead, which ends in an ImportError after `python -m celery`.
+    """
+
+    name = "messaging.restart"
+    requires = {"celery.worker.components:Pool"}
+
+    def start(self, parent: Any) -> None:
+        if callable(signal.getsignal(signal.SIGHUP)):  # Celery restarts by it: not at a terminal
+            self.hostname = parent.hostname
+            signal.signal(signal.SIGHUP, self._on_signal)
+
+    def _on_signal(self, *_: Any) -> None:
+        """Stop as at SIGTERM. Runs in the signal handler."""
+        atexit.register(self._start_again)
+        worker_shutting_down.send(sender=self.hostname, sig="SIGHUP", how="Warm", exitcode=0)
+        state.should_stop = 0
+
+    def _start_again(self) -> None:
+        platforms.close_open_fds([sys.__stdin__, sys.__stdout__, sys.__stderr__])
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+
+    def stop(self, parent: Any) -> None:
+        """Do nothing: Celery stops each step, and this one only waits for a signal."""
 
 
 @cache
@@ -248,6 +300,23 @@ class RelayStep(ThreadStep):
         return Relay()
 
 
+class TopicSizeStep(ThreadStep):
+    """Logs which topics of this service refuse its largest events."""
+
+    name = "messaging.topic-sizes"
+    title = "topic-size-check"
+    endless = False
+
+    def __init__(self, parent: Any, no_relay: bool = False, **options: Any) -> None:
+        super().__init__(parent, **options)
+        self.enabled = not no_relay
+
+    def make_runner(self) -> Any:
+        from messaging.kafka.topic_sizes import SizeCheck
+
+        return SizeCheck()
+
+
 class RetentionStep(ThreadStep):
     """Ends a worker whose inbox would forget events that a consumed topic still keeps."""
 
@@ -266,5 +335,4 @@ class RetentionStep(ThreadStep):
     def end_worker(self, error: BaseException) -> None:
         if not isinstance(error, MessagingError):
             super().end_worker(error)
-        logger.critical("this worker refuses to start: %s", error)
-        os._exit(EXIT_REFUSED)
+        refuse(error)

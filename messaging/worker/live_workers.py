@@ -57,7 +57,7 @@ def consumer_name(group: str) -> str:
 
 
 def workers() -> dict[str, Any]:
-    """Return how many relays, and consumers of each group, are alive, and how many partitions are stopped.
+    """Return how many relays, and consumers of each group, live, and how many partitions and events wait for a person.
 
     For operators and dashboards only: no traffic depends on it. DatabaseError when the database does not answer.
     """
@@ -68,8 +68,11 @@ def workers() -> dict[str, Any]:
         living = dict(cursor.fetchall())
         cursor.execute("SELECT count(*) FROM messaging_consumer_position WHERE stopped_reason IS NOT NULL")
         [stopped] = cursor.fetchone()
+        cursor.execute("SELECT count(*) FROM messaging_outbox WHERE refused IS NOT NULL")
+        [refused] = cursor.fetchone()
     return {
         "relays": living.get(f"{conf().service}:relay", 0),
         "consumers": {group: living.get(consumer_name(group), 0) for group in conf().groups},
         "stopped_partitions": stopped,
+        "refused_events": refused,
     }

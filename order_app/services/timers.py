@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
 from django.utils import timezone
 
-from messaging import outbox_pending, positions_passed, unhandled
+from messaging import outbox_pending, pending_keys, unhandled_keys
 from order_app import selectors
 from order_app.domain import UNDO_IS_ASKED, Guard, SagaStatus, answer_topics
 from order_app.saga_changes import Changes, undo_policy
@@ -27,10 +27,12 @@ def cancel_overdue(*, order_ids: Iterable[UUID], end_offsets: Offsets, now: date
     changes = Changes(now or timezone.now())
     rows = lock_sagas(order_ids, skip_locked=True).values()
     late = [row for row in rows if row.state.saga_status is SagaStatus.RUNNING and row.deadline <= changes.now]
-    without = [row for row in late if not _complete(row.guard_offsets) and not outbox_pending(str(row.id))]
-    _store_offsets(without, end_offsets)
-    for row in late:
-        outcome = row.state.on_deadline(_guard(row, changes.now))
+    pending = pending_keys(str(row.id) for row in late)
+    _store_offsets(
+        [row for row in late if not _complete(row.guard_offsets) and str(row.id) not in pending], end_offsets
+    )
+    for row, guard in _guards(late, pending, changes.now):
+        outcome = row.state.on_deadline(guard)
         if outcome.changed:
             changes.add(row, outcome, actor="deadline")
     changes.update()
@@ -68,14 +70,24 @@ def _store_offsets(rows: Iterable[SagaRow], offsets: Offsets) -> None:
     store_offsets((row.id, places) for row in found)
 
 
-def _guard(row: SagaRow, now: datetime) -> Guard:
-    key = str(row.id)
-    return Guard(
-        deadline_passed=row.deadline <= now,
-        end_offsets_passed=_complete(row.guard_offsets) and _passed(row.guard_offsets or {}),
-        outbox_empty=not outbox_pending(key),
-        nothing_unhandled=not unhandled(key),
-    )
+def _guards(late: Sequence[SagaRow], pending: Collection[str], now: datetime) -> Iterator[tuple[SagaRow, Guard]]:
+    """Return each saga with its guard, asking once for all of them.
+
+    The positions are read before the inbox: an answer that is handled between the two is then seen there. The outbox
+    was read before both, and it gets no new row of an order whose saga is locked.
+    """
+    here = selectors.answer_positions() if late else {}
+    unhandled = unhandled_keys(str(row.id) for row in late) if late else set()
+    for row in late:
+        yield (
+            row,
+            Guard(
+                deadline_passed=row.deadline <= now,
+                end_offsets_passed=_complete(row.guard_offsets) and _passed(row.guard_offsets or {}, here),
+                outbox_empty=str(row.id) not in pending,
+                nothing_unhandled=str(row.id) not in unhandled,
+            ),
+        )
 
 
 def _complete(places: Mapping[str, int] | None) -> bool:
@@ -84,5 +96,6 @@ def _complete(places: Mapping[str, int] | None) -> bool:
     return known.issuperset(answer_topics())
 
 
-def _passed(places: Mapping[str, int]) -> bool:
-    return positions_passed(selectors.answer_group(), selectors.read_places(places))
+def _passed(places: Mapping[str, int], here: Offsets) -> bool:
+    """An empty partition, or one whose end is 0, counts as passed."""
+    return all(here.get(place, 0) >= end for place, end in selectors.read_places(places).items())

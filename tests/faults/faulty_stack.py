@@ -83,7 +83,7 @@ def faulty_stack(*, with_small_disk: bool = False, settings: Mapping[str, str] =
             adapted = dataclasses.replace(adapted, environment=adapted.environment | more)
             return started_here(adapted) if adapted.name.endswith(HOSTS_OUR_CODE) else adapted
 
-        lifecycle.start_services(layout, variables, Options(settings=settings, adapt=adapt))
+        variables = lifecycle.start_services(layout, variables, Options(settings=settings, adapt=adapt))
         yield FaultyStack(layout, variables, network, found, disk, armed)
 
 

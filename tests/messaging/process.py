@@ -98,7 +98,7 @@ def main(role: str, failpoint: str) -> None:
             retry_due()
             time.sleep(0.05)
     elif role == "repartition":
-        call_command("repartition", settings.SAMPLE_TOPIC, "7", "--timeout", "600")
+        call_command("repartition", settings.SAMPLE_TOPIC, "7", "--timeout", "600", "--reason", "tried")
     else:
         Consumer(settings.SAMPLE_GROUP, [settings.SAMPLE_TOPIC, settings.SAMPLE_UNORDERED]).run()
 

@@ -82,3 +82,17 @@ def test_a_beat_that_starts_anew_does_not_wait_for_what_ran_in_the_future(app: C
 
 def test_every_service_has_this_clock():
     assert service_app.conf.beat_scheduler == "messaging.worker.beat:Scheduler"
+
+
+def test_two_beats_never_share_a_schedule_file(app: Celery, tmp_path: Path, scheduler: Any) -> None:
+    with pytest.raises(
+        SystemExit, match="another celery beat uses .*schedule: stop it, or give this one a file of its"
+    ):
+        Scheduler(app, schedule_filename=str(tmp_path / "schedule"))
+
+    scheduler.close()
+    Scheduler(app, schedule_filename=str(tmp_path / "schedule")).close()
+
+
+def test_each_service_has_a_schedule_file_of_its_own() -> None:
+    assert service_app.conf.beat_schedule_filename == "celerybeat-schedule-sample"

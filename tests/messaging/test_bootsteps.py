@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import subprocess
+import sys
 import time
 from functools import partial
 
 import pytest
+from django.db import connection
+from django.db.migrations.recorder import MigrationRecorder
 
 from messaging.kafka.clients import admin
 from messaging.models import OutboxRow
-from messaging.worker.bootsteps import EXIT_THREAD_DIED
+from messaging.worker.bootsteps import EXIT_REFUSED, EXIT_THREAD_DIED
 from tests.messaging.rows import publish_notes, waiting
 from tests.messaging.sample.events import NoteAdded
 from tests.messaging.test_consumer import applied, is_applied
 from tests.messaging.test_relay import relay_connections
 from tests.messaging.waiting import eventually
-from tests.messaging.worker import worker
+from tests.messaging.worker import CELERY, variables, worker
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -81,6 +86,41 @@ def test_a_thread_that_dies_takes_its_worker_with_it(start, fault):
 
     assert f"{fault} failed: the worker process ends" in running.said
     assert "ZeroDivisionError: a bug in the thread itself" in running.said
+
+
+def test_a_worker_refuses_a_database_without_its_migrations(start, group, key):
+    recorder = MigrationRecorder(connection)
+    recorder.record_unapplied("messaging", "0005_parked_marks")
+    publish_notes((key, 1))
+    try:
+        with start() as running:
+            assert running.end() == EXIT_REFUSED, running.said
+    finally:
+        recorder.record_applied("messaging", "0005_parked_marks")
+
+    assert "run the migrate command" in running.said
+    assert OutboxRow.objects.count() == 1
+
+
+def test_a_signal_to_hang_up_starts_the_worker_again(tmp_path, group, reader, key):
+    output = tmp_path / "output"
+    command = [sys.executable, "-m", "celery", *CELERY, "-n", f"{group}@%h"]
+    with output.open("wb") as file:
+        own = os.environ | variables(group)
+        process = subprocess.Popen(command, env=own, stdin=subprocess.DEVNULL, stdout=file, stderr=file)
+    try:
+        eventually(lambda: output.read_text().count(" ready.") == 1)
+        process.send_signal(signal.SIGHUP)
+        eventually(lambda: output.read_text().count(" ready.") == 2 or process.poll() is not None)
+        publish_notes((key, 1))
+        eventually(lambda: is_applied(key, 1) or process.poll() is not None)
+        process.terminate()
+        assert process.wait(SECONDS + 15) == 0, output.read_text()
+    finally:
+        process.kill()
+        process.wait()
+
+    assert is_applied(key, 1)
 
 
 def test_a_group_that_the_service_does_not_have_is_refused_with_those_that_it_has(start, group):

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
+from pathlib import Path
 
 import pytest
 from django.core import checks as django_checks
 
 from messaging import Event, event, registry, subscribe
-from messaging.checks import crc32c_is_installed, handlers_fit_topology, kafka_python_is_the_tried_version
+from messaging.checks import (
+    crc32c_is_installed,
+    handlers_fit_topology,
+    kafka_python_has_its_private_parts,
+    kafka_python_is_the_tried_version,
+)
+from messaging.kafka import patches
 
 
 @event("sample.Elsewhere.v1", topic="sample.elsewhere", key="key")
@@ -86,3 +94,24 @@ def test_a_topic_that_two_groups_read_stops_the_start(settings):
     settings.MESSAGING = {**settings.MESSAGING, "GROUPS": {**groups, "another": [topic]}}
 
     assert messages() == ["messaging.E003"]
+
+
+def test_a_private_part_that_kafka_python_lacks_stops_the_start(monkeypatch):
+    monkeypatch.delattr("kafka.producer.sender.Sender.force_close")
+    monkeypatch.setitem(patches.PRIVATE_PARTS, "kafka.consumer.group:KafkaConsumer", ("_coordinator", "_gone"))
+
+    [problem] = kafka_python_has_its_private_parts()
+
+    assert problem.id == "messaging.E004"
+    assert problem.msg.endswith("kafka.consumer.group:KafkaConsumer._gone, kafka.producer.sender:Sender.force_close")
+
+
+def test_every_private_name_that_the_patches_use_is_checked_at_start():
+    listed = {name for names in patches.PRIVATE_PARTS.values() for name in names}
+    used = {
+        node.attr
+        for path in Path(patches.__file__).parent.glob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute) and node.attr.startswith("_") and not node.attr.startswith("__")
+    }
+    assert used <= listed

@@ -37,7 +37,7 @@ def of_release(release: str) -> dict[str, str]:
 
 def migrate(release: str, target: str) -> None:
     """Run the real command with the code of a release."""
-    environment = os.environ | variables("none") | of_release(release)
+    environment = os.environ | variables("none") | of_release(release) | {"ALL_MIGRATIONS": "1"}
     assert forkserver.start("django", "migrate", "parcels", target, environment=environment).wait(60) == 0
 
 

@@ -8,7 +8,7 @@ from django.db import DataError, IntegrityError, InterfaceError, InternalError, 
 from kafka.errors import KafkaTimeoutError
 
 from messaging import database
-from messaging.error_kinds import Kind, fingerprint, kind_of
+from messaging.error_kinds import Kind, failure_of, fingerprint, kind_of
 from messaging.errors import ConnectionLost, PositionMoved, TransientError
 
 
@@ -87,3 +87,18 @@ def test_a_trivial_write_tells_a_database_that_works_from_one_that_is_gone(monke
 
 def _no_connection(**_):
     raise psycopg2.OperationalError("gone")
+
+
+class Unshowable(Exception):
+    """An exception of somebody's library, with a bug of its own."""
+
+    def __repr__(self) -> str:
+        raise ZeroDivisionError("repr() itself fails")
+
+    __str__ = __repr__
+
+
+def test_an_exception_that_cannot_be_shown_is_kept_by_its_type():
+    failure = failure_of(Unshowable())
+    assert failure.error == "<Unshowable, whose repr() raised ZeroDivisionError>"
+    assert "Unshowable" in failure.traceback

@@ -163,12 +163,25 @@ def test_a_liveness_file_that_cannot_be_written_stops_the_start(start, tmp_path)
 
 
 def test_living_relays_and_consumers_are_counted_and_dead_ones_are_not(start, group):
-    assert live_workers.workers() == {"relays": 0, "consumers": {group: 0}, "stopped_partitions": 0}
+    assert live_workers.workers() == {
+        "relays": 0,
+        "consumers": {group: 0},
+        "stopped_partitions": 0,
+        "refused_events": 0,
+    }
     with start() as running:
         eventually(
-            lambda: live_workers.workers() == {"relays": 1, "consumers": {group: 1}, "stopped_partitions": 0}, 30
+            lambda: (
+                live_workers.workers()
+                == {"relays": 1, "consumers": {group: 1}, "stopped_partitions": 0, "refused_events": 0}
+            ),
+            30,
         )
         running.end(signal.SIGKILL)
         eventually(
-            lambda: live_workers.workers() == {"relays": 0, "consumers": {group: 0}, "stopped_partitions": 0}, 30
+            lambda: (
+                live_workers.workers()
+                == {"relays": 0, "consumers": {group: 0}, "stopped_partitions": 0, "refused_events": 0}
+            ),
+            30,
         )

@@ -11,11 +11,13 @@ import pytest
 from django.conf import settings as django_settings
 from django.db import connection, transaction
 
-from messaging import publish_all
+from messaging import outbox_refusal, publish_all
 from messaging.backoff import Backoff
+from messaging.kafka.topic_sizes import SizeCheck
 from messaging.models import OutboxRow
 from messaging.outbox import sender
 from messaging.outbox.relay import Relay
+from messaging.worker import live_workers
 from tests.messaging.log import Log, header
 from tests.messaging.process import process
 from tests.messaging.rows import envelope, publish_notes, put, waiting
@@ -114,6 +116,10 @@ def test_a_row_that_the_broker_refuses_holds_up_its_own_key_alone_until_it_is_ta
 
     with running(Relay()):
         eventually(lambda: waiting() == [(key, 1), (key, 2)])
+        refusal = eventually(lambda: outbox_refusal(key))
+        assert f"{narrow} takes no record of 5" in refusal
+        assert "--add-config max.message.bytes=1000000" in refusal
+        assert live_workers.workers()["refused_events"] == 1
         configure_topic(narrow, **{"max.message.bytes": "100000"})
         eventually(lambda: waiting() == [])
 
@@ -126,6 +132,18 @@ def test_a_row_that_the_producer_itself_refuses_holds_up_its_own_key_alone(key, 
 
     eventually(lambda: waiting() == [(key, 1)])
     assert log.numbers(f"{key}-other") == [1]
+    assert "the relay cannot send it: " in eventually(lambda: outbox_refusal(key))
+
+
+@pytest.mark.parametrize(("limit", "warned"), [(2000, True), (1_000_000, False)])
+def test_a_topic_too_small_for_our_events_is_named_at_start(settings, caplog, limit, warned):
+    narrow = f"narrow.{limit}.{django_settings.SAMPLE_TOPIC}"
+    create_topic(narrow, **{"max.message.bytes": str(limit)})
+    settings.MESSAGING = {**settings.MESSAGING, "TOPICS": {narrow: {}}}
+
+    SizeCheck().run()
+
+    assert (f"the topic {narrow} takes records of at most {limit} bytes" in caplog.text) is warned
 
 
 def test_a_commit_in_another_process_wakes_the_relay_long_before_it_polls(key, log):

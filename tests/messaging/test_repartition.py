@@ -62,7 +62,8 @@ def topic(own_broker: Any, settings: Any, key: str, monkeypatch: pytest.MonkeyPa
 
 def run(*arguments: Any) -> str:
     out = StringIO()
-    call_command("repartition", *map(str, arguments), stdout=out, stderr=out)
+    reason = [] if "--reason" in arguments else ["--reason", "tried"]
+    call_command("repartition", *map(str, arguments), *reason, stdout=out, stderr=out)
     return out.getvalue()
 
 
@@ -260,6 +261,7 @@ def test_topics_of_another_size_are_told_in_a_warning(topic, own_broker, setting
     [
         (["somebodys.events", 7], "is not a topic of sample"),
         ([TOPIC, 2], "has 3 partitions, and Kafka cannot remove partitions"),
+        ([TOPIC, 7, "--reason", " "], "repartition needs --reason TEXT"),
     ],
 )
 def test_what_cannot_be_done_is_refused_before_anybody_is_held_back(topic, arguments, message):

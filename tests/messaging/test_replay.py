@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from datetime import UTC, datetime
@@ -261,6 +262,17 @@ def test_who_replayed_what_and_why_is_kept(replay, key):
     assert run.result == {"applied": {TYPE: 4}, "done": {}, "refused": {}, "passed_over": {}}
     assert run.actor
     assert run.started_at <= run.finished_at
+
+
+def test_a_user_without_a_name_can_replay(replay, key, monkeypatch):
+    def nameless():
+        raise KeyError("getpwuid(): uid not found: 1000")
+
+    monkeypatch.setattr("getpass.getuser", nameless)
+    replay.passed(*notes(key, 1))
+    replay("--execute", "--reason", "in a container")
+
+    assert ReplayRun.objects.get().actor == f"uid {os.getuid()}"
 
 
 def test_a_failing_handler_gives_its_failure_answer_and_the_others_go_on(replay, key, log, relay):

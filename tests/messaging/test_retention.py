@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.db import connection, transaction
 
-from messaging.models import ConsumerPosition, InboxRow
+from messaging.models import ConsumerPosition, DeadLetterRow, InboxRow
 from messaging.retention import cleanup
 from messaging.retention.cleanup import INBOX, clean_inbox, delete_expired
 from messaging.states import InboxState
@@ -112,6 +112,25 @@ def test_a_run_of_the_task_takes_no_more_than_its_bound(monkeypatch):
 
     assert clean_up() == cleanup.BATCH
     assert left() == 1
+
+
+def test_a_dead_letter_leaves_long_after_it_was_resolved_and_never_while_it_is_open():
+    old, young = (datetime.now(UTC) - timedelta(days=days) for days in (DAYS + 1, DAYS - 1))
+    place = {
+        "handler": "h",
+        "topic": "t",
+        "partition": 0,
+        "offset": 1,
+        "key": "k",
+        "type": "x",
+        "reason": "r",
+        "raw": b"",
+    }
+    for event_id, resolved_at in (("open", None), ("just resolved", young), ("long resolved", old)):
+        DeadLetterRow.objects.create(event_id=event_id, at=old, resolved_at=resolved_at, **place)
+
+    assert clean_up() == 1
+    assert set(DeadLetterRow.objects.values_list("event_id", flat=True)) == {"open", "just resolved"}
 
 
 def test_a_run_inside_a_transaction_is_refused():

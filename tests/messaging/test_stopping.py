@@ -14,17 +14,20 @@ import pytest
 from django.conf import settings as django_settings
 from django.db import OperationalError, connection
 
+from messaging.consumer.loop import Consumer
 from messaging.inbox import positions
 from messaging.kafka.clients import admin
 from messaging.worker.bootsteps import EXIT_BY_FORCE, JOIN_SECONDS, STOP_SECONDS
 from stack import control
 from stack.services import WORKER_STOP_SECONDS
+from tests.messaging.conftest import consumer_of
 from tests.messaging.patience import is_in_transaction
 from tests.messaging.producing import Writer
 from tests.messaging.rows import publish_notes, waiting
 from tests.messaging.sample.events import NoteAdded
-from tests.messaging.test_consumer import applied
+from tests.messaging.test_consumer import applied, is_applied
 from tests.messaging.test_relay_processes import shares
+from tests.messaging.threads import running
 from tests.messaging.waiting import eventually
 from tests.messaging.worker import STOP, Worker, worker
 
@@ -209,3 +212,18 @@ def test_a_worker_leaves_its_group_at_the_signal_also_while_celery_waits_for_a_f
 
 def test_a_worker_ends_before_its_supervisor_loses_patience():
     assert JOIN_SECONDS < STOP_SECONDS < WORKER_STOP_SECONDS
+
+
+def test_a_consumer_whose_connection_is_gone_when_it_stops_ends_in_order(group, reader, write, key, monkeypatch):
+    closed = []
+
+    def commit_then_lose(consumer, *, now=False):
+        if now:
+            closed.append(connection.connection.close())
+
+    with running(consumer_of(group)):
+        write.events(NoteAdded(key=key, number=1))
+        eventually(lambda: is_applied(key, 1))
+        monkeypatch.setattr(Consumer, "_commit_offsets", commit_then_lose)
+
+    assert closed == [None]

@@ -9,7 +9,7 @@ from rest_framework.test import APIClient
 
 from contracts.order import OrderCanceled
 from messaging import TransientError
-from messaging.models import ConsumerPosition, InboxRow
+from messaging.models import ConsumerPosition, InboxRow, OutboxRow
 from messaging.testing import deliver, forget_published, published
 from order_app import services
 from order_app.models import OperatorAction, Saga, SagaHistory
@@ -167,6 +167,8 @@ def waits(client: APIClient, order_id: UUID) -> list[str]:
 def test_the_timeline_says_what_it_waits_for(staff: APIClient) -> None:
     order_id = an_order()
     assert waits(staff, order_id)[0] == "stock: the order service's request has not reached Kafka yet"
+    OutboxRow.objects.update(refused="it is too large")
+    assert waits(staff, order_id)[0] == "stock: Kafka does not take the order service's request: it is too large"
     forget_published()
     assert waits(staff, order_id) == [
         "stock: no answer from product yet; the saga waits for its answer",

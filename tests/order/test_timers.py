@@ -79,6 +79,26 @@ def test_our_own_backlog_cancels_nothing(late_order: UUID) -> None:
     assert sweep(late_order) == 1
 
 
+def test_a_page_of_late_sagas_asks_as_much_as_one(django_assert_max_num_queries: Any) -> None:
+    ids = [an_order() for _ in range(20)]
+    forget_published()
+    we_are_at(product=6, coupon=3)
+    with django_assert_max_num_queries(10), transaction.atomic():
+        services.cancel_overdue(order_ids=ids, end_offsets=END, now=timezone.now() + LATE)
+    assert set(Saga.objects.values_list("status", flat=True)) == {"RUNNING"}
+
+
+def test_each_saga_of_a_page_has_its_own_guard() -> None:
+    sent, unsent, unhandled = [an_order() for _ in range(3)]
+    OutboxRow.objects.exclude(key=str(unsent)).delete()
+    we_are_at(product=7, coupon=3)
+    place = {"topic": "coupon.events", "partition": 0, "offset": 1}
+    InboxRow.objects.create(event_id="x", handler="h", key=str(unhandled), state="dead", **place)
+    with transaction.atomic():
+        services.cancel_overdue(order_ids=[sent, unsent, unhandled], end_offsets=END, now=timezone.now() + LATE)
+    assert list(Saga.objects.filter(status="COMPENSATING").values_list("order_id", flat=True)) == [sent]
+
+
 def test_the_end_offsets_are_taken_once(late_order: UUID) -> None:
     we_are_at(product=6)
     sweep(late_order)

@@ -7,9 +7,12 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from product_app.models import Product, StockAdjustment
+from product_app.selectors import list_unbalanced_products
 
 pytestmark = pytest.mark.django_db
 ADMIN = "/admin/product_app"
@@ -115,3 +118,17 @@ def test_a_ledger_is_searched_by_order(
 @pytest.mark.parametrize("ledger", ["stockdecision", "stockhold"])
 def test_a_ledger_is_read_only(admin_client: Client, ledger: str) -> None:
     assert admin_client.get(f"{ADMIN}/{ledger}/add/").status_code == 403
+
+
+def test_what_orders_hold_is_shown_without_reading_every_hold(
+    admin_client: Client, make_product: MakeProduct, ask: Callable[..., None]
+) -> None:
+    tea = make_product(5)
+    ask(("CREATED", uuid4(), [(tea.id, 2)]))
+
+    with CaptureQueriesContext(connection) as asked:
+        text = admin_client.get(f"{ADMIN}/product/").content.decode()
+
+    assert '<td class="field-held">2</td>' in text
+    assert not [each["sql"] for each in asked if "stockhold" in each["sql"]]
+    assert list_unbalanced_products() == []

@@ -9,11 +9,11 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.db import transaction
 
 from messaging import TransactionRequired
-from messaging.models import OutboxRow
+from messaging.models import OperatorAction, OutboxRow
 from product_app import services, tasks
 from product_app.models import Product, StockAdjustment
 from product_app.selectors import list_product_ids
@@ -128,6 +128,26 @@ def test_republishing_announces_every_product_as_it_is(
 
     assert [answers(product.id)[0]["version"] for product in products] == [1, 1]
     assert answers(inactive.id)[0]["active"] is False
+
+
+def test_force_raises_the_version_of_what_was_fixed_by_sql(make_product: MakeProduct, answers: Answers) -> None:
+    tea = make_product()
+    Product.objects.update(price=1)
+    OutboxRow.objects.all().delete()
+
+    call_command("republish_catalog", "--force", "--reason", "a wrong price", stdout=StringIO())
+
+    assert [(each["version"], each["price"]) for each in answers(tea.id)] == [(2, "1")]
+    assert Product.objects.get().version == 2
+    [action] = OperatorAction.objects.all()
+    assert (action.verb, action.reason) == ("republish", "a wrong price")
+
+
+def test_force_without_a_reason_changes_nothing(make_product: MakeProduct) -> None:
+    make_product()
+    with pytest.raises(CommandError, match="--force needs --reason"):
+        call_command("republish_catalog", "--force", stdout=StringIO())
+    assert Product.objects.get().version == 1
 
 
 def test_products_are_announced_page_by_page(make_product: MakeProduct) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.db import transaction
 
+from messaging.models import OperatorAction
 from user_app import services, tasks
+from user_app.models import User
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -34,3 +36,16 @@ def test_the_task_has_a_stable_name_and_is_safe_to_repeat(alice, published):
     # Then the version has not moved, so copies that are up to date ignore both
     assert [each["version"] for each in published()] == [1, 1]
     assert tasks.republish_users.name == "user.republish_users"
+
+
+def test_force_raises_the_version_of_what_was_fixed_by_sql(alice, published):
+    # Given an account that somebody deactivated by SQL
+    User.objects.update(is_active=False)
+    # When it is announced with a higher version
+    call_command("republish_users", "--force", "--reason", "fixed by hand")
+    # Then every copy takes it, and the audit log has the reason
+    assert published()[-1] == {"user_id": str(alice.pk), "version": 2, "active": False}
+    assert OperatorAction.objects.get().reason == "fixed by hand"
+    # And without a reason nothing happens
+    with pytest.raises(CommandError, match="--force needs --reason"):
+        call_command("republish_users", "--force")

@@ -44,7 +44,17 @@ def test_a_service_is_ready_without_its_workers_and_says_that_there_are_none(cli
     response = client.get("/readyz")
     # Then traffic may come: the API works without them
     assert response.status_code == 200
-    assert response.json()["workers"] == {"relays": 0, "consumers": {"user": 0}, "stopped_partitions": 0}
+    none = {"relays": 0, "consumers": {"user": 0}, "stopped_partitions": 0, "refused_events": 0}
+    assert response.json()["workers"] == none
+
+
+@pytest.mark.parametrize("address", ["/livez", "/readyz"])
+def test_a_probe_may_name_the_address_of_the_pod(client, address):
+    # When a probe comes by an address that is no host name of the service
+    response = client.get(address, HTTP_HOST="10.1.2.3:8004")
+    # Then it is answered, and only it
+    assert response.status_code == 200
+    assert client.get("/api/docs", HTTP_HOST="10.1.2.3:8004").status_code == 400
 
 
 def test_a_stopped_partition_is_told_and_takes_no_traffic_away(client):

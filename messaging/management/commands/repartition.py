@@ -11,7 +11,7 @@ from kafka.errors import KafkaError
 
 from messaging import audit_log
 from messaging.audit_log import ActionResult
-from messaging.errors import RepartitionRefused
+from messaging.errors import ExitCode, RepartitionRefused
 from messaging.management.base import actor
 from messaging.outbox.repartition import others_of_another_size, repartition
 
@@ -37,10 +37,14 @@ class Command(BaseCommand):
             help="a group that is no longer used: do not wait for its offsets",
         )
 
-        parser.add_argument("--reason", default="", metavar="TEXT", help="why; kept in the audit log")
+        parser.add_argument("--reason", default="", metavar="TEXT", help="why; needed, and kept in the audit log")
 
     def handle(self, *args: Any, **options: Any) -> None:
         topic, count = options["topic"], options["partitions"]
+        if not options["reason"].strip():
+            raise CommandError(
+                "repartition needs --reason TEXT: it is kept with what was done", returncode=ExitCode.NO_REASON
+            )
         try:
             done = repartition(
                 topic,

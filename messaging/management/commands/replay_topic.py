@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import getpass
 import sys
 from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
-from django.db import DatabaseError
+from django.db import Error as DatabaseError
 from kafka.errors import KafkaError
 from tqdm import tqdm
 
 from messaging.errors import ExitCode, PartitionStopped, RangeRefused
 from messaging.kafka.clients import reader
+from messaging.management.base import actor
 from messaging.models import ReplayRun
 from messaging.registry import all_handlers
 from messaging.replay.plan import Plan, ReplayRequest, plan_of
@@ -79,7 +79,7 @@ class Command(BaseCommand):
         return ReplayRun.objects.create(
             topic=plan.request.topic,
             ranges={f"{topic}/{partition}": list(span) for (topic, partition), span in plan.ranges.items()},
-            actor=getpass.getuser(),
+            actor=actor(),
             reason=reason,
         )
 

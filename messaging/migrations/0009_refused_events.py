@@ -1,0 +1,15 @@
+from django.contrib.postgres.operations import AddIndexConcurrently
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+    atomic = False
+    dependencies = [("messaging", "0005_parked_marks")]
+
+    operations = [
+        migrations.AddField("outboxrow", "refused", models.TextField(null=True)),
+        AddIndexConcurrently(
+            "outboxrow",
+            models.Index(fields=["id"], name="outbox_refused", condition=models.Q(refused__isnull=False)),
+        ),
+    ]
