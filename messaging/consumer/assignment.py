@@ -13,7 +13,7 @@ from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
 
 from messaging.conf import conf
 from messaging.inbox import crash_marks, lost_commits, positions
-from messaging.kafka.patches.private_calls import ASK_MS, committed_offsets
+from messaging.kafka.patches.private_calls import ASK_MS, committed_offsets, log_ends
 
 logger = logging.getLogger(__name__)
 
@@ -162,7 +162,8 @@ class Assignment:
             for tp in {*wanted, *self.at}:
                 self.stop(tp, lost)
             return
-        end = self.consumer.end_offsets(wanted, timeout_ms=ASK_MS)
+        # Not the last stable offset: a position beyond an open transaction is inside the log all the same.
+        end = log_ends(self.consumer, wanted, ASK_MS)
         for tp in wanted:
             self._place(tp, rows.get(_place_of(tp)), offsets[tp], begin[tp], end[tp])
         placed = {_place_of(tp) for tp in wanted if tp in self.at}

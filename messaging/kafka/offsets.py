@@ -9,16 +9,18 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import UnknownTopicOrPartitionError
 
 from messaging.kafka.clients import reader
+from messaging.kafka.patches.private_calls import log_ends
 
 
 def end_offsets(topics: Iterable[str]) -> dict[tuple[str, int], int]:
     """Ask Kafka for the offset after the last record of each partition: (topic, partition) → offset.
 
+    The records of an open transaction count, and so do those behind it: they are published, but cannot be read yet.
     KafkaError when the broker can't be reached, or a topic does not exist.
     """
     with reader() as consumer:
         partitions = [tp for topic in topics for tp in _partitions(consumer, topic)]
-        return {(tp.topic, tp.partition): offset for tp, offset in consumer.end_offsets(partitions).items()}
+        return {(tp.topic, tp.partition): offset for tp, offset in log_ends(consumer, partitions).items()}
 
 
 def _partitions(consumer: KafkaConsumer, topic: str) -> list[TopicPartition]:

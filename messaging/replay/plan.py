@@ -80,7 +80,10 @@ def _starts(
 def _stops(
     request: ReplayRequest, consumer: KafkaConsumer, partitions: list[TopicPartition], group: str
 ) -> dict[TopicPartition, int]:
-    """Return the requested end, but never past the live position: the live consumer handles what follows."""
+    """Return the requested end, but never past the live position: the live consumer handles what follows.
+
+    Nor past the first open transaction: a replay would wait for its end.
+    """
     live = positions.read(group, [(tp.topic, tp.partition) for tp in partitions])
     end: dict[TopicPartition, int] = consumer.end_offsets(partitions)
     asked = end

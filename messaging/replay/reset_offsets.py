@@ -23,6 +23,7 @@ from messaging.errors import ExitCode, RangeRefused
 from messaging.inbox import lost_commits, positions
 from messaging.inbox.positions import Place
 from messaging.kafka.clients import admin, reader
+from messaging.kafka.patches.private_calls import log_ends
 from messaging.replay.plan import Plan, ReplayRequest
 from messaging.replay.ranges import check_zone, offsets_at, partitions_of, reading_group
 from messaging.replay.run import ReplayOutcome, replay, replay_lock
@@ -32,7 +33,7 @@ VERB = "reset_consumer_offsets"
 
 @dataclass(frozen=True, kw_only=True)
 class ResetRequest:
-    """Where to move: to an offset, a datetime (with a zone), by so many from the position, or to the log's end.
+    """Where to move: to an offset, a datetime (with a zone), by so many from the position, or where reading ends.
 
     One of them; with none it is the log's start. No `partitions` stand for all.
     """
@@ -47,7 +48,10 @@ class ResetRequest:
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """One partition's move to the offset `to`. `row` is our position, `committed` Kafka's offset; None: none."""
+    """One partition's move to the offset `to`. `row` is our position, `committed` Kafka's offset; None: none.
+
+    `end` is where reading ends now: at the first open transaction, or after the last record.
+    """
 
     place: Place
     row: int | None
@@ -87,7 +91,8 @@ def plan(request: ResetRequest) -> list[Move]:
     with reader() as consumer, admin() as client:
         partitions = partitions_of(request.topic, request.partitions, consumer)
         committed = client.list_group_offsets({group: partitions})[group]
-        begin, end = consumer.beginning_offsets(partitions), consumer.end_offsets(partitions)
+        begin, end = consumer.beginning_offsets(partitions), log_ends(consumer, partitions)
+        readable = consumer.end_offsets(partitions)
         rows = positions.read(group, [_place(tp) for tp in partitions])
         wanted = offsets_at(request.moment, consumer, partitions) if request.moment else {}
     return [
@@ -96,8 +101,8 @@ def plan(request: ResetRequest) -> list[Move]:
             rows.get(_place(tp)),
             committed[tp].offset if tp in committed and committed[tp].offset >= 0 else None,
             begin[tp],
-            end[tp],
-            _inside(tp, wanted.get(tp, _target(request, tp, rows, begin, end)), begin[tp], end[tp]),
+            readable[tp],
+            _inside(tp, wanted.get(tp, _target(request, tp, rows, begin, readable)), begin[tp], end[tp]),
         )
         for tp in partitions
     ]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from typing import Any
 
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import KafkaError
+from kafka.protocol.consumer import IsolationLevel
 from kafka.protocol.metadata import MetadataRequest
+from kafka.structs import OffsetAndMetadata
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +38,30 @@ def committed_offsets(consumer: KafkaConsumer, partitions: list[TopicPartition])
     """
     committed = consumer._coordinator.fetch_committed_offsets(partitions, timeout_ms=ASK_MS)
     return {tp: committed[tp].offset if tp in committed else None for tp in partitions}
+
+
+def fetch_positions(consumer: KafkaConsumer) -> dict[TopicPartition, OffsetAndMetadata]:
+    """Return where the consumer reads on in each partition, with the leader epoch of what it has read there.
+
+    Nothing is asked of the broker. The public position() may ask, and starts at Kafka's offset where there is none.
+    """
+    states = list(consumer._subscription.assignment.items())
+    return {tp: state.position for tp, state in states if state.position is not None}
+
+
+def log_ends(
+    consumer: KafkaConsumer, partitions: list[TopicPartition], timeout_ms: int | None = None
+) -> dict[TopicPartition, int]:
+    """Return the offset after the last record of each partition, whether its transaction is committed, open or aborted.
+
+    The public end_offsets() of a consumer that reads committed ends at the first open transaction.
+    """
+    fetcher = copy.copy(consumer._fetcher)
+    fetcher._isolation_level = IsolationLevel.READ_UNCOMMITTED
+    ends: dict[TopicPartition, int] = fetcher.end_offsets(
+        partitions, consumer.config["request_timeout_ms"] if timeout_ms is None else timeout_ms
+    )
+    return ends
 
 
 def abandon(producer: KafkaProducer) -> None:

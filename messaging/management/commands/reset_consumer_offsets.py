@@ -27,7 +27,7 @@ class Command(OperatorCommand):
         to.add_argument("--from-earliest", action="store_true", help="to the log's start")
         to.add_argument("--from-offset", type=int, metavar="N")
         to.add_argument("--from-datetime", type=moment, metavar="T", help="with a zone")
-        to.add_argument("--to-latest", action="store_true", help="to the log's end")
+        to.add_argument("--to-latest", action="store_true", help="to the log's end, but before an open transaction")
         to.add_argument(
             "--shift-by", type=int, metavar="N", help="from our position; 0 commits the position to Kafka again"
         )
