@@ -27,7 +27,7 @@ from messaging.errors import PartitionStopped
 from messaging.inbox import crash_marks, lost_commits
 from messaging.inbox.positions import Fetched
 from messaging.kafka.clients import CLOSE_MS, group_consumer
-from messaging.kafka.patches.private_calls import ASK_MS, keep_joining
+from messaging.kafka.patches.private_calls import fetch_positions, keep_joining
 from messaging.kafka.patches.unreadable_batches import UnreadableBatch
 from messaging.parking import pauses
 
@@ -35,7 +35,8 @@ logger = logging.getLogger(__name__)
 
 #: Longest time between two commits of offsets to Kafka while busy, in seconds; the position in our database decides.
 COMMIT_SECONDS = 0.2
-#: How often an idle consumer compares its position with the database's, in seconds.
+#: How often a consumer, busy or idle, compares its positions with the database's, and passes offsets without records,
+#: in seconds: one statement, and one transaction when there are such offsets.
 COMPARE_SECONDS = 5.0
 #: Longest time, in seconds, of handling one by one before the next poll, which keeps the group membership alive.
 ONE_BY_ONE_SECONDS = 10.0
@@ -126,7 +127,7 @@ class Consumer:
         batch = self._poll()
         if batch:
             self._handle(batch)
-        elif time.monotonic() - self._compared > COMPARE_SECONDS:
+        if time.monotonic() - self._compared > COMPARE_SECONDS:
             self._compared = time.monotonic()
             self.assignment.compare()
             self._skip_offsets_without_records()
@@ -171,11 +172,14 @@ class Consumer:
         return sorted(batch, key=lambda fetched: fetched.place)
 
     def _skip_offsets_without_records(self) -> None:
-        """Move positions past offsets for which Kafka returns no record: transaction markers, compacted records."""
+        """Move positions past offsets for which Kafka returns no record: markers, aborted and compacted records.
+
+        Everything that was polled is handled by now, so nothing is passed that is still to be handled.
+        """
         nothing = [
-            Fetched(tp.topic, tp.partition, at, end, [])
-            for tp, at in self.assignment.at.items()
-            if (end := self.client.position(tp, timeout_ms=ASK_MS)) is not None and end > at
+            Fetched(tp.topic, tp.partition, at, read.offset, [])
+            for tp, read in fetch_positions(self.client).items()
+            if (at := self.assignment.at.get(tp)) is not None and read.offset > at
         ]
         if nothing:
             handle_batch(self.group, nothing)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import pytest
 from django.conf import settings as django_settings
@@ -163,6 +164,28 @@ def test_partitions_are_not_added_while_a_transaction_is_open(write, group, cons
         opened.abort()
 
         eventually(lambda: group_lag(django_settings.SAMPLE_TOPIC).get(group) == 0)
+
+
+def test_a_busy_consumer_passes_the_marker_at_the_end_of_a_quiet_partition(write, group, key, monkeypatch):
+    monkeypatch.setattr("messaging.consumer.loop.COMPARE_SECONDS", 0.5)
+    consumer, empty = consumer_of(group), []
+    with running(consumer), transaction(note(key, 0), partition=PARTITION) as opened:
+        eventually(lambda: hasattr(consumer, "assignment") and len(consumer.assignment.at) == 6)
+        poll = consumer._poll
+
+        def busy() -> list[Any]:
+            write.events(note(f"{key}-busy", 1), partition=1)
+            batch = poll()
+            empty.append(not batch)
+            return batch
+
+        consumer._poll = busy  # type: ignore[method-assign]
+        opened.commit()
+        ends = {PLACE: end_offsets([PLACE[0]])[PLACE]}
+
+        eventually(lambda: positions_passed(group, ends), 30)
+    assert not any(empty[2:])
+    assert applied(key) == [0]
 
 
 def test_the_journeys_client_reads_to_the_end_of_a_log_that_ends_with_an_aborted_event(write, key):
