@@ -79,6 +79,8 @@ def line_of(move: Move) -> str:
     words = [f"{move.name}: {'no position' if move.row is None else move.row} → {move.to}"]
     if move.committed != move.row:
         words.append(f"Kafka has {'no offset' if move.committed is None else f'offset {move.committed}'}")
+    if move.known is not None:
+        words.append(f"the log is another one from offset {move.known} on")
     if move.skipped:
         words.append(f"passes {move.skipped} offsets unhandled")
     if move.row is not None and move.to < move.row:
