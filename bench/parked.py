@@ -150,7 +150,11 @@ class ParkedKey:
 
     def _answered(self) -> list[str]:
         """Return the causes of the product service's answers for the key, in the order of the log, each once."""
-        consumer = KafkaConsumer(bootstrap_servers=self._values["KAFKA_BOOTSTRAP_SERVERS"].split(","), group_id=None)
+        consumer = KafkaConsumer(
+            bootstrap_servers=self._values["KAFKA_BOOTSTRAP_SERVERS"].split(","),
+            group_id=None,
+            isolation_level="read_committed",
+        )
         places = [TopicPartition(ANSWERS, number) for number in consumer.partitions_for_topic(ANSWERS)]
         consumer.assign(places)
         consumer.seek_to_beginning()

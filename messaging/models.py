@@ -93,6 +93,13 @@ class ConsumerPosition(models.Model):
     next_offset = models.BigIntegerField()
     stopped_reason = models.TextField(null=True)
     stopped_at = models.DateTimeField(null=True)
+    #: The log to which the position belongs: its topic's id, and the leader epoch of the last record before
+    #: `epoch_offset`. A release that does not know them moves the position without them.
+    topic_id = models.UUIDField(null=True)
+    leader_epoch = models.IntegerField(null=True)
+    epoch_offset = models.BigIntegerField(null=True)
+    #: The position that was found to be outside the log. While it is there, only reset_consumer_offsets moves it.
+    outside_at = models.BigIntegerField(null=True)
     #: The worker that has the partition; the name stays when that worker dies.
     owner = models.TextField(null=True)
     #: The crash mark: the event's offset, the worker that handles it, and how many workers died at that event.

@@ -7,18 +7,19 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from uuid import UUID
 
 from django.db import transaction
 from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
 
 from messaging.conf import conf
-from messaging.inbox import crash_marks, lost_commits, positions
-from messaging.kafka.patches.private_calls import ASK_MS, committed_offsets
+from messaging.inbox import crash_marks, log_changes, lost_commits, positions
+from messaging.kafka.patches.private_calls import ASK_MS, committed_offsets, log_ends, seek_to, topic_id
 
 logger = logging.getLogger(__name__)
 
-#: What the operators do about a partition without a usable position.
-MOVE_GROUP = "Stop the workers and run reset_consumer_offsets"
+
+Rows = Mapping[positions.Place, positions.Stored]
 
 
 class Listener(ConsumerRebalanceListener):
@@ -64,6 +65,8 @@ class Assignment:
     revoked: set[TopicPartition] = field(default_factory=set)
     #: Positions that a worker wrote and did not commit to Kafka before it died: partition → position.
     uncommitted: dict[TopicPartition, int] = field(default_factory=dict)
+    #: The topic's id when the partition was placed: the log to which `at` belongs.
+    topics: dict[TopicPartition, UUID | None] = field(default_factory=dict)
 
     def apply_rebalance(self) -> None:
         """Apply the rebalances since the last call."""
@@ -121,8 +124,21 @@ class Assignment:
         self.at.update(ends)
         self.stored.update(ends)
 
-    def stop(self, tp: TopicPartition, reason: str) -> None:
-        """Stop the partition, store the reason for the operators, and try again after a growing delay."""
+    def stop_outside(self, tp: TopicPartition, reason: str) -> None:
+        """Stop the partition until its position moves: it is not in the log."""
+        self.stop(tp, reason, self.at[tp])
+
+    def stop_where_topic_was_made_again(self) -> None:
+        """Stop the partitions whose topic has another id by now. The client's metadata tells; nothing is asked."""
+        for tp, at in list(self.at.items()):
+            if log_changes.is_another(self.topics.get(tp), topic_id(self.consumer, tp.topic)):
+                self.stop_outside(tp, log_changes.made_again(at))
+
+    def stop(self, tp: TopicPartition, reason: str, outside_at: int | None = None) -> None:
+        """Stop the partition, store the reason for the operators, and try again after a growing delay.
+
+        `outside_at`: the position is not in the log, so that trying again changes nothing until it moves.
+        """
         before = self.stopped.get(tp)
         delay = conf().stopped_backoff.after(before.delay if before else 0.0)
         logger.critical("%s %s/%s is stopped: %s", self.group, tp.topic, tp.partition, reason)
@@ -132,12 +148,16 @@ class Assignment:
         self.consumer.pause(tp)
         # Without a fetch position poll() would raise for this partition and return nothing of the others.
         self.consumer.seek(tp, 0)
-        positions.stop(self.group, _place_of(tp), reason)
+        positions.stop(self.group, _place_of(tp), reason, outside_at)
 
     def compare(self) -> None:
         """Invalidate the partitions whose position in the database differs from ours (for an idle consumer)."""
-        rows = positions.read(self.group, map(_place_of, self.at))
-        self.invalidate([tp for tp, offset in self.at.items() if rows.get(_place_of(tp)) != offset])
+        rows = positions.read_stored(self.group, map(_place_of, self.at))
+        self.invalidate([tp for tp in self.at if not self._is_at(tp, rows.get(_place_of(tp)))])
+
+    def _is_at(self, tp: TopicPartition, row: positions.Stored | None) -> bool:
+        here = positions.Fetched(tp.topic, tp.partition, self.at[tp], self.at[tp], [], self.topics.get(tp))
+        return row is not None and row.is_where(here)
 
     def retry_stopped(self) -> None:
         """Place stopped partitions again whose delay is over."""
@@ -162,15 +182,24 @@ class Assignment:
             for tp in {*wanted, *self.at}:
                 self.stop(tp, lost)
             return
-        end = self.consumer.end_offsets(wanted, timeout_ms=ASK_MS)
+        # Not the last stable offset: a position beyond an open transaction is inside the log all the same.
+        end = log_ends(self.consumer, wanted, ASK_MS)
         for tp in wanted:
             self._place(tp, rows.get(_place_of(tp)), offsets[tp], begin[tp], end[tp])
         placed = {_place_of(tp) for tp in wanted if tp in self.at}
         left_by_others = crash_marks.take_ownership(self.group, placed, self.worker)
         self.cautious |= {TopicPartition(*place) for place in left_by_others}
+        self._store_topics(rows, placed)
         positions.clear_stop(self.group, [_place_of(tp) for tp in wanted if self.at.get(tp) == end[tp]])
         self._resume_after_loss()
         lost_commits.record_compared(self.worker, server)
+
+    def _store_topics(self, rows: Rows, placed: Iterable[positions.Place]) -> None:
+        """Store the log of positions that have none yet; a row of an earlier release takes the first that is seen."""
+        missing = {place for place in placed if rows[place].topic_id is None}
+        found = {place: known for place in missing if (known := self.topics[TopicPartition(*place)])}
+        if found:
+            positions.set_topics(self.group, found)
 
     def _resume_after_loss(self) -> None:
         """No commits are lost (any more): partitions that were stopped for that continue at once."""
@@ -184,34 +213,38 @@ class Assignment:
             for number in self.consumer.partitions_for_topic(topic) or ():
                 yield TopicPartition(topic, number)
 
-    def _rows(self, starts: dict[TopicPartition, int], read: Iterable[TopicPartition]) -> dict[positions.Place, int]:
+    def _rows(self, starts: dict[TopicPartition, int], read: Iterable[TopicPartition]) -> Rows:
         with transaction.atomic():
             positions.create(self.group, {_place_of(tp): offset for tp, offset in starts.items()})
-        return positions.read(self.group, map(_place_of, read))
+        return positions.read_stored(self.group, map(_place_of, read))
 
-    def _lost(self, rows: dict[positions.Place, int], offsets: Mapping[TopicPartition, int | None]) -> str | None:
+    def _lost(self, rows: Rows, offsets: Mapping[TopicPartition, int | None]) -> str | None:
         """Return where the database lost commits, or None."""
         for tp, offset in offsets.items():
             committed = max((each for each in (offset, self.stored.get(tp)) if each is not None), default=None)
-            if reason := lost_commits.reason(f"{tp.topic}/{tp.partition}", rows.get(_place_of(tp)), committed):
+            row = rows.get(_place_of(tp))
+            if reason := lost_commits.reason(f"{tp.topic}/{tp.partition}", row.next_offset if row else None, committed):
                 return reason
         if lost_commits.is_flagged(except_group=self.group):
             return lost_commits.ELSEWHERE
         return None
 
-    def _place(self, tp: TopicPartition, row: int | None, offset: int | None, begin: int, end: int) -> None:
+    def _place(
+        self, tp: TopicPartition, row: positions.Stored | None, offset: int | None, begin: int, end: int
+    ) -> None:
         if row is None:
-            self.stop(tp, f"it has no position in the database and no offset in Kafka. {MOVE_GROUP}")
+            self.stop(tp, f"it has no position in the database and no offset in Kafka. {log_changes.MOVE_GROUP}")
             return
-        if not begin <= row <= end:
-            self.stop(tp, f"the position {row} is outside the log, which has offsets {begin} to {end}. {MOVE_GROUP}")
+        topic = topic_id(self.consumer, tp.topic)
+        if reason := log_changes.reason(row, topic, begin, end):
+            self.stop(tp, reason, row.next_offset)
             return
-        self.consumer.seek(tp, row)
+        seek_to(self.consumer, tp, row.next_offset, row.leader_epoch)
         self.consumer.resume(tp)
-        self.at[tp] = row
+        self.at[tp], self.topics[tp] = row.next_offset, row.topic_id or topic
         self.unplaced.discard(tp)
-        if row != offset:
-            self.uncommitted[tp] = row
+        if row.next_offset != offset:
+            self.uncommitted[tp] = row.next_offset
 
 
 def _place_of(tp: TopicPartition) -> positions.Place:

@@ -36,7 +36,11 @@ def handle_batch(group: str, batch: Sequence[Fetched]) -> None:
         positions.lock_and_compare(group, batch)
         pauses.refuse({fetched.topic for fetched in batch})
         apply(group, items)
-        positions.move(group, {fetched.place: fetched.end for fetched in batch})
+        positions.move(
+            group,
+            {fetched.place: fetched.end for fetched in batch},
+            {fetched.place: fetched.leader_epoch for fetched in batch},
+        )
 
 
 def apply(group: str, items: Sequence[Item]) -> None:

@@ -13,22 +13,22 @@ from typing import Any
 from django.db import Error as DatabaseError
 from django.db import close_old_connections, connection, connections
 from kafka import KafkaConsumer, TopicPartition
-from kafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
+from kafka.errors import KafkaError, LogTruncationError, NoOffsetForPartitionError, OffsetOutOfRangeError
 from kafka.structs import OffsetAndMetadata
 
 from messaging.backoff import jittered
 from messaging.conf import conf
-from messaging.consumer.assignment import MOVE_GROUP, Assignment
+from messaging.consumer.assignment import Assignment
 from messaging.consumer.batch import handle_batch
 from messaging.consumer.freeze_detector import ticker
 from messaging.consumer.one_by_one import handle_one, split
 from messaging.consumer.retries import is_too_slow
 from messaging.error_kinds import Kind, described, kind_of
 from messaging.errors import PartitionStopped
-from messaging.inbox import crash_marks, lost_commits
+from messaging.inbox import crash_marks, log_changes, lost_commits
 from messaging.inbox.positions import Fetched
 from messaging.kafka.clients import CLOSE_MS, group_consumer
-from messaging.kafka.patches.private_calls import ASK_MS, keep_joining
+from messaging.kafka.patches.private_calls import fetch_positions, keep_joining
 from messaging.kafka.patches.unreadable_batches import UnreadableBatch
 from messaging.parking import pauses
 
@@ -36,7 +36,8 @@ logger = logging.getLogger(__name__)
 
 #: Longest time between two commits of offsets to Kafka while busy, in seconds; the position in our database decides.
 COMMIT_SECONDS = 0.2
-#: How often an idle consumer compares its position with the database's, in seconds.
+#: How often a consumer, busy or idle, compares its positions with the database's, and passes offsets without records,
+#: in seconds: one statement, and one transaction when there are such offsets.
 COMPARE_SECONDS = 5.0
 #: Longest time, in seconds, of handling one by one before the next poll, which keeps the group membership alive.
 ONE_BY_ONE_SECONDS = 10.0
@@ -127,7 +128,7 @@ class Consumer:
         batch = self._poll()
         if batch:
             self._handle(batch)
-        elif time.monotonic() - self._compared > COMPARE_SECONDS:
+        if time.monotonic() - self._compared > COMPARE_SECONDS:
             self._compared = time.monotonic()
             self.assignment.compare()
             self._skip_offsets_without_records()
@@ -159,32 +160,52 @@ class Consumer:
             self.assignment.apply_rebalance()
             self._out_of_range(error)
             polled = {}
+        except LogTruncationError as error:
+            self.assignment.apply_rebalance()
+            self._cut(error)
+            polled = {}
         except UnreadableBatch as error:
             self.assignment.apply_rebalance()
             self._unreadable(error)
             polled = {}
         self.assignment.apply_rebalance()
+        self.assignment.stop_where_topic_was_made_again()
         batch = []
         for tp, records in polled.items():
             start = self.assignment.at.get(tp)
             if records and start is not None:
-                batch.append(Fetched(tp.topic, tp.partition, start, records[-1].offset + 1, records))
+                batch.append(self._fetched(tp, start, records[-1].offset + 1, records, records[-1].leader_epoch))
         return sorted(batch, key=lambda fetched: fetched.place)
 
+    def _fetched(self, tp: TopicPartition, start: int, end: int, records: list[Any], epoch: int) -> Fetched:
+        return Fetched(tp.topic, tp.partition, start, end, records, self.assignment.topics.get(tp), epoch)
+
     def _skip_offsets_without_records(self) -> None:
-        """Move positions past offsets for which Kafka returns no record: transaction markers, compacted records."""
+        """Move positions past offsets for which Kafka returns no record: markers, aborted and compacted records.
+
+        Everything that was polled is handled by now, so nothing is passed that is still to be handled.
+        """
         nothing = [
-            Fetched(tp.topic, tp.partition, at, end, [])
-            for tp, at in self.assignment.at.items()
-            if (end := self.client.position(tp, timeout_ms=ASK_MS)) is not None and end > at
+            self._fetched(tp, at, read.offset, [], read.leader_epoch)
+            for tp, read in fetch_positions(self.client).items()
+            if (at := self.assignment.at.get(tp)) is not None and read.offset > at
         ]
         if nothing:
             handle_batch(self.group, nothing)
             self._done(nothing)
 
     def _out_of_range(self, error: OffsetOutOfRangeError) -> None:
-        for tp in [tp for tp in error.args[0] if tp in self.assignment.at]:
-            self.assignment.stop(tp, f"the position {self.assignment.at[tp]} is outside the log. {MOVE_GROUP}")
+        for tp, offset in error.args[0].items():
+            at = self.assignment.at.get(tp)
+            if at is not None:
+                # Elsewhere than at our position: that one may be in the log, so it is tried again.
+                self.assignment.stop(tp, log_changes.not_there(at), at if at == offset else None)
+
+    def _cut(self, error: LogTruncationError) -> None:
+        """Stop the partitions whose log has lost what was handled. The client says so once, and would continue."""
+        for tp, since in error.divergent_offsets.items():
+            if (at := self.assignment.at.get(tp)) is not None:
+                self.assignment.stop_outside(tp, log_changes.cut(at, since and since.offset))
 
     def _unreadable(self, error: UnreadableBatch) -> None:
         if error.partition in self.assignment.at:

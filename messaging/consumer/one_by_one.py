@@ -34,7 +34,8 @@ def split(fetched_batch: Sequence[Fetched]) -> Iterator[Fetched]:
         for index, record in enumerate(fetched.records):
             last = index == len(fetched.records) - 1
             end = fetched.end if last else record.offset + 1
-            yield Fetched(fetched.topic, fetched.partition, start, end, [record])
+            epoch = fetched.leader_epoch if last else -1
+            yield Fetched(fetched.topic, fetched.partition, start, end, [record], fetched.topic_id, epoch)
             start = end
 
 
@@ -78,7 +79,7 @@ def _handle(group: str, one: Fetched, slow: dict[str, SlowAttempt], deaths: int)
             keep_as_dead_letter(group, item, deaths)
         elif item is not None:
             apply_one_by_one(group, item, slow)
-        positions.move(group, {one.place: one.end})
+        positions.move(group, {one.place: one.end}, {one.place: one.leader_epoch})
 
 
 def apply_one_by_one(group: str, item: Item, slow: dict[str, SlowAttempt] | None = None) -> None:

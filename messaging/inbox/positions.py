@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 from django.db import connection
 
@@ -17,13 +18,19 @@ Place = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """The records of one partition that one poll gave: fetched from `start`, up to before `end`."""
+    """The records of one partition that one poll gave: fetched from `start`, up to before `end`.
+
+    `topic_id` names the log that they were fetched from, `leader_epoch` is that of the last record; None and -1:
+    Kafka has not said.
+    """
 
     topic: str
     partition: int
     start: int
     end: int
     records: list[Any]
+    topic_id: UUID | None = None
+    leader_epoch: int = -1
 
     @property
     def place(self) -> Place:
@@ -39,9 +46,34 @@ class Position:
     stopped_reason: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A position's row: where it is, and in which log.
+
+    `leader_epoch` is that of the last record before it, -1 when it is unknown. `outside`: why the position is not in
+    the log, until an operator moves it; None while it may be.
+    """
+
+    next_offset: int
+    topic_id: UUID | None = None
+    leader_epoch: int = -1
+    outside: str | None = None
+
+    def is_where(self, batch: Fetched) -> bool:
+        """Return whether the batch was fetched from this position of this log."""
+        same_log = None in (self.topic_id, batch.topic_id) or self.topic_id == batch.topic_id
+        return self.next_offset == batch.start and same_log and self.outside is None
+
+
 #: The position of a row that exists only to show the operators why its partition is stopped.
 NO_POSITION = -1
 
+_IS_OUTSIDE = "position.outside_at = position.next_offset AND position.stopped_reason IS NOT NULL"
+_COLUMNS = f"""
+SELECT topic, partition, next_offset, topic_id,
+       CASE WHEN epoch_offset = next_offset THEN coalesce(leader_epoch, -1) ELSE -1 END,
+       CASE WHEN {_IS_OUTSIDE} THEN stopped_reason END
+"""
 _WHERE = """
   FROM unnest(%s::text[], %s::int[]) AS wanted(topic, partition)
   JOIN messaging_consumer_position AS position USING (topic, partition)
@@ -63,42 +95,60 @@ def positions_of(group: str, topic: str) -> list[Position]:
 
 def read(group: str, places: Iterable[Place]) -> dict[Place, int]:
     """Return the positions that have a row: (topic, partition) → next offset."""
+    return {place: row.next_offset for place, row in read_stored(group, places).items()}
+
+
+def read_stored(group: str, places: Iterable[Place]) -> dict[Place, Stored]:
+    """Return the same with the log of each."""
     return _select(group, places, "")
 
 
 def lock(group: str, places: Iterable[Place]) -> dict[Place, int]:
     """Return the positions, their rows locked in order until the transaction ends."""
+    return {place: row.next_offset for place, row in _lock(group, places).items()}
+
+
+def _lock(group: str, places: Iterable[Place]) -> dict[Place, Stored]:
     return _select(group, places, "FOR UPDATE OF position")
 
 
-def _select(group: str, places: Iterable[Place], locking: str) -> dict[Place, int]:
+def _select(group: str, places: Iterable[Place], locking: str) -> dict[Place, Stored]:
     wanted = sorted(places)
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT topic, partition, next_offset {_WHERE} {locking}",
+            f"{_COLUMNS} {_WHERE} {locking}",
             [[topic for topic, _ in wanted], [partition for _, partition in wanted], group],
         )
-        return {(topic, partition): next_offset for topic, partition, next_offset in cursor.fetchall()}
+        return {(topic, partition): Stored(*row) for topic, partition, *row in cursor.fetchall()}
 
 
 def lock_and_compare(group: str, batch: Iterable[Fetched]) -> None:
-    """Lock the batch's positions; PositionMoved when one is not where the batch was fetched from."""
-    starts = {fetched.place: fetched.start for fetched in batch}
-    here = lock(group, starts)
-    moved = {place: here.get(place) for place, start in starts.items() if here.get(place) != start}
+    """Lock the batch's positions; PositionMoved when one is not where the batch was fetched from, or in another log."""
+    by_place = {fetched.place: fetched for fetched in batch}
+    here = _lock(group, by_place)
+    moved = {place: row for place, each in by_place.items() if not ((row := here.get(place)) and row.is_where(each))}
     if moved:
+        starts = {place: (by_place[place].start, by_place[place].topic_id) for place in moved}
         raise PositionMoved(f"group {group}: fetched from {starts}, but the position is {moved}")
 
 
-def move(group: str, ends: Mapping[Place, int]) -> None:
-    """Move the locked positions to the offsets after what was handled."""
+def move(group: str, ends: Mapping[Place, int], epochs: Mapping[Place, int] | None = None) -> None:
+    """Move the locked positions to the offsets after what was handled; `epochs`: its last record's leader epochs."""
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE messaging_consumer_position AS position SET next_offset = t.next_offset,"
+            " leader_epoch = nullif(t.leader_epoch, -1), epoch_offset = t.next_offset, outside_at = NULL,"
             " stopped_reason = NULL, stopped_at = NULL, marked_offset = NULL, marked_by = NULL, deaths = 0"
-            " FROM unnest(%s::text[], %s::int[], %s::bigint[]) AS t(topic, partition, next_offset)"
+            " FROM unnest(%s::text[], %s::int[], %s::bigint[], %s::int[])"
+            " AS t(topic, partition, next_offset, leader_epoch)"
             " WHERE position.consumer_group = %s AND position.topic = t.topic AND position.partition = t.partition",
-            [[topic for topic, _ in ends], [partition for _, partition in ends], list(ends.values()), group],
+            [
+                [topic for topic, _ in ends],
+                [partition for _, partition in ends],
+                list(ends.values()),
+                [(epochs or {}).get(place, -1) for place in ends],
+                group,
+            ],
         )
 
 
@@ -121,16 +171,38 @@ def create(group: str, starts: Mapping[Place, int]) -> None:
         )
 
 
-def stop(group: str, place: Place, reason: str) -> None:
-    """Store why a partition is stopped, for the operators; also where there is no position."""
+def set_topics(group: str, topics: Mapping[Place, UUID], *, replace: bool = False) -> None:
+    """Store to which log positions belong, where that is not known; `replace`: also where it is."""
+    unknown = "" if replace else " AND position.topic_id IS NULL"
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE messaging_consumer_position AS position SET topic_id = t.topic_id"
+            " FROM unnest(%s::text[], %s::int[], %s::uuid[]) AS t(topic, partition, topic_id)"
+            " WHERE position.consumer_group = %s AND position.topic = t.topic AND position.partition = t.partition"
+            f"{unknown}",
+            [
+                [topic for topic, _ in topics],
+                [partition for _, partition in topics],
+                [str(topic_id) for topic_id in topics.values()],
+                group,
+            ],
+        )
+
+
+def stop(group: str, place: Place, reason: str, outside_at: int | None = None) -> None:
+    """Store why a partition is stopped, for the operators; also where there is no position.
+
+    `outside_at`: the position is not in the log. Such a reason stays until the position moves.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO messaging_consumer_position AS position"
-            " (consumer_group, topic, partition, next_offset, stopped_reason, stopped_at)"
-            " VALUES (%s, %s, %s, %s, %s, %s)"
+            " (consumer_group, topic, partition, next_offset, stopped_reason, stopped_at, outside_at)"
+            " VALUES (%s, %s, %s, %s, %s, %s, %s)"
             " ON CONFLICT (consumer_group, topic, partition) DO UPDATE SET stopped_reason = excluded.stopped_reason,"
-            " stopped_at = coalesce(position.stopped_at, excluded.stopped_at)",
-            [group, *place, NO_POSITION, storable(reason), datetime.now(UTC)],
+            " stopped_at = coalesce(position.stopped_at, excluded.stopped_at), outside_at = excluded.outside_at"
+            f" WHERE ({_IS_OUTSIDE}) IS NOT TRUE",
+            [group, *place, NO_POSITION, storable(reason), datetime.now(UTC), outside_at],
         )
 
 
@@ -141,6 +213,7 @@ def clear_stop(group: str, places: Iterable[Place]) -> None:
         cursor.execute(
             "UPDATE messaging_consumer_position AS position SET stopped_reason = NULL, stopped_at = NULL"
             " FROM unnest(%s::text[], %s::int[]) AS t(topic, partition) WHERE position.consumer_group = %s"
-            " AND position.topic = t.topic AND position.partition = t.partition AND stopped_reason IS NOT NULL",
+            " AND position.topic = t.topic AND position.partition = t.partition AND stopped_reason IS NOT NULL"
+            f" AND ({_IS_OUTSIDE}) IS NOT TRUE",
             [[topic for topic, _ in wanted], [partition for _, partition in wanted], group],
         )

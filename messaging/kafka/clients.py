@@ -30,10 +30,13 @@ DELIVERY_MS = 30_000
 REQUEST_MS = 10_000
 #: How soon a consumer learns of new partitions, in milliseconds.
 METADATA_MS = 10_000
+#: A record of a transaction is read once it is committed, and never if it is aborted. A consumer's end_offsets() is
+#: then the last stable offset: nothing from there on can be read yet. log_ends() gives the end of the log itself.
+READ_COMMITTED = "read_committed"
 
 
 def group_consumer(group: str) -> KafkaConsumer:
-    """Return a consumer of `group` that commits nothing by itself and never chooses a position by itself.
+    """Return a consumer of `group`: it reads committed, and never commits or chooses a position by itself.
 
     KafkaError when no broker answers.
     """
@@ -46,6 +49,7 @@ def group_consumer(group: str) -> KafkaConsumer:
         group_id=group,
         enable_auto_commit=False,
         auto_offset_reset="none",
+        isolation_level=READ_COMMITTED,
         max_poll_records=settings.max_poll_records,
         max_poll_interval_ms=settings.max_poll_interval_ms,
         session_timeout_ms=settings.session_timeout_ms,
@@ -58,7 +62,7 @@ def group_consumer(group: str) -> KafkaConsumer:
 
 @contextmanager
 def reader() -> Iterator[KafkaConsumer]:
-    """Yield a consumer without a group, for questions and for reading an explicit assignment.
+    """Yield a consumer without a group, for questions and for reading an explicit assignment; it reads committed.
 
     KafkaError when no broker answers.
     """
@@ -69,6 +73,7 @@ def reader() -> Iterator[KafkaConsumer]:
         group_id=None,
         enable_auto_commit=False,
         auto_offset_reset="none",
+        isolation_level=READ_COMMITTED,
     )
     try:
         yield consumer

@@ -9,13 +9,15 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import UnknownTopicOrPartitionError
 
 from messaging.kafka.clients import admin, reader
+from messaging.kafka.patches.private_calls import log_ends
 
 
 def group_lag(topic: str) -> dict[str, int]:
     """Return how many records of `topic` each of its groups has not passed: group → records.
 
-    A group reads the topic when it has an offset there, or a member that subscribes to it. KafkaError when no broker
-    answers, or the topic does not exist.
+    A group reads the topic when it has an offset there, or a member that subscribes to it. The records of an open
+    transaction count, and those behind it: they are still to be read. KafkaError when no broker answers, or the topic
+    does not exist.
     """
     with reader() as consumer, admin() as client:
         begin, end = _ends(consumer, topic)
@@ -37,7 +39,7 @@ def _ends(consumer: KafkaConsumer, topic: str) -> tuple[Mapping[Any, int], Mappi
     if not numbers:
         raise UnknownTopicOrPartitionError(f"the broker knows no topic {topic}")
     partitions = [TopicPartition(topic, number) for number in sorted(numbers)]
-    return consumer.beginning_offsets(partitions), consumer.end_offsets(partitions)
+    return consumer.beginning_offsets(partitions), log_ends(consumer, partitions)
 
 
 def _subscribers(client: Any, names: list[str], topic: str) -> Iterator[str]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from kafka import KafkaConsumer, TopicPartition
 
 from messaging.errors import ExitCode, RangeRefused
-from messaging.inbox import positions
-from messaging.inbox.positions import Place
+from messaging.inbox import log_changes, positions
+from messaging.inbox.positions import Place, Stored
+from messaging.kafka.patches.private_calls import topic_id
 from messaging.kafka.topics import partition_count
 from messaging.replay.ranges import check_zone, offsets_at, partitions_of, reading_group
 
@@ -83,8 +85,13 @@ def _starts(
 def _stops(
     request: ReplayRequest, consumer: KafkaConsumer, partitions: list[TopicPartition], group: str
 ) -> dict[TopicPartition, int]:
-    """Return the requested end, but never past the live position: the live consumer handles what follows."""
-    live = positions.read(group, [(tp.topic, tp.partition) for tp in partitions])
+    """Return the requested end, but never past the live position: the live consumer handles what follows.
+
+    Nor past the first open transaction: a replay would wait for its end.
+    """
+    rows = positions.read_stored(group, [(tp.topic, tp.partition) for tp in partitions])
+    _refuse_another_log(rows, consumer)
+    live = {place: row.next_offset for place, row in rows.items()}
     end: dict[TopicPartition, int] = consumer.end_offsets(partitions)
     asked = end
     if request.until_offset is not None:
@@ -92,3 +99,13 @@ def _stops(
     elif request.until_datetime is not None:
         asked = offsets_at(request.until_datetime, consumer, partitions)
     return {tp: min(asked[tp], end[tp], live.get((tp.topic, tp.partition), 0)) for tp in partitions}
+
+
+def _refuse_another_log(rows: Mapping[Place, Stored], consumer: KafkaConsumer) -> None:
+    """RangeRefused where the live position is of another log: nothing shows which events it has passed in this one."""
+    for (topic, partition), row in rows.items():
+        if row.outside or log_changes.is_another(row.topic_id, topic_id(consumer, topic)):
+            raise RangeRefused(
+                f"{topic}/{partition}: {row.outside or log_changes.made_again(row.next_offset)}. Then replay",
+                ExitCode.OUTSIDE_LOG,
+            )

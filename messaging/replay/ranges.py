@@ -62,7 +62,10 @@ def partitions_of(topic: str, wanted: tuple[int, ...], consumer: KafkaConsumer) 
 def offsets_at(
     moment: datetime, consumer: KafkaConsumer, partitions: list[TopicPartition]
 ) -> dict[TopicPartition, int]:
-    """Return the first offset at or after the moment, or the end of the log when there is none."""
+    """Return the first offset at or after the moment, or where reading ends when there is none.
+
+    Reading ends at the first open transaction, or after the last record.
+    """
     found = consumer.offsets_for_times(dict.fromkeys(partitions, int(moment.timestamp() * 1000)))
     end = consumer.end_offsets(partitions)
     return {tp: found[tp].offset if found.get(tp) else end[tp] for tp in partitions}

@@ -7,23 +7,26 @@ position is never behind, and running the command again completes the move.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from django.db import transaction
-from kafka import TopicPartition
+from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import NoError, UnknownMemberIdError
 from kafka.structs import OffsetAndMetadata
 
 from messaging import audit_log
 from messaging.errors import ExitCode, RangeRefused
-from messaging.inbox import lost_commits, positions
-from messaging.inbox.positions import Place
+from messaging.inbox import log_changes, lost_commits, positions
+from messaging.inbox.positions import Place, Stored
 from messaging.kafka.clients import admin, reader
+from messaging.kafka.patches.private_calls import diverging, log_ends, topic_id
 from messaging.kafka.topics import partition_count
+from messaging.models import ParkedKey
 from messaging.replay.plan import Plan, ReplayRequest
 from messaging.replay.ranges import check_zone, offsets_at, partitions_of, reading_group
 from messaging.replay.run import ReplayOutcome, replay, replay_lock
@@ -33,7 +36,7 @@ VERB = "reset_consumer_offsets"
 
 @dataclass(frozen=True, kw_only=True)
 class ResetRequest:
-    """Where to move: to an offset, a datetime (with a zone), by so many from the position, or to the log's end.
+    """Where to move: to an offset, a datetime (with a zone), by so many from the position, or where reading ends.
 
     One of them; with none it is the log's start. No `partitions` stand for all.
     """
@@ -48,7 +51,11 @@ class ResetRequest:
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """One partition's move to the offset `to`. `row` is our position, `committed` Kafka's offset; None: none."""
+    """One partition's move to the offset `to`. `row` is our position, `committed` Kafka's offset; None: none.
+
+    `end` is where reading ends now: at the first open transaction, or after the last record. `known`: up to where the
+    log is the one in which the position was; None: all of it. `topic_id` names the log that is there now.
+    """
 
     place: Place
     row: int | None
@@ -56,6 +63,8 @@ class Move:
     begin: int
     end: int
     to: int
+    known: int | None = None
+    topic_id: UUID | None = None
 
     @property
     def name(self) -> str:
@@ -64,7 +73,13 @@ class Move:
     @property
     def skipped(self) -> int:
         """How many offsets are passed without being handled."""
-        return max(0, self.to - (self.begin if self.row is None else max(self.row, self.begin)))
+        return max(0, self.to - max(self.handled, self.begin))
+
+    @property
+    def handled(self) -> int:
+        """Return up to where the log's events were handled."""
+        at = self.begin if self.row is None else self.row
+        return at if self.known is None else min(at, self.known)
 
     @property
     def loss(self) -> str | None:
@@ -78,7 +93,7 @@ class Move:
 
     @property
     def is_needed(self) -> bool:
-        return not self.row == self.committed == self.to
+        return self.known is not None or not self.row == self.committed == self.to
 
 
 def plan(request: ResetRequest) -> list[Move]:
@@ -88,20 +103,39 @@ def plan(request: ResetRequest) -> list[Move]:
     with reader() as consumer, admin() as client:
         partitions = partitions_of(request.topic, request.partitions, consumer)
         committed = client.list_group_offsets({group: partitions})[group]
-        begin, end = consumer.beginning_offsets(partitions), consumer.end_offsets(partitions)
-        rows = positions.read(group, [_place(tp) for tp in partitions])
+        begin, end = consumer.beginning_offsets(partitions), log_ends(consumer, partitions)
+        readable = consumer.end_offsets(partitions)
+        stored = positions.read_stored(group, [_place(tp) for tp in partitions])
+        rows = {place: row.next_offset for place, row in stored.items()}
         wanted = offsets_at(request.moment, consumer, partitions) if request.moment else {}
+        topic = topic_id(consumer, request.topic)
+        known = _known(stored, topic, begin, end, consumer)
     return [
         Move(
             _place(tp),
             rows.get(_place(tp)),
             committed[tp].offset if tp in committed and committed[tp].offset >= 0 else None,
             begin[tp],
-            end[tp],
-            _inside(tp, wanted.get(tp, _target(request, tp, rows, begin, end)), begin[tp], end[tp]),
+            readable[tp],
+            _inside(tp, wanted.get(tp, _target(request, tp, rows, begin, readable)), begin[tp], end[tp]),
+            known.get(_place(tp)),
+            topic,
         )
         for tp in partitions
     ]
+
+
+def _known(
+    rows: Mapping[Place, Stored], topic: UUID | None, begin: Any, end: Any, consumer: KafkaConsumer
+) -> dict[Place, int]:
+    """Return up to where the logs are those of the positions, where they are not whole: nowhere, or until a cut."""
+    places = {TopicPartition(*place): row for place, row in rows.items()}
+    cut = diverging(consumer, {tp: (row.next_offset, row.leader_epoch) for tp, row in places.items()})
+    gone = {tp for tp, row in places.items() if log_changes.reason(row, topic, begin[tp], end[tp])}
+    made_again = {tp for tp, row in places.items() if log_changes.is_another(row.topic_id, topic)}
+    nowhere = {tp: begin[tp] for tp in (gone | cut.keys())}
+    since = {tp: offset for tp, offset in cut.items() if offset is not None and tp not in made_again}
+    return {_place(tp): offset for tp, offset in (nowhere | since).items()}
 
 
 def _place(tp: TopicPartition) -> Place:
@@ -160,7 +194,9 @@ def check(moves: Sequence[Move], *, allow_skip: bool, allow_reorder: bool, accep
 def _reordered(moves: Sequence[Move]) -> int:
     """Read what the group would read again; return how many (event, handler) would take effect out of order."""
     ranges = {
-        move.place: (move.to, min(move.row, move.end)) for move in moves if move.row is not None and move.to < move.row
+        move.place: (move.to, min(move.handled, move.end))
+        for move in moves
+        if move.row is not None and move.to < move.handled
     }
     if not ranges:
         return 0
@@ -217,14 +253,29 @@ def _write(group: str, moves: Sequence[Move], actor: str, reason: str) -> None:
                     f"{move.name} is at {here.get(move.place)} and was planned from {move.row}: run it again",
                     ExitCode.GROUP_ACTIVE,
                 )
+        _refuse_parked(group, moves)
         targets = {move.place: move.to for move in moves}
         positions.create(group, targets)
         positions.move(group, targets)
+        positions.set_topics(group, {each.place: each.topic_id for each in moves if each.topic_id}, replace=True)
         results = [
             audit_log.ActionResult(("", move.name), "done", f"{move.row} → {move.to}; {_committed_text(move)}")
             for move in moves
         ]
         audit_log.write(VERB, actor, reason, results)
+
+
+def _refuse_parked(group: str, moves: Sequence[Move]) -> None:
+    """RangeRefused when a queue would mix events of two logs, whose offsets do not say which came first."""
+    for move in moves:
+        topic, partition = move.place
+        keys = ParkedKey.objects.filter(consumer_group=group, topic=topic, partition=partition).count()
+        if move.known is not None and keys:
+            raise RangeRefused(
+                f"{move.name} has another log now, and {keys} parked keys with events of the old one, which new events"
+                " of these keys would overtake. Retry or skip them first (list_parked, list_dead_letters)",
+                ExitCode.REFUSED,
+            )
 
 
 def _committed_text(move: Move) -> str:

@@ -17,6 +17,8 @@ REPLAYED = f"LOG=ONE_KEY REPLAY GROUP_BEGINS_AT=1 TRANSIENT=2 {ALONE}"
 FAILED_OVER = f"LOG=ONE_KEY FAILOVER TRANSIENT=2 {ALONE}"
 OPERATED = f"LOG=ONE_KEY POISON=1 ACTIONS=1 {ALONE}"
 ADDED = "LOG=ONE_KEY NEW_HANDLER GROUP_BEGINS_AT=1 TRANSIENT=2 KILLS=0"
+LOG_CHANGED = "TRANSIENT=1 KILLS=0"
+LOOKED = f"LOG=CUT WITHOUT_EPOCH LOOKED_IN_TIME TRANSIENT=1 {ALONE}"
 SECOND_ATTEMPT = f"LOG=ONE_KEY TRANSIENT=4 RETRIERS=2 {ALONE}"
 
 
@@ -45,6 +47,9 @@ HOLD = (
     _run("replay-killed", "LOG=ONE_KEY REPLAY GROUP_BEGINS_AT=1 TRANSIENT=3 REBALANCES=0 WORKERS=1", small=False),
     _run("two-topics-killed", "LOG=TWO_TOPICS TRANSIENT=4 REBALANCES=0 WORKERS=1", small=False),
     _run("new-handler", ADDED, small=False),
+    _run("topic-made-again", f"LOG=MADE_AGAIN {LOG_CHANGED}"),
+    _run("log-cut", f"LOG=CUT {LOG_CHANGED}"),
+    _run("log-cut-before-epochs-were-kept", LOOKED),
     _run("parking-in-a-checked-transaction", "PARK_IN_SECOND_TRANSACTION TRANSIENT=2 KILLS=0", small=False),
     _run("attempt-in-a-checked-transaction", f"{SECOND_ATTEMPT} ATTEMPT_IN_SECOND_TRANSACTION", small=False),
 )
@@ -73,6 +78,33 @@ POSITIONS = (
         "LOG=ONE_KEY WITHOUT_POSITION_ROW TRANSIENT=2 KILLS=0",
         "the row exists before the first batch",
         DEADLOCK,
+    ),
+)
+
+LOGS = (
+    _run(
+        "position-without-topic-id",
+        f"LOG=MADE_AGAIN WITHOUT_TOPIC_ID {LOG_CHANGED}",
+        "the topic's id belongs to the position",
+        ORDER,
+    ),
+    _run(
+        "topic-id-not-compared",
+        f"LOG=MADE_AGAIN COMPARE_OFFSET_ONLY {LOG_CHANGED}",
+        "the batch's transaction compares the topic's id too",
+        ORDER,
+    ),
+    _run(
+        "position-without-epoch",
+        f"LOG=CUT WITHOUT_EPOCH {LOG_CHANGED}",
+        "the leader epoch belongs to the position",
+        ORDER,
+    ),
+    _run(
+        "stop-that-cures-itself",
+        f"{LOOKED} STOP_CURES_ITSELF",
+        "a stop outside the log stands until an operator moves it",
+        ORDER,
     ),
 )
 
@@ -148,4 +180,4 @@ OPERATIONS = (
     ),
 )
 
-CONFIGURATIONS = HOLD + POSITIONS + PARKING + OPERATIONS
+CONFIGURATIONS = HOLD + POSITIONS + LOGS + PARKING + OPERATIONS

@@ -8,6 +8,7 @@
 byte transients = TRANSIENT; byte poisons = POISON; byte kills = KILLS; byte rebalances = REBALANCES;
 byte actions = ACTIONS;
 
+#include "log_changes.pml"
 #include "statements.pml"
 #include "worker.pml"
 #include "retry_parked.pml"
@@ -33,6 +34,9 @@ init {
 #endif
 #if LOG == TWO_TOPICS
     run OtherTopic();
+#endif
+#ifdef LOG_CHANGES
+    run Reset();
 #endif
     run Environment();
     run LookAtTheEnd()

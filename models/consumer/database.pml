@@ -26,6 +26,11 @@ hidden byte P2_no_event_is_passed_over, P3_applied_once, P3_never_applied_and_fa
 
 /* Committed. */
 byte position = GROUP_BEGINS_AT; byte inbox[EVENTS]; bool parked[KEYS];
+#ifdef LOG_CHANGES
+/* Which log is there now, how long it is; of the position: its topic's id, the log it was moved in, and a stop. */
+byte log_now; byte log_end = 2; byte position_id; byte position_log; byte log_pending; bool stopped;
+#define LOG_END log_end
+#endif
 /* The position row. */
 byte position_holder; bool position_moved; byte position_pending;
 /* Inbox rows. */
@@ -139,9 +144,12 @@ inline commit_position(t) {
   if
   :: position_holder == t && position_moved ->
      position = position_pending;
+#ifdef LOG_CHANGES
+     position_log = log_pending; log_pending = 0;
+#endif
      c = GROUP_BEGINS_AT;
      do
-     :: c < position -> MUST(P2_no_event_is_passed_over, inbox[record[c]] != NONE); c++
+     :: c < position -> MUST(P2_no_event_is_passed_over, inbox[POSITION_RECORD(c)] != NONE); c++
      :: else -> break
      od
   :: else

@@ -45,6 +45,10 @@ end_environment:
        killed = killed | BIT(victim); end_transaction(victim); victim = 0
      }
   :: atomic { kills > 0 -> kills = 0 }
+#ifdef LOG_CHANGES
+  :: CHANGE_LOG
+  :: LET_LOG_GROW
+#endif
 #ifdef FAILOVER
   :: atomic { failovers == 0 -> failovers = 1; keep_state() }
   :: atomic { failovers == 1 -> failovers = 2; fail_over() }
@@ -60,9 +64,14 @@ end_look:
   timeout ->
   d_step {
     MUST(no_deadlock, in_transaction == 0);
+#ifdef LOG_CHANGES
+    position_log = log_now;
+    x = (stopped -> LOG_END : 0);          /* the operators see the stop */
+#else
     x = GROUP_BEGINS_AT;
+#endif
     do
-    :: x < LOG_LENGTH -> MUST(P2_no_event_is_passed_over, inbox[record[x]] != NONE); x++
+    :: x < LOG_END -> MUST(P2_no_event_is_passed_over, inbox[POSITION_RECORD(x)] != NONE); x++
     :: else -> break
     od;
     x = 0;

@@ -18,11 +18,15 @@ inline lock_and_compare(fetched_from) {
   atomic {
     LOCK_POSITION_ROW;
 #ifndef WITHOUT_COMPARISON
-    if :: position != (fetched_from) -> end_transaction(me); seen_generation = UNKNOWN; goto idle :: else fi
+    if :: HAS_MOVED_FROM(fetched_from) -> end_transaction(me); seen_generation = UNKNOWN; goto idle :: else fi
 #endif
   }
 }
+#ifdef LOG_CHANGES
+#define MOVE_POSITION(to) position_holder = me; position_moved = 1; position_pending = (to); log_pending = of_log
+#else
 #define MOVE_POSITION(to) position_holder = me; position_moved = 1; position_pending = (to)
+#endif
 
 /* INSERT … ON CONFLICT DO NOTHING: waits for an uncommitted insert or update of the same row. */
 inline insert_inbox(e) {

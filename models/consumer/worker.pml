@@ -14,6 +14,9 @@ inline seek() {
 #else
   fetch = position
 #endif
+#ifdef LOG_CHANGES
+  fetch_id = position_id; fetch_log = position_log
+#endif
 }
 
 /* A new event of the batch whose key is not parked. */
@@ -62,24 +65,27 @@ inline record_outcomes() {
 #ifdef PARK_IN_SECOND_TRANSACTION
 /* The attempt is rolled back as a whole, and the key is parked in another transaction. */
 inline begin_parking_transaction() {
-  atomic { CHECK_SESSION; event = inbox_pending[record[at]]; end_transaction(me); fresh = 0 };
+  atomic { CHECK_SESSION; event = inbox_pending[RECORD(at)]; end_transaction(me); fresh = 0 };
   lock_and_compare(at);
-  insert_inbox(record[at]);
+  insert_inbox(RECORD(at));
 #ifdef PARK_UNCHECKED
   atomic {
-    (KILLED || inbox_holder[record[at]] == NOBODY || inbox_holder[record[at]] == me) -> CHECK_SESSION;
-    inbox_holder[record[at]] = me; inbox_pending[record[at]] = event; event = 0
+    (KILLED || inbox_holder[RECORD(at)] == NOBODY || inbox_holder[RECORD(at)] == me) -> CHECK_SESSION;
+    inbox_holder[RECORD(at)] = me; inbox_pending[RECORD(at)] = event; event = 0
   }
 #else
   if :: fresh == 0 -> event = 0; goto recorded :: else fi;
-  see_parked(KEY(record[at])); lock_seen_parked(KEY(record[at]));
-  atomic { CHECK_SESSION; inbox_pending[record[at]] = event; event = 0 }
+  see_parked(KEY(RECORD(at))); lock_seen_parked(KEY(RECORD(at)));
+  atomic { CHECK_SESSION; inbox_pending[RECORD(at)] = event; event = 0 }
 #endif
 }
 #endif
 
 proctype Worker(byte me) {
   byte fetch, first, end, at, event, seen_generation, fresh, behind; bool single;
+#ifdef LOG_CHANGES
+  byte fetch_id, fetch_log, of_log;
+#endif
 #ifdef NEW_HANDLER
   atomic { if :: me == 1 -> fetch = GROUP_BEGINS_AT; seen_generation = 1 :: else fi };
 #endif
@@ -89,12 +95,21 @@ end_idle:
     if
     :: owner == me && seen_generation != generation -> seen_generation = generation; seek(); goto idle
 #ifndef WITHOUT_IDLE_COMPARISON           /* while idle, and after a reconnect */
-    :: owner == me && seen_generation == generation && fetch != position -> seek(); goto idle
+    :: owner == me && seen_generation == generation && POSITION_HAS_MOVED -> seek(); goto idle
 #endif
-    :: owner == me && seen_generation == generation && fetch < LOG_LENGTH ->
+#ifdef LOG_CHANGES
+    :: owner == me && seen_generation == generation && !stopped && IS_ANOTHER_LOG(fetch, fetch_id, fetch_log) ->
+       stopped = 1; goto idle
+#endif
+    :: owner == me && seen_generation == generation && fetch < LOG_END && MAY_READ(fetch, fetch_id, fetch_log) ->
        first = fetch; single = 0;
-       if :: end = first + 1 :: end = (first + POLL > LOG_LENGTH -> LOG_LENGTH : first + POLL) fi;
-       fetch = end
+       if :: end = first + 1 :: end = (first + POLL > LOG_END -> LOG_END : first + POLL) fi;
+       fetch = end;
+#ifdef LOG_CHANGES
+       of_log = log_now; fetch_log = log_now
+#else
+       skip
+#endif
     fi
   };
 again:
@@ -125,24 +140,24 @@ one_by_one:
   :: at < end ->
      fresh = 0; behind = 0;
      lock_and_compare(at);
-     insert_inbox(record[at]);
+     insert_inbox(RECORD(at));
      if :: fresh == 0 -> goto recorded :: else fi;
-     see_parked(KEY(record[at])); lock_seen_parked(KEY(record[at]));
-     if :: behind -> atomic { CHECK_SESSION; inbox_pending[record[at]] = WAITING_FRESH }; goto recorded :: else fi;
+     see_parked(KEY(RECORD(at))); lock_seen_parked(KEY(RECORD(at)));
+     if :: behind -> atomic { CHECK_SESSION; inbox_pending[RECORD(at)] = WAITING_FRESH }; goto recorded :: else fi;
      ENTER_HANDLER; UPDATE_DOMAIN;
      atomic {
        CHECK_SESSION; LEAVE_HANDLER;
        if
-       :: effects_pending[me] = effects_pending[me] | BIT(record[at]); goto recorded
-       :: transients > 0 -> transients--; inbox_pending[record[at]] = WAITING_FRESH
-       :: poisons > 0 -> poisons--; inbox_pending[record[at]] = DEAD
+       :: effects_pending[me] = effects_pending[me] | BIT(RECORD(at)); goto recorded
+       :: transients > 0 -> transients--; inbox_pending[RECORD(at)] = WAITING_FRESH
+       :: poisons > 0 -> poisons--; inbox_pending[RECORD(at)] = DEAD
        fi;
        ROLL_BACK_HANDLER
      };
 #ifdef PARK_IN_SECOND_TRANSACTION
      begin_parking_transaction();
 #endif
-     insert_parked(KEY(record[at]));
+     insert_parked(KEY(RECORD(at)));
 recorded:
      atomic {
        (KILLED || position_holder == NOBODY || position_holder == me) -> CHECK_SESSION;
@@ -161,6 +176,9 @@ commit_offset:
     :: true
     fi;
     first = 0; end = 0; at = 0; event = 0; fresh = 0; behind = 0; single = 0;
+#ifdef LOG_CHANGES
+    of_log = 0;
+#endif
     if :: owner != me || seen_generation != generation -> fetch = 0; seen_generation = 0 :: else fi
   };
   goto idle;

@@ -21,16 +21,16 @@ def cancel_overdue(*, order_ids: Iterable[UUID], end_offsets: Offsets, now: date
     """Cancel the sagas whose deadline has passed and whose guard holds; return how many.
 
     `end_offsets` are the ends of the participants' topics, read after the deadlines. A saga without offsets gets them,
-    unless a topic is missing or the order's request is still in the outbox: then no answer can exist yet. An order
-    that another transaction has locked waits for the next sweep.
+    unless a topic is missing or the order's request is still in the outbox: then no answer can exist yet. So does one
+    whose offsets are beyond the present logs: they are of logs that are gone. An order that another transaction has
+    locked waits for the next sweep.
     """
     changes = Changes(now or timezone.now())
     rows = lock_sagas(order_ids, skip_locked=True).values()
     late = [row for row in rows if row.state.saga_status is SagaStatus.RUNNING and row.deadline <= changes.now]
     pending = pending_keys(str(row.id) for row in late)
-    _store_offsets(
-        [row for row in late if not _complete(row.guard_offsets) and str(row.id) not in pending], end_offsets
-    )
+    without = [row for row in late if _needs_offsets(row, end_offsets) and str(row.id) not in pending]
+    _store_offsets(without, end_offsets)
     for row, guard in _guards(late, pending, changes.now):
         outcome = row.state.on_deadline(guard)
         if outcome.changed:
@@ -58,6 +58,14 @@ def ask_undo_again(*, order_ids: Iterable[UUID], now: datetime | None = None) ->
 def _undo_is_due(row: SagaRow, now: datetime) -> bool:
     due = row.state.undo_next_at
     return row.state.saga_status in UNDO_IS_ASKED and due is not None and due <= now
+
+
+def _needs_offsets(row: SagaRow, now: Offsets) -> bool:
+    """Return whether the saga has no ends of the logs that are there now. A log that is not cut only grows."""
+    known = {topic for topic, _ in now}
+    stored = selectors.read_places(row.guard_offsets or {}).items()
+    gone = any(now.get(place, -1) < end for place, end in stored if place[0] in known)
+    return gone or not _complete(row.guard_offsets)
 
 
 def _store_offsets(rows: Iterable[SagaRow], offsets: Offsets) -> None:

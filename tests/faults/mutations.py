@@ -73,7 +73,7 @@ def with_offsets_committed_first() -> None:
 
     loop.handle_batch, loop.handle_one = move_then_handle, move_then_handle_one
     positions.lock_and_compare = lambda group, batch: None
-    positions.move = lambda group, ends: None
+    positions.move = lambda group, ends, epochs=None: None
 
 
 def with_skip_locked_in_relay() -> None:

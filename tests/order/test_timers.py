@@ -107,6 +107,32 @@ def test_the_end_offsets_are_taken_once(late_order: UUID) -> None:
     assert sweep(late_order, end=dict.fromkeys(END, 1_000)) == 1
 
 
+@pytest.mark.parametrize(
+    "gone",
+    [{"product.events/0": 5_000, "coupon.events/0": 3}, {"product.events/7": 1, "product.events/0": 7}],
+    ids=["beyond the log", "a partition less"],
+)
+def test_kept_offsets_of_a_log_that_is_gone_are_taken_anew(late_order: UUID, gone: dict[str, int]) -> None:
+    """A topic was made again, or its broker lost records; then an operator moved our group into the new log."""
+    Saga.objects.update(guard_offsets={"coupon.events/0": 3} | gone)
+    we_are_at(product=6)
+    assert sweep(late_order) == 0
+    assert Saga.objects.get().guard_offsets == {"product.events/0": 7, "coupon.events/0": 3}
+    we_are_at(product=7)
+    assert sweep(late_order) == 1
+
+
+def test_kept_offsets_stay_while_the_topic_is_left_out(late_order: UUID) -> None:
+    """Our position is of another log than the topic's present one: the ends that we have passed still count."""
+    kept = {"product.events/0": 5_000, "coupon.events/0": 3}
+    Saga.objects.update(guard_offsets=kept)
+    we_are_at(product=4_999)
+    assert sweep(late_order, end={("coupon.events", 0): 3}) == 0
+    assert Saga.objects.get().guard_offsets == kept
+    we_are_at(product=5_000)
+    assert sweep(late_order, end={("coupon.events", 0): 3}) == 1
+
+
 @pytest.mark.parametrize("end", [{}, {("product.events", 0): 7}, {("order.events", 0): 1}])
 def test_end_offsets_that_lack_a_topic_cancel_nothing_and_are_not_kept(
     late_order: UUID, end: dict[tuple[str, int], int]

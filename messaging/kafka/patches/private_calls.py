@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 import logging
+from collections.abc import Mapping
 from typing import Any
+from uuid import UUID
 
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
-from kafka.errors import KafkaError
+from kafka.errors import KafkaError, LogTruncationError
+from kafka.protocol.consumer import IsolationLevel
 from kafka.protocol.metadata import MetadataRequest
+from kafka.structs import OffsetAndMetadata
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +40,66 @@ def committed_offsets(consumer: KafkaConsumer, partitions: list[TopicPartition])
     """
     committed = consumer._coordinator.fetch_committed_offsets(partitions, timeout_ms=ASK_MS)
     return {tp: committed[tp].offset if tp in committed else None for tp in partitions}
+
+
+def fetch_positions(consumer: KafkaConsumer) -> dict[TopicPartition, OffsetAndMetadata]:
+    """Return where the consumer reads on in each partition, with the leader epoch of what it has read there.
+
+    Nothing is asked of the broker. The public position() may ask, and starts at Kafka's offset where there is none.
+    """
+    states = list(consumer._subscription.assignment.items())
+    return {tp: state.position for tp, state in states if state.position is not None}
+
+
+def seek_to(consumer: KafkaConsumer, partition: TopicPartition, offset: int, leader_epoch: int) -> None:
+    """Seek to an offset whose last record before it had this leader epoch; -1: unknown.
+
+    When the partition's leader has a later epoch, the next poll() or position() asks it, once, whether its log still
+    has that record, and raises LogTruncationError when it does not.
+    """
+    consumer.seek(partition, offset)
+    if leader_epoch >= 0:
+        consumer._subscription.assignment[partition].seek(OffsetAndMetadata(offset, "", leader_epoch))
+
+
+def topic_id(consumer: KafkaConsumer, topic: str) -> UUID | None:
+    """Return the topic's id from the client's metadata, without asking; None when the broker has not told it."""
+    found: UUID | None = consumer._cluster.topic_id(topic)
+    return found if found and found.int else None
+
+
+def diverging(
+    consumer: KafkaConsumer, positions: Mapping[TopicPartition, tuple[int, int]]
+) -> dict[TopicPartition, int | None]:
+    """Return which positions (offset, leader epoch) are cut off the log, and where it diverges; None: nobody knows.
+
+    The consumer is without a group; its assignment is changed.
+    """
+    found: dict[TopicPartition, int | None] = {}
+    consumer.assign(list(positions))
+    for tp, (offset, epoch) in positions.items():
+        seek_to(consumer, tp, offset, epoch)
+    for tp in [*positions, *positions]:  # the first calls ask; what they find is raised by the next one
+        try:
+            consumer.position(tp, timeout_ms=ASK_MS)
+        except LogTruncationError as error:
+            found |= {cut: end and end.offset for cut, end in error.divergent_offsets.items()}
+    return found
+
+
+def log_ends(
+    consumer: KafkaConsumer, partitions: list[TopicPartition], timeout_ms: int | None = None
+) -> dict[TopicPartition, int]:
+    """Return the offset after the last record of each partition, whether its transaction is committed, open or aborted.
+
+    The public end_offsets() of a consumer that reads committed ends at the first open transaction.
+    """
+    fetcher = copy.copy(consumer._fetcher)
+    fetcher._isolation_level = IsolationLevel.READ_UNCOMMITTED
+    ends: dict[TopicPartition, int] = fetcher.end_offsets(
+        partitions, consumer.config["request_timeout_ms"] if timeout_ms is None else timeout_ms
+    )
+    return ends
 
 
 def abandon(producer: KafkaProducer) -> None:

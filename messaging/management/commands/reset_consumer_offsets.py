@@ -27,7 +27,7 @@ class Command(OperatorCommand):
         to.add_argument("--from-earliest", action="store_true", help="to the log's start")
         to.add_argument("--from-offset", type=int, metavar="N")
         to.add_argument("--from-datetime", type=moment, metavar="T", help="with a zone")
-        to.add_argument("--to-latest", action="store_true", help="to the log's end")
+        to.add_argument("--to-latest", action="store_true", help="to the log's end, but before an open transaction")
         to.add_argument(
             "--shift-by", type=int, metavar="N", help="from our position; 0 commits the position to Kafka again"
         )
@@ -79,6 +79,8 @@ def line_of(move: Move) -> str:
     words = [f"{move.name}: {'no position' if move.row is None else move.row} → {move.to}"]
     if move.committed != move.row:
         words.append(f"Kafka has {'no offset' if move.committed is None else f'offset {move.committed}'}")
+    if move.known is not None:
+        words.append(f"the log is another one from offset {move.known} on")
     if move.skipped:
         words.append(f"passes {move.skipped} offsets unhandled")
     if move.row is not None and move.to < move.row:
