@@ -26,6 +26,9 @@ class MessagingSettings:
     bootstrap_servers: list[str]
     #: The topics that this service owns and creates: name → {"compacted": bool}.
     topics: dict[str, dict[str, Any]] = field(default_factory=dict)
+    #: Topics, also of other services, that keep the last record of each key: there a record without a value is a
+    #: tombstone, which removes the key. The service's own ones need not be named again.
+    compacted_topics: list[str] = field(default_factory=list)
     #: Consumer group → the topics that it may read. The first group is the default one.
     groups: dict[str, list[str]] = field(default_factory=dict)
     #: The service's database without its pooler, as in Django's DATABASES; empty when there is no pooler.
@@ -129,6 +132,11 @@ def default_group() -> str:
 def group_of(topic: str) -> str:
     """Return the consumer group of this service that reads a topic; '' when none does."""
     return next((group for group, topics in conf().groups.items() if topic in topics), "")
+
+
+def is_compacted(topic: str) -> bool:
+    """Return whether a topic keeps the last record of each key instead of a period of time."""
+    return topic in conf().compacted_topics or bool(conf().topics.get(topic, {}).get("compacted"))
 
 
 def dead_letter_topic() -> str:

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any, TypeVar
 
 import msgspec
-from msgspec.inspect import type_info
+from msgspec.inspect import StructType, UUIDType, type_info
 
 from messaging.errors import InvalidRecord
 
@@ -47,18 +47,30 @@ class EventSpec:
 
     def decode(self, data: bytes) -> Event:
         """Read the JSON `data`; InvalidRecord when it does not fit the schema, or can't be stored or counted with."""
-        if b"\\u0000" in data:
-            raise InvalidRecord(
-                f"{self.type}: a text has a zero character, which PostgreSQL cannot store", reason=SCHEMA
-            )
         try:
             data.decode()
             event = self.decoder.decode(data)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise InvalidRecord(f"{self.type}: {error}", reason=SCHEMA) from error
+        # The bytes may be an escaped backslash, or in a field that this code does not read.
+        if b"\\u0000" in data and _has_zero_character(event):
+            raise InvalidRecord(
+                f"{self.type}: a text has a zero character, which PostgreSQL cannot store", reason=SCHEMA
+            )
         if self.has_decimals and not all(number.is_finite() for number in _decimals(event)):
             raise InvalidRecord(f"{self.type}: an amount is not a finite number", reason=SCHEMA)
         return event
+
+
+def _has_zero_character(value: Any) -> bool:
+    """Return whether a text in it has one; every way in which JSON can stand in an event is looked at."""
+    if isinstance(value, str):
+        return "\x00" in value
+    if isinstance(value, msgspec.Struct):
+        return any(_has_zero_character(getattr(value, name)) for name in value.__struct_fields__)
+    if isinstance(value, dict):
+        return any(map(_has_zero_character, (*value, *value.values())))
+    return isinstance(value, (tuple, list, set, frozenset)) and any(map(_has_zero_character, value))
 
 
 def _decimals(struct: msgspec.Struct) -> Iterator[Decimal]:
@@ -72,6 +84,7 @@ def _decimals(struct: msgspec.Struct) -> Iterator[Decimal]:
 
 _SPECS: dict[type[Event], EventSpec] = {}
 _TYPES: dict[str, EventSpec] = {}
+_KEYED_BY_UUID: set[str] = set()
 _UPCASTERS: dict[str, tuple[str, Callable[[dict[str, Any]], dict[str, Any]]]] = {}
 _encoder = msgspec.json.Encoder()
 
@@ -89,8 +102,12 @@ def event(type_name: str, *, topic: str, key: str) -> Callable[[type[E]], type[E
             raise ValueError(f"the event type {type_name} is declared twice; give one of them another version (.v2)")
         if key not in cls.__struct_fields__:
             raise ValueError(f"{cls.__name__} has no field {key!r}; key= must name a field of the event")
-        spec = EventSpec(cls, type_name, topic, key, msgspec.json.Decoder(cls), "DecimalType" in repr(type_info(cls)))
+        fields = type_info(cls)
+        assert isinstance(fields, StructType)
+        spec = EventSpec(cls, type_name, topic, key, msgspec.json.Decoder(cls), "DecimalType" in repr(fields))
         _SPECS[cls] = _TYPES[type_name] = spec
+        if any(field.name == key and isinstance(field.type, UUIDType) for field in fields.fields):
+            _KEYED_BY_UUID.add(topic)
         return cls
 
     return declare
@@ -109,6 +126,11 @@ def upcaster(old_type: str, new_type: str) -> Callable[[Callable[[dict[str, Any]
 def spec_of(cls: type[Event]) -> EventSpec:
     """Return the declaration of an event class; KeyError when it was never declared."""
     return _SPECS[cls]
+
+
+def is_keyed_by_uuid(topic: str) -> bool:
+    """Return whether the events of a topic that this code knows have a UUID as their key."""
+    return topic in _KEYED_BY_UUID
 
 
 def all_specs() -> list[EventSpec]:

@@ -46,7 +46,11 @@ class OutboxRow(models.Model):
 
 
 class InboxRow(models.Model):
-    """An event that a handler has seen. The pair (event, handler) is unique, so the effect happens once."""
+    """An event that a handler has seen. The pair (event, handler) is unique, so the effect happens once.
+
+    An event is its source and its id. When two sources have one id, the later event's row has an `event_id` that names
+    its source too: see messaging.inbox.identity.
+    """
 
     id = models.BigAutoField(primary_key=True)
     event_id = models.CharField(max_length=255)
@@ -63,6 +67,10 @@ class InboxRow(models.Model):
     #: The whole record, packed, while the row is in its key's queue: it waits, or is dead and its key is parked.
     raw = models.BinaryField(null=True)
     next_attempt_at = models.DateTimeField(null=True)
+    #: The event's source; '' for the topic's own publisher, NULL in a row of a release that did not keep it.
+    source = models.TextField(null=True)
+    #: The event's id, where `event_id` names its source too.
+    ce_id = models.CharField(max_length=255, null=True)
 
     class Meta:
         db_table = "messaging_inbox"
@@ -70,6 +78,7 @@ class InboxRow(models.Model):
         indexes = [
             models.Index(fields=["key", "topic", "offset"], name="inbox_key_order"),
             models.Index(fields=["topic", "key", "offset"], name="inbox_queue", condition=models.Q(raw__isnull=False)),
+            models.Index(fields=["ce_id", "handler"], name="inbox_same_id", condition=models.Q(ce_id__isnull=False)),
         ]
         verbose_name = _("inbox row")
         verbose_name_plural = _("inbox")

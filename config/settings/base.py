@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from config.env import read, refuse_unknown
-from config.topology import Service
+from config.topology import TOPICS, Service
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -117,6 +117,7 @@ def _messaging(service: Service) -> dict[str, Any]:
         "SERVICE": service.name,
         "BOOTSTRAP_SERVERS": read("KAFKA_BOOTSTRAP_SERVERS"),
         "TOPICS": {topic.name: {"compacted": topic.compacted} for topic in service.topics},
+        "COMPACTED_TOPICS": [topic.name for topic in TOPICS.values() if topic.compacted],
         "GROUPS": {group.name: list(group.topics) for group in service.groups},
         "DIRECT_DATABASE": _direct_database(service),
         "PARTITIONS": read("KAFKA_PARTITIONS"),

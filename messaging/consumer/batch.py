@@ -12,11 +12,11 @@ from messaging.consumer.waves import waves_of
 from messaging.context import Delivery, current_context
 from messaging.error_kinds import Failure
 from messaging.errors import ConnectionClosed, SwallowedDatabaseError
-from messaging.inbox import positions, rows
+from messaging.inbox import identity, positions, rows
 from messaging.inbox.decoding import Item, Poison, Work, read_all
 from messaging.inbox.positions import Fetched
-from messaging.inbox.rows import Entry, entry_of
-from messaging.kafka.records import packed
+from messaging.inbox.rows import Entry
+from messaging.kafka.records import packed, place_of
 from messaging.outbox.publish import gather
 from messaging.parking import dead_letters, pauses
 from messaging.parking.dead_letters import Letter
@@ -60,7 +60,7 @@ def apply(group: str, items: Sequence[Item]) -> None:
 class SortedOut:
     """A sorted batch: new events with their handlers, events of parked keys, keys to park, and dead letters."""
 
-    works: dict[str, Work] = field(default_factory=dict)
+    works: dict[str, Work] = field(default_factory=dict)  # by their place in the log
     fresh: list[tuple[Delivery, Handler]] = field(default_factory=list)
     queued: list[tuple[Entry, bytes]] = field(default_factory=list)
     to_park: list[ToPark] = field(default_factory=list)
@@ -71,36 +71,37 @@ def sort_out(group: str, items: Sequence[Item]) -> SortedOut:
     """Insert the inbox rows, lock the parked keys of the batch, and queue the events behind them."""
     found = SortedOut()
     once = _once(items)
-    new = rows.insert_new([entry for item in once for entry in item.entries])
+    new = identity.insert_new(entry for item in once for entry in item.entries)
     parked = lock_parked(item.place for item in once)
     for item in once:
-        entries = [entry for entry in item.entries if entry.identity in new]
         if isinstance(item, Poison):
-            _sort_poison(item, entries, parked, found)
-        elif item.place in parked:
-            found.queued += [(entry, packed(item.record.raw)) for entry in entries]
+            _sort_poison(item, new.get(item.entry), parked, found)
+            continue
+        work = item.with_rows(new)
+        if work.place in parked:
+            found.queued += [(entry, packed(work.record.raw)) for entry in work.entries]
         else:
-            found.works[item.identity] = item
-            found.fresh += [(item.delivery, item.handler_of(entry)) for entry in entries]
+            found.works[place_of(work.record)] = work
+            found.fresh += [(work.delivery, handler) for handler in work.handlers]
     park(group, found.to_park)
     rows.queue(found.queued)
     return found
 
 
 def _once(items: Sequence[Item]) -> list[Item]:
-    """Drop events whose id occurs earlier in the batch."""
-    seen: dict[str, Item] = {}
+    """Drop events whose source and id occur earlier in the batch."""
+    seen: dict[object, Item] = {}
     for item in items:
         seen.setdefault(item.identity, item)
     return list(seen.values())
 
 
-def _sort_poison(poison: Poison, new: list[Entry], parked: set[Parked], found: SortedOut) -> None:
+def _sort_poison(poison: Poison, new: Entry | None, parked: set[Parked], found: SortedOut) -> None:
     """Make a new one a dead letter, and park its key so that later events wait behind it."""
-    if not new:
+    if new is None:
         return
-    found.letters.append(dead_letters.letter_of(poison))
-    if poison.key:
+    found.letters.append(dead_letters.letter_of(poison, new))
+    if poison.parks:
         parked.add(poison.place)
         found.to_park.append(ToPark(*poison.place, poison.record.partition))
 
@@ -108,12 +109,14 @@ def _sort_poison(poison: Poison, new: list[Entry], parked: set[Parked], found: S
 def run(handler: Handler, deliveries: Sequence[Delivery], works: dict[str, Work]) -> list[Letter]:
     """Call a handler with its wave. Returns dead letters of the events that the batch form declared dead.
 
+    `works`: the events by their place in the log.
+
     DeadLetter passes through: only one by one, in a savepoint, can the work of that event alone be undone.
     """
     if handler.batch:
         dead = handler.function(deliveries) or []
         check_transaction(handler, deliveries[0].context.attempt)
-        return [declared_dead(works[delivery.context.event_id], handler, reason) for delivery, reason in dead]
+        return [declared_dead(works[place_of(delivery.context)], handler, reason) for delivery, reason in dead]
     for delivery in deliveries:
         token = current_context.set(delivery.context)
         try:
@@ -136,4 +139,5 @@ def declared_dead(work: Work, handler: Handler, reason: str, detail: str = "", a
     """Return the letter of an event that its handler declared dead. It parks nothing: the key continues."""
     record = work.record
     failure = Failure(error=detail)
-    return Letter(entry_of(record, handler), record.type, reason, failure, attempts, packed(record.raw), parks=False)
+    entry = work.entry_at(handler)
+    return Letter(entry, record.type, reason, failure, attempts, packed(record.raw), parks=False)

@@ -15,10 +15,9 @@ from messaging.consumer import batch, retries
 from messaging.consumer.retries import AttemptOutcome
 from messaging.error_kinds import Kind, described, kind_of
 from messaging.errors import PartitionStopped, SlowAttempt
-from messaging.inbox import positions, rows
+from messaging.inbox import identity, positions, rows
 from messaging.inbox.decoding import Item, Poison, Work, read
 from messaging.inbox.positions import Fetched
-from messaging.inbox.rows import entry_of
 from messaging.kafka.records import packed, place_of
 from messaging.outbox.publish import gather
 from messaging.parking import dead_letters, pauses
@@ -90,18 +89,18 @@ def apply_one_by_one(group: str, item: Item, slow: dict[str, SlowAttempt] | None
     if isinstance(item, Poison):
         batch.apply(group, [item])
         return
-    new = rows.insert_new(item.entries)
-    handlers = [handler for handler in item.handlers if (item.record.event_id, handler.name) in new]
+    work = item.with_rows(identity.insert_new(item.entries))
+    handlers = list(work.handlers)
     parked = bool(lock_parked([item.place]))
     while handlers and not parked:
         handler = handlers.pop(0)
-        outcome = _outcome(handler, item, slow or {})
+        outcome = _outcome(handler, work, slow or {})
         if outcome.parks:
             park(group, [ToPark(*item.place, item.record.partition)])
             parked = True
         if outcome != AttemptOutcome(InboxState.DONE, 1):  # the row was inserted with this outcome
-            retries.write(handler, item, outcome)
-    _queue(item, handlers)
+            retries.write(handler, work, outcome)
+    _queue(work, handlers)
 
 
 def _outcome(handler: Handler, work: Work, slow: dict[str, SlowAttempt]) -> AttemptOutcome:
@@ -112,18 +111,14 @@ def _outcome(handler: Handler, work: Work, slow: dict[str, SlowAttempt]) -> Atte
 
 def _queue(work: Work, handlers: Sequence[Handler]) -> None:
     raw = packed(work.record.raw)
-    rows.queue([(entry_of(work.record, handler), raw) for handler in handlers])
+    rows.queue([(work.entry_at(handler), raw) for handler in handlers])
 
 
 def keep_as_dead_letter(group: str, work: Work, deaths: int) -> None:
     """Keep an event as a dead letter without trying it: `deaths` processes in a row died at it."""
-    new = rows.insert_new(work.entries)
+    new = identity.insert_new(work.entries)
     record, raw = work.record, packed(work.record.raw)
-    letters = [
-        retries.killed(entry_of(record, handler), record.type, raw, deaths)
-        for handler in work.handlers
-        if (record.event_id, handler.name) in new
-    ]
+    letters = [retries.killed(entry, record.type, raw, deaths) for entry in new.values()]
     if letters:
         park(group, [ToPark(*work.place, record.partition)])
     dead_letters.keep(letters)

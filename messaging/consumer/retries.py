@@ -25,8 +25,8 @@ from messaging.error_kinds import STATEMENT_TIMEOUT, Failure, Kind, described, f
 from messaging.errors import ConnectionLost, DeadLetter, SlowAttempt
 from messaging.inbox import rows
 from messaging.inbox.decoding import Work
-from messaging.inbox.rows import Entry, InboxUpdate, entry_of
-from messaging.kafka.records import packed
+from messaging.inbox.rows import Entry, InboxUpdate
+from messaging.kafka.records import packed, place_of
 from messaging.parking import circuit_breaker, dead_letters
 from messaging.parking.dead_letters import Letter
 from messaging.registry import Handler
@@ -86,7 +86,7 @@ def _in_savepoint(handler: Handler, work: Work, made: int) -> AttemptOutcome:
     """Make one attempt. Its writes and events are undone when it fails, or declares the event dead."""
     try:
         with transaction.atomic():
-            letters = run(handler, [work.attempt(made)], {work.record.event_id: work})
+            letters = run(handler, [work.attempt(made)], {place_of(work.record): work})
     except DeadLetter as dead:
         letters = [declared_dead(work, handler, dead.reason, dead.detail, made)]
     if letters:
@@ -185,7 +185,7 @@ def _answer(handler: Handler, work: Work, made: int) -> None:
 
 def _dead(handler: Handler, work: Work, made: int, failure: Failure, reason: str) -> AttemptOutcome:
     record = work.record
-    letter = Letter(entry_of(record, handler), record.type, reason, failure, made, packed(record.raw), parks=True)
+    letter = Letter(work.entry_at(handler), record.type, reason, failure, made, packed(record.raw), parks=True)
     return AttemptOutcome(InboxState.DEAD, made, failure, letter=letter)
 
 
@@ -194,9 +194,9 @@ def write(handler: Handler, work: Work, outcome: AttemptOutcome) -> None:
     if outcome.letter:
         dead_letters.keep([outcome.letter])
     elif outcome.state is InboxState.WAITING:
-        rows.write_outcome(entry_of(work.record, handler), _result(outcome, packed(work.record.raw), outcome.wait))
+        rows.write_outcome(work.entry_at(handler), _result(outcome, packed(work.record.raw), outcome.wait))
     else:
-        rows.write_outcome(entry_of(work.record, handler), _result(outcome))
+        rows.write_outcome(work.entry_at(handler), _result(outcome))
     if outcome.failure.fingerprint and outcome.state in (InboxState.EXHAUSTED, InboxState.DEAD):
         circuit_breaker.check(handler, outcome.failure.fingerprint)
 

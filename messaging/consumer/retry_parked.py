@@ -347,7 +347,7 @@ def _work(head: Head) -> tuple[Handler, Work] | None:
     if isinstance(item, Work):
         handler = next((each for each in item.handlers if each.name == head.entry.handler), None)
         if handler:
-            return handler, item
+            return handler, Work(item.record, [handler], [head.entry], item.delivery)
         if head.received_at > datetime.now(UTC) - timedelta(seconds=NEW_CODE_SECONDS):
             _set_aside(topic, head.entry.key, f"this code has no handler {head.entry.handler}; newer code may have it")
             return None

@@ -7,21 +7,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
+from hashlib import sha256
 from typing import NamedTuple
 
 import psycopg2
 from django.db import connection
 
 from messaging.database import storable
+from messaging.ids import spellings
 from messaging.kafka.records import Received, newest_partition
 from messaging.registry import Handler
 from messaging.states import InboxState
 
 _INSERT = """
-INSERT INTO messaging_inbox (event_id, handler, topic, partition, "offset", key, state, attempts, received_at)
-SELECT event_id, handler, topic, partition, "offset", key, 'done', 1, now()
-  FROM unnest(%s::text[], %s::text[], %s::text[], %s::int[], %s::bigint[], %s::text[])
-       AS t(event_id, handler, topic, partition, "offset", key)
+INSERT INTO messaging_inbox (event_id, handler, topic, partition, "offset", key, source, state, attempts, received_at)
+SELECT event_id, handler, topic, partition, "offset", key, source, 'done', 1, now()
+  FROM unnest(%s::text[], %s::text[], %s::text[], %s::int[], %s::bigint[], %s::text[], %s::text[])
+       AS t(event_id, handler, topic, partition, "offset", key, source)
  ORDER BY event_id, handler
     ON CONFLICT (event_id, handler) DO NOTHING
 RETURNING event_id, handler
@@ -50,6 +53,8 @@ SELECT t.key, t."offset"
 
 #: Longest text of an error that is kept.
 MAX_ERROR = 2000
+#: Longest source that is kept as it is, in characters.
+MAX_SOURCE = 200
 
 
 #: The order of a key's queue, for inbox rows named `row` and the key named `parked`; the parameter is handler_names().
@@ -60,7 +65,7 @@ QUEUE_ORDER = f"row.partition <> parked.partition, {ORDER_IN_PARTITION}"
 
 
 class Entry(NamedTuple):
-    """An event at a handler, in the column order of the inbox."""
+    """An event at a handler, in the column order of the inbox; `source` is as the column keeps it."""
 
     event_id: str
     handler: str
@@ -68,15 +73,31 @@ class Entry(NamedTuple):
     partition: int
     offset: int
     key: str
+    source: str = ""
 
     @property
     def identity(self) -> tuple[str, str]:
+        """What the row is unique by."""
         return (self.event_id, self.handler)
 
 
 def entry_of(record: Received, handler: Handler) -> Entry:
     """Return the inbox's entry of a record at a handler."""
-    return Entry(record.event_id, handler.name, record.topic, record.partition, record.offset, record.key)
+    source = stored_source(record.topic, record.source)
+    return Entry(record.event_id, handler.name, record.topic, record.partition, record.offset, record.key, source)
+
+
+@cache
+def own_source(topic: str) -> str:
+    """Return the source of a topic's own publisher: the service whose name the topic begins with."""
+    return "/" + topic.partition(".")[0]
+
+
+def stored_source(topic: str, source: str) -> str:
+    """Return a source as the inbox keeps it: '' for the topic's own publisher, and of a long one a digest."""
+    if source == own_source(topic):
+        return ""
+    return source if len(source) <= MAX_SOURCE else f"{source[: MAX_SOURCE // 2]} {sha256(source.encode()).hexdigest()}"
 
 
 def insert_new(entries: Sequence[Entry]) -> set[tuple[str, str]]:
@@ -130,7 +151,8 @@ def unhandled(key: str) -> bool:
     """Return whether an event of `key` waits in this service's inbox, or is a dead letter."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT EXISTS (SELECT 1 FROM messaging_inbox WHERE key = %s AND state IN ('waiting', 'dead'))", [key]
+            "SELECT EXISTS (SELECT 1 FROM messaging_inbox WHERE key = ANY(%s) AND state IN ('waiting', 'dead'))",
+            [spellings(key)],
         )
         return bool(cursor.fetchone()[0])
 
@@ -150,8 +172,8 @@ def parked_events(key: str) -> list[tuple[str, str, str, int, str]]:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT topic, handler, state, attempts, coalesce(error, '') FROM messaging_inbox"
-            ' WHERE key = %s AND raw IS NOT NULL ORDER BY topic, "offset", id',
-            [key],
+            ' WHERE key = ANY(%s) AND raw IS NOT NULL ORDER BY topic, "offset", id',
+            [spellings(key)],
         )
         return list(cursor.fetchall())
 
@@ -193,13 +215,3 @@ def later_keys(handler: Handler, records: Iterable[Received], partitions: int) -
             ],
         )
         return set(cursor.fetchall())
-
-
-def known(handler: Handler, event_ids: Sequence[str]) -> set[str]:
-    """Return those event ids that have an inbox row of the handler, in any state."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT event_id FROM messaging_inbox WHERE handler = %s AND event_id = ANY(%s)",
-            [handler.name, list(event_ids)],
-        )
-        return {row[0] for row in cursor.fetchall()}

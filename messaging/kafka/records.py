@@ -1,10 +1,13 @@
-"""A record as it is read from Kafka: CloudEvents 1.0, binary mode."""
+"""A record as it is read from Kafka: CloudEvents 1.0, in binary mode or in structured mode."""
 
 from __future__ import annotations
 
+import logging
+import re
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -13,7 +16,11 @@ from kafka.partitioner.default import murmur2
 from messaging.context import Context
 from messaging.database import storable
 from messaging.errors import InvalidRecord
-from messaging.event import MAX_KEY
+from messaging.event import MAX_KEY, is_keyed_by_uuid
+from messaging.ids import canonical_key
+from messaging.kafka.structured import event_in, is_structured
+
+logger = logging.getLogger(__name__)
 
 REQUIRED_HEADERS = ("ce_id", "ce_source", "ce_type")
 MAX_EVENT_ID = 255
@@ -50,12 +57,16 @@ def unpacked(data: bytes | memoryview) -> RawRecord:
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A record that can be handled: its place, its id, type and key, its headers and raw value."""
+    """A record that can be handled: its place, its id, source, type and key, its headers and its data.
+
+    A key that is a UUID is in its canonical spelling here. `raw` is the record as it came.
+    """
 
     topic: str
     partition: int
     offset: int
     event_id: str
+    source: str
     type: str
     key: str
     occurred_at: datetime
@@ -86,40 +97,58 @@ class Received:
 
 def received(record: Any, received_at: datetime) -> Received:
     """Read a Kafka record (an object as kafka-python's ConsumerRecord). InvalidRecord says what is wrong with it."""
-    headers = _headers_in(record.headers)
+    headers, data = _event_in(record)
     missing = [name for name in REQUIRED_HEADERS if not headers.get(name)]
     if missing:
         raise InvalidRecord(f"the CloudEvents headers {', '.join(missing)} are missing")
     if len(headers["ce_id"]) > MAX_EVENT_ID or any("\x00" in headers[name] for name in REQUIRED_HEADERS):
         raise InvalidRecord(f"ce_id is longer than {MAX_EVENT_ID} characters, or a header has a zero character")
-    if record.value is None:
+    if data is None:
         raise InvalidRecord("the record has no value (a tombstone)", reason="tombstone")
-    key = _key_in(record.key)
+    key = _key_in(record)
+    _count_spelling(record, key)
     return Received(
         topic=record.topic,
         partition=record.partition,
         offset=record.offset,
         event_id=headers["ce_id"],
+        source=headers["ce_source"],
         type=headers["ce_type"],
         key=key,
         occurred_at=_time(headers.get("ce_time"), record.timestamp, received_at),
         received_at=received_at,
         correlation_id=_correlation_id(headers, key),
         headers=headers,
-        data=record.value,
+        data=data,
         raw=record,
     )
 
 
 def type_of(record: Any) -> str:
     """Return a record's event type. InvalidRecord when it has none that can be read."""
-    for name, value in record.headers:
+    headers = record.headers
+    if is_structured(headers):
+        headers, _ = event_in(headers, record.value)
+    for name, value in headers:
         if name == "ce_type" and value:
             try:
                 return bytes(value).decode()
             except UnicodeDecodeError as error:
                 raise InvalidRecord("the header ce_type is not UTF-8") from error
     raise InvalidRecord("the CloudEvents header ce_type is missing")
+
+
+def identity_of(record: Any) -> tuple[str, str]:
+    """Return a record's ce_source and ce_id, '' for one that it has not."""
+    headers = record.headers
+    if is_structured(headers):
+        try:
+            headers, _ = event_in(headers, record.value)
+        except InvalidRecord:
+            return "", ""
+    first = dict(reversed(headers))
+    source, event_id = ((first.get(name) or b"").decode(errors="ignore") for name in ("ce_source", "ce_id"))
+    return source, event_id
 
 
 def place_of(record: Any) -> str:
@@ -135,9 +164,17 @@ def newest_partition(key: bytes, partitions: int) -> int:
 def readable_key(record: Any) -> str:
     """Return the record's key, or '' when it has no readable one."""
     try:
-        return _key_in(record.key)
+        return _key_in(record)
     except InvalidRecord:
         return ""
+
+
+def _event_in(record: Any) -> tuple[dict[str, str], bytes | None]:
+    """Return the headers and the data of a record's event, as binary mode has them."""
+    if not is_structured(record.headers):
+        return _headers_in(record.headers), record.value
+    headers, data = event_in(record.headers, record.value)
+    return _headers_in(headers), data
 
 
 def _headers_in(pairs: Iterable[tuple[str, bytes | None]]) -> dict[str, str]:
@@ -160,16 +197,38 @@ def _headers_in(pairs: Iterable[tuple[str, bytes | None]]) -> dict[str, str]:
     return headers
 
 
-def _key_in(raw: bytes | None) -> str:
+def _key_in(record: Any) -> str:
+    raw = record.key or b""
     try:
-        key = (raw or b"").decode()
+        key = raw.decode()
     except UnicodeDecodeError as error:
         raise InvalidRecord("the key is not UTF-8") from error
     if not key or "\x00" in key:
         raise InvalidRecord("the record has no key, or one with a zero character")
-    if len(raw or b"") > MAX_KEY:
-        raise InvalidRecord(f"the key has {len(raw or b'')} bytes; at most {MAX_KEY} can be kept")
-    return key
+    if len(raw) > MAX_KEY:
+        raise InvalidRecord(f"the key has {len(raw)} bytes; at most {MAX_KEY} can be kept")
+    return canonical_key(key, bare=is_keyed_by_uuid(record.topic))
+
+
+#: Records of each topic whose key is a UUID in another spelling than the canonical one, since this process began.
+foreign_spellings: Counter[str] = Counter()
+
+
+def _count_spelling(record: Any, key: str) -> None:
+    """Count a foreign spelling; log each time that the count has doubled.
+
+    Kafka chooses the partition by the bytes of the key, so that no order holds between two spellings.
+    """
+    if record.key == key.encode():
+        return
+    foreign_spellings[record.topic] += 1
+    count = foreign_spellings[record.topic]
+    if count & (count - 1) == 0:
+        logger.warning(
+            "%s: %s records so far have a key that is a UUID in a foreign spelling, such as %r of %s. The key is %s;"
+            " but such records may be in another partition than it, outside its order",
+            *(record.topic, count, record.key, place_of(record), key),
+        )
 
 
 def _correlation_id(headers: dict[str, str], key: str) -> str:
@@ -179,7 +238,7 @@ def _correlation_id(headers: dict[str, str], key: str) -> str:
 
 def _time(text: str | None, timestamp_ms: int, received_at: datetime) -> datetime:
     try:
-        time = datetime.fromisoformat(text) if text else datetime.fromtimestamp(max(timestamp_ms, 0) / 1000, UTC)
+        time = _moment(text) if text else datetime.fromtimestamp(max(timestamp_ms, 0) / 1000, UTC)
         if time.tzinfo is not None:
             return time.astimezone(UTC)
     except (ValueError, OverflowError) as error:
@@ -187,3 +246,20 @@ def _time(text: str | None, timestamp_ms: int, received_at: datetime) -> datetim
             return received_at
         raise InvalidRecord(f"ce_time is not RFC 3339: {text[:40]!r}") from error
     raise InvalidRecord(f"ce_time has no zone: {(text or '')[:40]!r}")
+
+
+#: A leap second, which datetime does not know, and the text around its seconds.
+_LEAP_SECOND = re.compile(r"(.{10}[T ]\d\d:\d\d:)60(\D.*)")
+
+
+def _moment(text: str) -> datetime:
+    """Read RFC 3339, which allows a small t and z, and the last second of a UTC day to be its 60th."""
+    text = text.upper()
+    leap = _LEAP_SECOND.fullmatch(text)
+    if not leap:
+        return datetime.fromisoformat(text)
+    moment = datetime.fromisoformat(f"{leap[1]}59{leap[2]}") + timedelta(seconds=1)
+    midnight = moment.astimezone(UTC)
+    if (midnight.hour, midnight.minute) != (0, 0):
+        raise ValueError("only the last minute of a UTC day has a second more")
+    return moment

@@ -18,9 +18,8 @@ from messaging.audit_log import ActionResult, Target
 from messaging.conf import group_of
 from messaging.error_kinds import Kind, kind_of
 from messaging.errors import Refused
-from messaging.inbox import positions, rows
+from messaging.inbox import identity, positions, rows
 from messaging.inbox.decoding import Poison, Work, read
-from messaging.inbox.rows import entry_of
 from messaging.kafka.records import RawRecord, packed, unpacked
 from messaging.operations import locking
 from messaging.operations.edit_record import check_identity, edited
@@ -222,9 +221,9 @@ def _queue_again(found: Found, allow_reorder: bool) -> None:
 
 def _take_apart(found: Found, work: Work, raw: bytes) -> None:
     """Queue a record that could not be decoded, and now can be, for each of its handlers, in its place."""
-    entries = [entry_of(work.record, handler) for handler in work.handlers]
-    new = rows.insert_new(entries)
-    rows.queue([(entry, raw) for entry in entries if entry.identity in new])
+    key = found.entry.key  # as it is parked; an older release kept foreign spellings
+    new = identity.insert_new(entry._replace(key=key) for entry in work.entries)
+    rows.queue([(entry, raw) for entry in new.values()])
     _execute(_LEAVE_QUEUE, [InboxState.DONE.value, *found.entry.identity])
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from messaging.errors import Refused
-from messaging.kafka.records import RawRecord
+from messaging.kafka.records import RawRecord, identity_of
 
 
 def edited(record: RawRecord, value: bytes | None, headers: dict[str, str] | None) -> RawRecord:
@@ -23,15 +23,10 @@ def edited(record: RawRecord, value: bytes | None, headers: dict[str, str] | Non
 
 
 def check_identity(original: RawRecord, record: RawRecord) -> None:
-    """Raise Refused when the record would be another event: the inbox knows the original by its ce_id.
+    """Raise Refused when the record would be another event: the inbox knows the original by its source and id.
 
-    A record without a readable ce_id may be given one.
+    A record without a readable ce_id, or ce_source, may be given one.
     """
-    before = _id_of(original)
-    if before and before != _id_of(record):
-        raise Refused(f"its ce_id {before} cannot be changed: the inbox knows the event by it")
-
-
-def _id_of(record: RawRecord) -> str:
-    value = next((value for name, value in record.headers if name == "ce_id"), None) or b""
-    return value.decode(errors="ignore")
+    for name, before, after in zip(("ce_source", "ce_id"), identity_of(original), identity_of(record), strict=True):
+        if before and before != after:
+            raise Refused(f"its {name} {before} cannot be changed: the inbox knows the event by it")

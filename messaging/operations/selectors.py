@@ -12,6 +12,7 @@ from django.db.models import Count, Max, Min, QuerySet
 from django.db.models.expressions import RawSQL
 
 from messaging.audit_log import Target
+from messaging.ids import spellings
 from messaging.inbox.rows import QUEUE_ORDER
 from messaging.registry import handler_names
 from messaging.states import InboxState
@@ -31,7 +32,7 @@ SELECT parked.topic, parked.key, parked.parked_at,
         WHERE row.topic = parked.topic AND row.key = parked.key AND row.raw IS NOT NULL
         ORDER BY {QUEUE_ORDER} LIMIT 1
        ) AS head ON true
- WHERE parked.topic = coalesce(%s, parked.topic) AND parked.key = coalesce(%s, parked.key)
+ WHERE parked.topic = coalesce(%s, parked.topic) AND (%s::text[] IS NULL OR parked.key = ANY(%s))
  ORDER BY parked.id LIMIT %s
 """
 
@@ -50,8 +51,9 @@ def dead_letters(
     """
     from messaging.models import DeadLetterRow
 
-    asked = {"fingerprint": fingerprint, "handler": handler, "topic": topic, "key": key}
-    letters = DeadLetterRow.objects.filter(**{name: text for name, text in asked.items() if text is not None})
+    keys = None if key is None else spellings(key)
+    asked = {"fingerprint": fingerprint, "handler": handler, "topic": topic, "key__in": keys}
+    letters = DeadLetterRow.objects.filter(**{name: value for name, value in asked.items() if value is not None})
     letters = letters.filter(resolved_at__isnull=True) if open else letters
     return letters.order_by("topic", "partition", "offset", "handler")
 
@@ -107,7 +109,8 @@ class ParkedQueue:
 def parked_keys(*, topic: str | None = None, key: str | None = None, limit: int = 1000) -> list[ParkedQueue]:
     """Return at most `limit` parked keys with their queues' lengths and heads, the earliest parked first."""
     with connection.cursor() as cursor:
-        cursor.execute(_PARKED, [handler_names(), topic, key, limit])
+        keys = None if key is None else spellings(key)
+        cursor.execute(_PARKED, [handler_names(), topic, keys, keys, limit])
         return [ParkedQueue(*row) for row in cursor.fetchall()]
 
 

@@ -16,8 +16,8 @@ from django.db import connection, transaction
 from messaging.conf import conf
 from messaging.context import Cause, Context, current_context
 from messaging.errors import EventTooLarge, TransactionRequired
-from messaging.event import MAX_KEY, Event, EventSpec, encode, spec_of
-from messaging.ids import new_id
+from messaging.event import MAX_KEY, Event, EventSpec, encode, is_keyed_by_uuid, spec_of
+from messaging.ids import canonical_key, new_id, spellings
 from messaging.outbox.envelope import Envelope
 from messaging.signals import event_recorded
 
@@ -104,7 +104,7 @@ def envelope_of(event: Event, cause: Cause | None) -> Envelope:
 
 def _key_of(event: Event, spec: EventSpec) -> str:
     value = getattr(event, spec.key)
-    key = "" if value is None else str(value)
+    key = "" if value is None else canonical_key(str(value), bare=is_keyed_by_uuid(spec.topic))
     if not key or "\x00" in key or len(key.encode()) > MAX_KEY:
         raise ValueError(
             f"{spec.type}: {spec.key} is {value!r}, but a key needs text without a zero character, of at most"
@@ -182,5 +182,5 @@ def pending_keys(keys: Iterable[str]) -> set[str]:
 def outbox_pending(key: str) -> bool:
     """Return whether an event of `key` is still in the outbox, so has not reached Kafka."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT EXISTS (SELECT 1 FROM messaging_outbox WHERE key = %s)", [key])
+        cursor.execute("SELECT EXISTS (SELECT 1 FROM messaging_outbox WHERE key = ANY(%s))", [spellings(key)])
         return bool(cursor.fetchone()[0])

@@ -18,7 +18,11 @@ from messaging.kafka.records import RawRecord, packed, place_of, unpacked
 from messaging.outbox.envelope import Envelope
 from messaging.outbox.publish import insert
 
-_KEEP = """
+_SAME_PLACE = (
+    '(letter.topic, letter.partition, letter."offset") = (excluded.topic, excluded.partition, excluded."offset")'
+)
+#: The original record stays, unless the letter is of another event: the inbox had forgotten the first one with its id.
+_KEEP = f"""
 INSERT INTO messaging_dead_letter AS letter
        (event_id, handler, topic, partition, "offset", key, type, reason, fingerprint, error, traceback, attempts, raw,
         at)
@@ -28,7 +32,11 @@ SELECT *, now()
     ON CONFLICT (event_id, handler) DO UPDATE
        SET reason = excluded.reason, fingerprint = excluded.fingerprint, error = excluded.error,
            traceback = excluded.traceback, attempts = excluded.attempts, at = excluded.at,
-           resolved_at = NULL, resolution = ''
+           resolved_at = NULL, resolution = '', topic = excluded.topic, partition = excluded.partition,
+           "offset" = excluded."offset", key = excluded.key,
+           type = CASE WHEN {_SAME_PLACE} THEN letter.type ELSE excluded.type END,
+           raw = CASE WHEN {_SAME_PLACE} THEN letter.raw ELSE excluded.raw END,
+           edited = CASE WHEN {_SAME_PLACE} THEN letter.edited END
 """
 _MARK = """
 UPDATE messaging_inbox AS row
@@ -62,10 +70,10 @@ class Letter:
     parks: bool
 
 
-def letter_of(poison: Poison) -> Letter:
-    """Return the dead letter that an undecodable record becomes; without a readable key it parks nothing."""
+def letter_of(poison: Poison, entry: Entry) -> Letter:
+    """Return the dead letter that an undecodable record becomes; `entry` is as its inbox row has it."""
     failure = Failure(POISON_FINGERPRINT.format(reason=poison.reason), poison.error)
-    return Letter(poison.entry, poison.type, poison.reason, failure, 0, packed(poison.record), parks=bool(poison.key))
+    return Letter(entry, poison.type, poison.reason, failure, 0, packed(poison.record), parks=poison.parks)
 
 
 def keep(letters: Sequence[Letter]) -> None:
@@ -82,9 +90,10 @@ def keep(letters: Sequence[Letter]) -> None:
 
 
 def _columns(letter: Letter) -> tuple[object, ...]:
-    failure = letter.failure
+    entry, failure = letter.entry, letter.failure
     return (
-        *letter.entry,
+        *entry.identity,
+        *(entry.topic, entry.partition, entry.offset, entry.key),
         storable(letter.type)[:MAX_TYPE],
         storable(letter.reason)[:MAX_REASON],
         failure.fingerprint,

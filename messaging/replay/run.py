@@ -22,8 +22,10 @@ from messaging.consumer.one_by_one import apply_one_by_one
 from messaging.database import session_lock
 from messaging.error_kinds import Kind, kind_of
 from messaging.errors import ExitCode, RangeRefused, SlowAttempt
-from messaging.inbox import rows
+from messaging.ids import spellings
+from messaging.inbox import identity, rows
 from messaging.inbox.decoding import Poison, Work, read
+from messaging.kafka.records import readable_key
 from messaging.outbox.publish import gather
 from messaging.registry import Handler
 from messaging.replay import guards
@@ -102,7 +104,7 @@ def records_of(plan: Plan, consumer: KafkaConsumer) -> Iterator[tuple[list[Any],
 
 def _selected(record: Any, plan: Plan, outcome: ReplayOutcome) -> Work | None:
     """Decode a record and keep the selected handlers; count what is passed over."""
-    if plan.request.key is not None and (record.key or b"").decode(errors="replace") != plan.request.key:
+    if plan.request.key is not None and readable_key(record) not in spellings(plan.request.key):
         return None
     item = read(record, plan.group, datetime.now(UTC))
     if item is None or isinstance(item, Poison):
@@ -161,21 +163,21 @@ def _unhandled(works: Sequence[Work], plan: Plan, counts: ReplayOutcome) -> list
     for work in works:
         for handler in work.handlers:
             handlers.setdefault(handler, []).append(work)
-    wanted: dict[str, list[Handler]] = {}
+    wanted: dict[object, list[Handler]] = {}
     for handler, mine in handlers.items():
-        known = rows.known(handler, [work.record.event_id for work in mine])
+        known = identity.known([work.entry_at(handler) for work in mine])
         later = rows.later_keys(handler, [work.record for work in mine], plan.partitions)
+        passed: set[object] = set()
         for work in mine:
-            if work.record.event_id in known:
+            if work.entry_at(handler) in known or work.identity in passed:
                 counts.done[work.record.type] += 1
             elif (work.record.key, work.record.offset) in later:
                 counts.refused[work.record.type] += 1
             else:
                 counts.applied[work.record.type] += 1
-                known.add(work.record.event_id)  # the log may contain it several times
-                wanted.setdefault(work.record.event_id, []).append(handler)
-    taken = [work for work in works if work.record.event_id in wanted]
-    return [work.at(wanted[work.record.event_id]) for work in taken]
+                passed.add(work.identity)  # the log may contain it several times
+                wanted.setdefault(work.identity, []).append(handler)
+    return [work.at(wanted[work.identity]) for work in works if work.identity in wanted]
 
 
 def _add(outcome: ReplayOutcome, counts: ReplayOutcome) -> None:

@@ -36,7 +36,12 @@ class Expiring:
 
 
 _ENDED = ", ".join(f"'{state.value}'" for state in ENDED)
-INBOX = Expiring("messaging_inbox", "received_at", f"state IN ({_ENDED})")
+#: Another source's event with the same id has a row beside this one for as long as this one stays: see inbox.identity.
+_NONE_BESIDE = (
+    "NOT EXISTS (SELECT 1 FROM messaging_inbox AS other WHERE other.ce_id IS NOT NULL"
+    " AND other.ce_id = messaging_inbox.event_id AND other.handler = messaging_inbox.handler)"
+)
+INBOX = Expiring("messaging_inbox", "received_at", f"state IN ({_ENDED}) AND {_NONE_BESIDE}")
 
 
 def clean_inbox() -> int:

@@ -14,7 +14,7 @@ from django.conf import settings as django_settings
 from messaging.models import InboxRow
 from tests.messaging.log import ends_of
 from tests.messaging.rows import publish_notes
-from tests.messaging.test_consumer import is_applied
+from tests.messaging.test_consumer import applied, is_applied
 from tests.messaging.waiting import eventually
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -36,6 +36,23 @@ def test_a_well_formed_event_of_a_foreign_client_is_handled(consumer, key):
     row = InboxRow.objects.filter(key=key).first()
     assert row is not None
     assert row.event_id == event_id
+
+
+def test_foreign_clients_may_have_one_id_and_spell_a_key_as_they_like(consumer):
+    key = str(uuid.uuid4())
+    foreign = ForeignProducer({"bootstrap.servers": servers(), "partitioner": "murmur2_random"})
+    for number, (source, spelled) in enumerate(
+        {"/abroad": key.upper(), "/sample": key, "/else": f"urn:uuid:{key}"}.items()
+    ):
+        headers = [("ce_id", key), ("ce_source", source), ("ce_type", "sample.NoteAdded.v1")]
+        value = json.dumps({"key": key, "number": number})
+        for _ in range(2):
+            foreign.produce(django_settings.SAMPLE_TOPIC, value, spelled, headers=headers)
+    assert foreign.flush(10) == 0
+
+    eventually(lambda: is_applied(key, 3))
+    assert sorted(applied(key)) == sorted(applied(key, "batch")) == [0, 1, 2]
+    assert set(InboxRow.objects.filter(event_id__contains=key).values_list("key", flat=True)) == {key}
 
 
 def test_a_foreign_client_puts_every_key_where_our_relay_puts_it(relay, log, key):

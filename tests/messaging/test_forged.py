@@ -11,8 +11,9 @@ import pytest
 from django.conf import settings as django_settings
 
 from contracts.coupon import CouponUsed
+from contracts.product import ProductChanged, StockLine
 from messaging.errors import InvalidRecord
-from messaging.event import decode, encode
+from messaging.event import _has_zero_character, decode, encode
 from messaging.inbox.decoding import Poison, Work, read
 from tests.messaging.records import Record, record_of
 from tests.messaging.sample.events import NoteAdded
@@ -48,6 +49,37 @@ def test_a_record_keyed_by_something_else_than_its_event_is_refused():
 def test_a_text_that_postgresql_cannot_keep_is_refused(value):
     with pytest.raises(InvalidRecord):
         decode("sample.NoteAdded.v1", value)
+
+
+@pytest.mark.parametrize(
+    ("text", "behaviour"),
+    [
+        (rb'"behaviour":"\\u0000"', "\\u0000"),
+        (rb'"behaviour":"\\\\u0000"', "\\\\u0000"),
+        (rb'"behaviour":"","unknown":"\u0000"', ""),
+        (rb'"behaviour":"","unknown":{"\u0000":["\u0000"]}', ""),
+    ],
+)
+def test_a_backslash_before_u0000_and_a_field_that_is_not_read_are_no_zero_character(text, behaviour):
+    decoded = decode("sample.NoteAdded.v1", b'{"key":"k","number":1,' + text + b"}")
+
+    assert decoded == NoteAdded(key="k", number=1, behaviour=behaviour)
+
+
+def test_a_zero_character_is_found_in_every_part_of_an_event():
+    line = StockLine(product_id=UUID(int=1), quantity=1)
+    for value in ("\x00", ("a", "\x00"), [line, "\x00"], {"\x00": 1}, {"a": {"\x00"}}):
+        assert _has_zero_character(value)
+    for value in (line, 1, None, "", b"\x00", ("a", {"b": line})):
+        assert not _has_zero_character(value)
+
+
+def test_what_we_publish_ourselves_with_an_escaped_backslash_is_read_back():
+    product = ProductChanged(
+        product_id=UUID(int=1), version=1, name=r"\u0000", price=Decimal("1.00"), currency="USD", active=True
+    )
+
+    assert decode("product.ProductChanged.v1", encode(product)) == product
 
 
 @pytest.mark.parametrize("amount", ["NaN", "-Infinity", "sNaN"])

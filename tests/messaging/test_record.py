@@ -91,6 +91,8 @@ def test_a_record_that_nobody_can_order_or_read_is_refused(change, message):
         ("ce_time", b"yesterday", "RFC 3339"),
         ("ce_time", b"2026-01-01T00:00:00", "no zone"),
         ("ce_time", b"0001-01-01T00:00:00+23:59", "RFC 3339"),
+        ("ce_time", b"2026-01-01T12:00:60Z", "RFC 3339"),
+        ("ce_time", b"9999-12-31T23:59:60Z", "RFC 3339"),
     ],
 )
 def test_a_bad_cloudevents_header_is_refused(header, value, message):
@@ -127,3 +129,16 @@ def test_times_of_other_zones_and_finer_than_microseconds_are_read():
     read = received(with_headers(ce_time=b"2026-01-01T09:00:00.123456789+09:00"), NOW)
 
     assert read.occurred_at == datetime(2026, 1, 1, 0, 0, 0, 123456, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("2026-01-01t00:00:00z", datetime(2026, 1, 1, tzinfo=UTC)),
+        ("2016-12-31T23:59:60Z", datetime(2017, 1, 1, tzinfo=UTC)),
+        ("2016-12-31t23:59:60.25z", datetime(2017, 1, 1, microsecond=250_000, tzinfo=UTC)),
+        ("2017-01-01T08:59:60+09:00", datetime(2017, 1, 1, tzinfo=UTC)),
+    ],
+)
+def test_small_letters_and_a_leap_second_are_rfc_3339_too(text, moment):
+    assert received(with_headers(ce_time=text.encode()), NOW).occurred_at == moment

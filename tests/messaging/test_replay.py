@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -58,6 +59,35 @@ def test_a_dry_run_counts_the_same_and_changes_nothing(replay, key):
     assert "would apply" in replay.said
     assert State.now() == before
     assert dry == replay(*EXECUTE) == {TYPE: (6, 0, 0)}
+
+
+def test_one_id_of_two_sources_is_two_events_and_each_is_applied_once(replay, key):
+    """Both sources' events were written twice, as by a client that was not sure."""
+    records = [from_source(source, key, n) for n, source in enumerate(("/sample", "/abroad"))]
+    replay.passed(*records, *records)
+
+    assert replay() == replay(*EXECUTE) == {TYPE: (4, 4, 0)}
+    assert replay(*EXECUTE) == {TYPE: (0, 8, 0)}
+    assert applied(key) == applied(key, "batch") == [0, 1]
+
+
+@pytest.mark.parametrize("source", ["/sample", "/abroad"])
+def test_what_an_older_release_has_handled_is_not_applied_whatever_its_source(replay, key, source):
+    record = from_source(source, key, 0)
+    replay.passed(record)
+    replay(*EXECUTE)
+    InboxRow.objects.update(source=None)  # as that release left it
+    replay.passed(record)
+
+    assert replay(*EXECUTE) == {TYPE: (0, 4, 0)}
+    assert applied(key) == applied(key, "batch") == [0]
+
+
+def from_source(source: str, key: str, number: int) -> Record:
+    """Return a note of a source, with the id that every source has."""
+    record = record_of(NoteAdded(key=key, number=number), event_id="1")
+    headers = [(name, source.encode() if name == "ce_source" else value) for name, value in record.headers]
+    return replace(record, headers=headers)
 
 
 @pytest.mark.parametrize("state", InboxState.values)

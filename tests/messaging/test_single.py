@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -140,6 +141,20 @@ def test_an_event_that_does_not_fit_its_schema_is_a_dead_letter_and_its_key_wait
     assert applied("single", "a") == [0]
     assert applied("single", "b") == [3]
     assert state_of("f") == ("waiting", 0)
+
+
+@both
+def test_a_tombstone_in_a_compacted_topic_parks_nothing(group, handle, settings):
+    settings.MESSAGING = {**settings.MESSAGING, "COMPACTED_TOPICS": [settings.SAMPLE_TOPIC]}
+    of_an_event = note("a", 1)
+    plain = Record(key=b"a", value=None, topic=of_an_event.topic)
+
+    handle(group, plain, replace(of_an_event, value=None), note("a", 2))
+
+    assert DeadLetterRow.objects.get().reason == "tombstone"
+    assert not ParkedKey.objects.exists()
+    assert not InboxRow.objects.filter(raw__isnull=False).exists()
+    assert applied("single", "a") == applied("batch", "a") == [2]
 
 
 @both

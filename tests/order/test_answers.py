@@ -65,6 +65,18 @@ def test_both_answers_confirm_the_order_with_the_discount() -> None:
     assert Saga.objects.get(order_id=order_id).finished_at
 
 
+@pytest.mark.parametrize("singly", [False, True])
+@pytest.mark.parametrize("at_once", [False, True])
+def test_two_participants_may_give_their_answers_one_id(singly: bool, at_once: bool) -> None:
+    order_id = an_order()
+    answers = [record_of(answer, event_id="1") for answer in (reduced(order_id), used(order_id))]
+    for batch in [answers] if at_once else [[answer] for answer in answers]:
+        deliver(*batch, singly=singly)
+    deliver(*answers, *answers, singly=singly)
+    assert shape(order_id) == ("CONFIRMED", "COMPLETED", {"stock": "DONE", "coupon": "DONE"})
+    assert len(published(OrderConfirmed)) == 1
+
+
 def test_an_order_without_coupon_waits_for_stock_alone() -> None:
     order_id = an_order(coupon=False)
     deliver(reduced(order_id))

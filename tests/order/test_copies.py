@@ -11,9 +11,11 @@ from django.db import transaction
 
 from contracts.user import UserChanged
 from messaging import Delivery
+from messaging.kafka.records import RawRecord
 from messaging.testing import deliver, published, record_of
 from order_app import selectors, services
 from order_app.models import ProductCopy, UserCopy
+from tests.contracts import handling
 from tests.order.given import product_changed
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -49,3 +51,12 @@ def test_only_a_user_who_is_known_to_be_inactive_is_inactive() -> None:
     active, inactive, unknown = uuid4(), uuid4(), uuid4()
     deliver(UserChanged(user_id=active, version=1, active=True), UserChanged(user_id=inactive, version=1, active=False))
     assert selectors.get_inactive_users({active, inactive, unknown}) == {inactive}
+
+
+def test_a_tombstone_holds_up_no_later_announcement_of_its_user() -> None:
+    user_id = uuid4()
+    key, headers = str(user_id).encode(), record_of(UserChanged(user_id=user_id, version=1, active=True)).raw.headers
+    handling.handle(RawRecord("user.events", 0, 10**6, 0, key, [], None))
+    handling.handle(RawRecord("user.events", 0, 10**6 + 1, 0, key, headers, None))
+    deliver(UserChanged(user_id=user_id, version=2, active=False))
+    assert selectors.get_inactive_users({user_id}) == {user_id}
