@@ -2,7 +2,7 @@
 
 The inbox is unique by (event_id, handler), and old code inserts by that pair. So the first source with an id has it as
 `event_id`. An event of another source with that id, at the same handler, gets a row beside it, whose `event_id` names
-its source too and whose `ce_id` is the id (docs/decisions/0021). This costs a statement where ids repeat, and none
+its source too and whose `ce_id` is the id (docs/decisions/0023). This costs a statement where ids repeat, and none
 elsewhere.
 """
 
