@@ -77,6 +77,15 @@ class SlowAttempt(MessagingError):
         self.attempts = attempts
 
 
+class AttemptCutOff(MessagingError):
+    """A hurried attempt at a parked event waited, so it was cut off; it does not count."""
+
+    retryable = True
+
+    def __init__(self, handler: str) -> None:
+        super().__init__(f"{handler} waited for a lock or a slow statement; it is retried with more time")
+
+
 class SwallowedDatabaseError(MessagingError):
     """A handler caught a database error outside a savepoint: its transaction can only be rolled back."""
 

@@ -21,8 +21,8 @@ from messaging.consumer.batch import check_transaction, declared_dead, run
 from messaging.consumer.freeze_detector import ticker
 from messaging.context import current_context
 from messaging.database import longest_idle, takes_writes
-from messaging.error_kinds import STATEMENT_TIMEOUT, Failure, Kind, failure_of, kind_of, sqlstate
-from messaging.errors import ConnectionLost, DeadLetter, SlowAttempt
+from messaging.error_kinds import LOCK_TIMEOUT, STATEMENT_TIMEOUT, Failure, Kind, failure_of, kind_of, sqlstate
+from messaging.errors import AttemptCutOff, ConnectionLost, DeadLetter, SlowAttempt
 from messaging.inbox import rows
 from messaging.inbox.decoding import Work
 from messaging.inbox.rows import Entry, InboxUpdate, entry_of
@@ -43,6 +43,9 @@ DELAY_SECONDS = 0.05
 #: Time for the immediate attempts, in seconds. After it a transient failure parks its key without further attempts:
 #: three lock timeouts in a row would hold up every other key of the partition.
 AT_ONCE_SECONDS = 1.0
+#: Time limits of a hurried attempt, in seconds: it is cut off when it waits for a lock, or for a slow statement.
+HURRIED_LOCK_SECONDS = 0.1
+HURRIED_STATEMENT_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +64,23 @@ class AttemptOutcome:
         return self.state is InboxState.WAITING or (self.letter is not None and self.letter.parks)
 
 
-def attempt(handler: Handler, work: Work, made: int = 0) -> AttemptOutcome:
+def hurry() -> None:
+    """Set the time limits of a hurried attempt, until the end of the open transaction."""
+    limits = [f"{int(seconds * 1000)}ms" for seconds in (HURRIED_LOCK_SECONDS, HURRIED_STATEMENT_SECONDS)]
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('lock_timeout', %s, true), set_config('statement_timeout', %s, true)", limits)
+
+
+def was_cut_off(error: BaseException) -> bool:
+    """Return whether a hurried turn ended by its time limits."""
+    return isinstance(error, AttemptCutOff) or sqlstate(error) in (LOCK_TIMEOUT, STATEMENT_TIMEOUT)
+
+
+def attempt(handler: Handler, work: Work, made: int = 0, hurried: bool = False) -> AttemptOutcome:
     """Try the handler until the event is handled or no immediate attempt is left. `made` attempts came before.
 
-    SlowAttempt when an attempt took too long and lost the connection. Outages pass through.
+    SlowAttempt when an attempt took too long and lost the connection; AttemptCutOff when one failed after hurry(),
+    and waited before. Outages pass through.
     """
     ticker()  # it must tick before a freeze to detect it
     until = time.monotonic() + AT_ONCE_SECONDS
@@ -74,6 +90,8 @@ def attempt(handler: Handler, work: Work, made: int = 0) -> AttemptOutcome:
         try:
             return _in_savepoint(handler, work, made)
         except (Exception, *EXITS) as error:
+            if hurried and (was_cut_off(error) or time.monotonic() - begin > HURRIED_LOCK_SECONDS):
+                raise AttemptCutOff(handler.name) from error
             _raise_outage(error, handler, made, begin)
             logger.warning("%s attempt %s: %s: %r", handler.name, made, work.record.event_id, error)
             outcome = _after_failure(handler, work, made, error, in_time=time.monotonic() < until)

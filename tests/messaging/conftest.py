@@ -38,6 +38,8 @@ def _fresh_sample() -> None:
     from tests.messaging.sample import handlers
 
     retry_parked._failing.clear()
+    retry_parked._cut_off.clear()
+    retry_parked._hurried.clear()
     handlers.batches.clear()
     handlers.attempts.clear()
 
