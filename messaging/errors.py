@@ -107,6 +107,17 @@ class ConnectionClosed(SlowAttempt):
         self.attempts = attempts
 
 
+class LostAgain(SlowAttempt):
+    """The database connection is lost at this event again and again, while the database works: the attempt counts."""
+
+    def __init__(self, handler: str, attempts: int) -> None:
+        MessagingError.__init__(
+            self, f"{handler}: attempt {attempts} lost the database connection, again and again; the database works"
+        )
+        self.handler = handler
+        self.attempts = attempts
+
+
 class Paused(MessagingError):
     """An operator, or the circuit breaker, has paused a handler or a topic."""
 

@@ -19,9 +19,10 @@ from messaging.backoff import jittered
 from messaging.conf import conf
 from messaging.consumer.assignment import MOVE_GROUP, Assignment
 from messaging.consumer.batch import handle_batch
+from messaging.consumer.bisection import OutagesAtPositions, is_single, parts_of_batch
 from messaging.consumer.freeze_detector import ticker
 from messaging.consumer.one_by_one import handle_one, split
-from messaging.consumer.retries import is_too_slow
+from messaging.consumer.retries import is_false_outage, is_too_slow, outages_count
 from messaging.error_kinds import Kind, kind_of
 from messaging.errors import PartitionStopped
 from messaging.inbox import crash_marks, lost_commits
@@ -63,6 +64,7 @@ class Consumer:
         self._paused: set[str] = set()
         self._asked_for_pauses = 0.0
         self._connected: Any = None
+        self._outages: OutagesAtPositions[TopicPartition] = OutagesAtPositions()
 
     def stop(self) -> None:
         """Ask run() to end after the current batch. Any thread may call this."""
@@ -200,37 +202,66 @@ class Consumer:
             self.assignment.cautious -= {tp for tp, end in _ends(cautious).items() if self.assignment.at.get(tp) == end}
 
     def _handle_together(self, batch: list[Fetched]) -> None:
+        """Handle the batch in one transaction; when that fails, by halves, until what fails is alone.
+
+        After many outages at a position where the database takes writes, outages count as failures.
+        """
+        with outages_count(self._outages.are_many(_starts(batch))):
+            took = self._seconds_until_failure(batch)
+            if took is not None:
+                self._handle_parts(parts_of_batch(batch, took), marked=False)
+
+    def _seconds_until_failure(self, batch: list[Fetched]) -> float | None:
+        """Handle a batch or a part of it in one transaction; None when that worked. Outages pass through."""
         begin = time.monotonic()
         try:
             handle_batch(self.group, batch)
         except Exception as error:
             kind = kind_of(error)
-            if kind is Kind.MOVED or (kind is Kind.OUTAGE and not is_too_slow(begin)):
+            if kind is Kind.MOVED or (kind is Kind.OUTAGE and not is_too_slow(begin) and not is_false_outage(error)):
+                self._note_outage(kind, batch)
                 raise
-            logger.warning("%s: a batch failed; the consumer handles its events one by one: %r", self.group, error)
+            logger.warning("%s: a batch failed; the consumer takes it apart: %r", self.group, error)
             close_old_connections()
-            self._handle_one_by_one(batch, marked=False)
-        else:
-            self._done(batch)
+            return time.monotonic() - begin
+        self._done(batch)
+        return None
 
     def _handle_one_by_one(self, batch: list[Fetched], *, marked: bool) -> None:
-        """Handle one by one. A partition that cannot continue is stopped; the others continue."""
+        self._handle_parts([[one] for one in split(batch)], marked=marked)
+
+    def _handle_parts(self, parts: list[list[Fetched]], *, marked: bool) -> None:
+        """Handle the parts in order. A partition that cannot continue is stopped; the others continue."""
         stopped: set[TopicPartition] = set()
         until = time.monotonic() + ONE_BY_ONE_SECONDS
-        for one in split(batch):
-            tp = _partition(one)
-            if tp in stopped:
-                continue
+        left = parts[::-1]
+        while left:
+            part = [fetched for fetched in left.pop() if _partition(fetched) not in stopped]
             if time.monotonic() > until or self._stopping.is_set():
-                self.assignment.invalidate(map(_partition, batch))
+                self.assignment.invalidate(_partition(fetched) for each in (part, *left) for fetched in each)
                 break
-            try:
-                handle_one(self.group, one, deaths=self._deaths(one) if marked else 0)
-                self._done([one])
-                self.progress = time.monotonic()
-            except PartitionStopped as error:
-                stopped.add(tp)
-                self.assignment.stop(tp, str(error))
+            if is_single(part):
+                stopped |= self._handle_single(part[0], marked=marked)
+            elif part and (took := self._seconds_until_failure(part)) is not None:
+                left += parts_of_batch(part, took)[::-1]
+            self.progress = time.monotonic()
+
+    def _handle_single(self, one: Fetched, *, marked: bool) -> set[TopicPartition]:
+        """Handle one record; return its partition if that has to stop."""
+        try:
+            handle_one(self.group, one, deaths=self._deaths(one) if marked else 0)
+        except PartitionStopped as error:
+            self.assignment.stop(_partition(one), str(error))
+            return {_partition(one)}
+        except Exception as error:
+            self._note_outage(kind_of(error), [one])
+            raise
+        self._done([one])
+        return set()
+
+    def _note_outage(self, kind: Kind, batch: list[Fetched]) -> None:
+        if kind is Kind.OUTAGE:
+            self._outages.note(_starts(batch))
 
     def _deaths(self, one: Fetched) -> int:
         """Mark the event; return how many processes died at it when that is DEATHS_ALLOWED or more, else 0."""
@@ -240,6 +271,7 @@ class Consumer:
     def _done(self, batch: list[Fetched]) -> None:
         ends = _ends(batch)
         self.assignment.moved(ends)
+        self._outages.clear(ends)
         for tp in ends:
             self.assignment.stopped.pop(tp, None)
         self._uncommitted.update(ends)
@@ -312,6 +344,10 @@ class Consumer:
 
 def _ends(batch: list[Fetched]) -> dict[TopicPartition, int]:
     return {_partition(fetched): fetched.end for fetched in batch}
+
+
+def _starts(batch: list[Fetched]) -> list[tuple[TopicPartition, int]]:
+    return [(_partition(fetched), fetched.start) for fetched in batch]
 
 
 def _partition(fetched: Fetched) -> TopicPartition:

@@ -11,17 +11,17 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 
-from django.db import DatabaseError, close_old_connections, connection, transaction
+from django.db import DatabaseError, close_old_connections, transaction
 
 from messaging.backoff import Backoff, Delayed
 from messaging.conf import conf, group_of
 from messaging.consumer import retries
+from messaging.consumer.bisection import OutagesAtPositions
+from messaging.consumer.key_lock import key_lock as _key_lock
 from messaging.consumer.parked_run import Run
 from messaging.consumer.queue_head import Head, head_of
 from messaging.database import takes_writes
@@ -48,6 +48,9 @@ _cut_off: dict[Parked, None] = {}
 CUT_OFF_BACKOFF = Backoff(5.0, 300.0)
 _hurried: Delayed[Parked] = Delayed(CUT_OFF_BACKOFF, forget_after=CUT_OFF_BACKOFF.cap)
 _delays = threading.Lock()
+#: Outages in a row at each key, and after how many an attempt counts while the database takes writes.
+_outages: OutagesAtPositions[Parked] = OutagesAtPositions()
+OUTAGES_AT_ONE_KEY = 3
 #: Whether this process left crash marks that it could not clear, because its database was away.
 _left_marks = False
 
@@ -57,16 +60,6 @@ RUN_SECONDS = 5.0
 EVENTS_IN_A_TURN = 100
 #: How long, in seconds, an event may wait for a handler that this process lacks: newer code may have it.
 NEW_CODE_SECONDS = 3600.0
-#: First of the two numbers of the advisory lock that lets one worker at a time retry a key.
-LOCK_SPACE = 0x0B0F
-#: Idle time of a session, in milliseconds, after which it loses that lock.
-SILENT_MS = 10_000
-
-_LOCK_KEY = """
-WITH tried AS MATERIALIZED (SELECT pg_try_advisory_lock(%s, hashtext(%s)) AS mine)
-SELECT mine, CASE WHEN mine THEN set_config('idle_session_timeout', %s, false) END FROM tried
-"""
-_UNLOCK_KEY = "RESET idle_session_timeout; SELECT pg_advisory_unlock(%s, hashtext(%s))"
 
 
 class StepResult(Enum):
@@ -147,16 +140,20 @@ def _retry_left_marked(until: float) -> int:
 def _retry_or_log(topic: str, key: str, *, hurried: bool = False) -> int | None:
     """Give a key its turn. A failure outside a handler, such as a lock timeout, holds up no other key."""
     try:
-        handled = retry_key(topic, key, hurried=hurried)
+        with retries.outages_count(_outages.are_many([((topic, key), 0)], OUTAGES_AT_ONE_KEY)):
+            handled = retry_key(topic, key, hurried=hurried)
     except Exception as error:
         if hurried and retries.was_cut_off(error):
             with _delays:
                 _hurried.failed((topic, key))
             return None
         _set_aside(topic, key, error)
-        if kind_of(error) is Kind.OUTAGE and not takes_writes():
-            raise
+        if kind_of(error) is Kind.OUTAGE:
+            _outages.note([((topic, key), 0)])
+            if not takes_writes():
+                raise
         return 0
+    _outages.clear([(topic, key)])
     if handled:
         with _delays:
             _failing.worked([(topic, key)])
@@ -179,9 +176,9 @@ def due() -> list[Parked]:
 def _due(without: set[Parked]) -> list[due_times.DueKey]:
     _progressed()
     with _delays:
-        resting = {*_failing.now(), *_hurried.now(), *without}
+        without = {*_failing.now(), *_hurried.now(), *without}
     try:
-        return due_times.due_keys(pauses.paused_topics(), resting)
+        return due_times.due_keys(pauses.paused_topics(), without)
     finally:
         _rested()
 
@@ -194,30 +191,6 @@ def retry_key(topic: str, key: str, *, hurried: bool = False) -> int:
     """
     with _key_lock(topic, key) as mine:
         return _retry_locked(topic, key, hurried) if mine else 0
-
-
-@contextmanager
-def _key_lock(topic: str, key: str) -> Iterator[bool]:
-    """Hold the key's advisory lock for a with block; yields False when another process has it.
-
-    A frozen process loses the lock with its session, which PostgreSQL ends when it is idle for too long.
-    """
-    with connection.cursor() as cursor:
-        cursor.execute(_LOCK_KEY, [LOCK_SPACE, f"{topic} {key}", str(SILENT_MS)])
-        mine: bool = cursor.fetchone()[0]
-    try:
-        yield mine
-    finally:
-        if mine:
-            _unlock(topic, key)
-
-
-def _unlock(topic: str, key: str) -> None:
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute(_UNLOCK_KEY, [LOCK_SPACE, f"{topic} {key}"])
-    except DatabaseError as error:
-        logger.info("%s: the lock of the key %s ended with its connection: %r", topic, key, error)
 
 
 def _retry_locked(topic: str, key: str, hurried: bool) -> int:
