@@ -10,6 +10,8 @@ import psycopg2
 from django.conf import settings
 from django.db import connection
 
+from messaging.session import prepare
+
 
 def own_connection(*, application_name: str, **session: str) -> Any:
     """Open a psycopg2 connection to the service's database, in autocommit.
@@ -22,6 +24,7 @@ def own_connection(*, application_name: str, **session: str) -> Any:
         if name not in ("cursor_factory", "client_encoding", "options")
     }
     parameters["application_name"] = application_name
+    session = {"default_transaction_isolation": r"read\ committed", **session}  # whatever the role's default
     parameters["options"] = " ".join(f"-c {name}={value}" for name, value in session.items())
     opened = psycopg2.connect(**parameters)
     opened.autocommit = True
@@ -32,6 +35,7 @@ def own_connection(*, application_name: str, **session: str) -> Any:
 def longest_idle() -> float:
     """Return for how many seconds PostgreSQL lets our transactions be idle; infinite without a limit."""
     with own_connection(application_name=f"{settings.SERVICE_NAME}:probe") as opened, opened.cursor() as cursor:
+        prepare(cursor)
         cursor.execute("SELECT setting::float FROM pg_settings WHERE name = 'idle_in_transaction_session_timeout'")
         milliseconds: float = cursor.fetchone()[0]
     opened.close()

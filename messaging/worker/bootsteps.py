@@ -26,6 +26,7 @@ from messaging.conf import conf
 from messaging.errors import MessagingError
 from messaging.worker.live_workers import Presence
 from messaging.worker.liveness import LivenessFile
+from messaging.worker.role_check import RoleStep
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +53,7 @@ def install(app: Celery) -> None:
     app.steps["worker"].add(RetentionStep)
     app.steps["worker"].add(StopTimeoutStep)
     app.steps["worker"].add(RetryStep)
+    app.steps["worker"].add(RoleStep)
 
 
 class StopTimeoutStep(bootsteps.StartStopStep):
