@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Sequence
 from typing import Any
 
 import kafka
-from django.core.checks import CheckMessage, Error, Warning, register
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
 
 from messaging.conf import conf
 from messaging.kafka.patches import TRIED_VERSION, missing_parts
 from messaging.registry import all_handlers
 from messaging.retention.topic_check import MARGIN_DAYS
+from messaging.session import role_problems
 
 
 def register_all() -> None:
@@ -22,6 +24,7 @@ def register_all() -> None:
     register(handlers_fit_topology)
     register(a_topic_has_one_group)
     register(inbox_outlives_topics)
+    register(role_settings_fit, Tags.database)
 
 
 def crc32c_is_installed(**_: Any) -> list[CheckMessage]:
@@ -113,3 +116,13 @@ def inbox_outlives_topics(**_: Any) -> list[CheckMessage]:
             id="messaging.E002",
         )
     ]
+
+
+def role_settings_fit(databases: Sequence[str] | None = None, **_: Any) -> list[CheckMessage]:
+    """The role's isolation level and time limits; our own sessions set what is wrong, other clients have it wrong.
+
+    It asks the database, so it runs with `check --database default`, with `migrate`, and when a worker starts.
+    """
+    if "default" not in (databases or ()):
+        return []
+    return [Warning(problem.message, hint=problem.hint, id="messaging.W003") for problem in role_problems()]

@@ -15,6 +15,7 @@ from django.db import connection, connections
 
 from messaging.conf import conf
 from messaging.errors import MessagingError
+from messaging.session import prepare
 
 #: How PgBouncer refuses the run-time parameters of a session.
 REFUSED_PARAMETER = "unsupported startup parameter"
@@ -79,6 +80,7 @@ def own_connection(*, application_name: str, **session: str) -> Any:
         if name not in ("cursor_factory", "client_encoding", "options")
     }
     parameters["application_name"] = application_name
+    session = {"default_transaction_isolation": r"read\ committed", **session}  # whatever the role's default
     parameters["options"] = " ".join(f"-c {name}={value}" for name, value in session.items())
     opened = psycopg2.connect(**parameters)
     opened.autocommit = True
@@ -107,6 +109,7 @@ def session_lock(space: int, name: str, *, idle_session_timeout: str = "0") -> I
 def longest_idle() -> float:
     """Return for how many seconds PostgreSQL lets our transactions be idle; infinite without a limit."""
     with own_connection(application_name=f"{settings.SERVICE_NAME}:probe") as opened, opened.cursor() as cursor:
+        prepare(cursor)
         cursor.execute("SELECT setting::float FROM pg_settings WHERE name = 'idle_in_transaction_session_timeout'")
         milliseconds: float = cursor.fetchone()[0]
     opened.close()

@@ -57,12 +57,14 @@ class Kind(Enum):
 
 #: A slow statement, or a database that hangs: messaging.database.takes_writes() decides which.
 STATEMENT_TIMEOUT = "57014"
+LOCK_TIMEOUT = "55P03"
+DISK_FULL = "53100"
 
 #: Two transactions that conflict, or a wait that took too long: the same work may succeed immediately.
 TRANSIENT_STATES = {
     "40001": "serialization failure",
     "40P01": "deadlock",
-    "55P03": "lock timeout",
+    LOCK_TIMEOUT: "lock timeout",
     STATEMENT_TIMEOUT: "statement timeout",
 }
 

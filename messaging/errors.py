@@ -77,6 +77,15 @@ class SlowAttempt(MessagingError):
         self.attempts = attempts
 
 
+class AttemptCutOff(MessagingError):
+    """A hurried attempt at a parked event waited, so it was cut off; it does not count."""
+
+    retryable = True
+
+    def __init__(self, handler: str) -> None:
+        super().__init__(f"{handler} waited for a lock or a slow statement; it is retried with more time")
+
+
 class SwallowedDatabaseError(MessagingError):
     """A handler caught a database error outside a savepoint: its transaction can only be rolled back."""
 
@@ -93,6 +102,17 @@ class ConnectionClosed(SlowAttempt):
     def __init__(self, handler: str, attempts: int) -> None:
         MessagingError.__init__(
             self, f"{handler} closed the database connection in attempt {attempts}: remove that call"
+        )
+        self.handler = handler
+        self.attempts = attempts
+
+
+class LostAgain(SlowAttempt):
+    """The database connection is lost at this event again and again, while the database works: the attempt counts."""
+
+    def __init__(self, handler: str, attempts: int) -> None:
+        MessagingError.__init__(
+            self, f"{handler}: attempt {attempts} lost the database connection, again and again; the database works"
         )
         self.handler = handler
         self.attempts = attempts

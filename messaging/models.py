@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.db import models
+from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -142,10 +143,13 @@ class ParkedKey(models.Model):
     marked_event = models.TextField(null=True)
     marked_by = models.TextField(null=True)
     deaths = models.SmallIntegerField(default=0, db_default=0)
+    #: When the retry looks at the key next (messaging.parking.due_times).
+    look_at = models.DateTimeField(default=timezone.now, db_default=Now())
 
     class Meta:
         db_table = "messaging_parked_key"
         constraints = [models.UniqueConstraint(fields=["topic", "key"], name="parked_once")]
+        indexes = [models.Index(fields=["topic", "look_at"], name="parked_due")]
         verbose_name = _("parked key")
         verbose_name_plural = _("parked keys")
 

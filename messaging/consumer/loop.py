@@ -6,7 +6,6 @@ import logging
 import secrets
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -14,15 +13,16 @@ from django.db import Error as DatabaseError
 from django.db import close_old_connections, connection, connections
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError, LogTruncationError, NoOffsetForPartitionError, OffsetOutOfRangeError
-from kafka.structs import OffsetAndMetadata
 
 from messaging.backoff import jittered
 from messaging.conf import conf
 from messaging.consumer.assignment import Assignment
 from messaging.consumer.batch import handle_batch
+from messaging.consumer.bisection import OutagesAtPositions, is_single, parts_of_batch
 from messaging.consumer.freeze_detector import ticker
+from messaging.consumer.offset_commits import OffsetCommits
 from messaging.consumer.one_by_one import handle_one, split
-from messaging.consumer.retries import is_too_slow
+from messaging.consumer.retries import is_false_outage, is_too_slow, outages_count
 from messaging.error_kinds import Kind, described, kind_of
 from messaging.errors import PartitionStopped
 from messaging.inbox import crash_marks, log_changes, lost_commits
@@ -34,8 +34,6 @@ from messaging.parking import pauses
 
 logger = logging.getLogger(__name__)
 
-#: Longest time between two commits of offsets to Kafka while busy, in seconds; the position in our database decides.
-COMMIT_SECONDS = 0.2
 #: How often a consumer, busy or idle, compares its positions with the database's, and passes offsets without records,
 #: in seconds: one statement, and one transaction when there are such offsets.
 COMPARE_SECONDS = 5.0
@@ -58,13 +56,12 @@ class Consumer:
         self._make_client = make_client
         self._stopping = threading.Event()
         self._delay = 0.0
-        self._committed_at = time.monotonic()
-        self._uncommitted: dict[TopicPartition, int] = {}
-        self._refused: deque[dict[TopicPartition, OffsetAndMetadata]] = deque()
+        self._commits = OffsetCommits()
         self._compared = time.monotonic()
         self._paused: set[str] = set()
         self._asked_for_pauses = 0.0
         self._connected: Any = None
+        self._outages: OutagesAtPositions[TopicPartition] = OutagesAtPositions()
 
     def stop(self) -> None:
         """Ask run() to end after the current batch. Any thread may call this."""
@@ -124,7 +121,7 @@ class Consumer:
         self.assignment.pause_topics(self._paused_topics())
         self.assignment.retry_stopped()
         self.assignment.seek_to_positions()
-        self._uncommitted.update(self.assignment.take_uncommitted())
+        self._commits.uncommitted.update(self.assignment.take_uncommitted())
         batch = self._poll()
         if batch:
             self._handle(batch)
@@ -222,39 +219,66 @@ class Consumer:
             self.assignment.cautious -= {tp for tp, end in _ends(cautious).items() if self.assignment.at.get(tp) == end}
 
     def _handle_together(self, batch: list[Fetched]) -> None:
+        """Handle the batch in one transaction; when that fails, by halves, until what fails is alone.
+
+        After many outages at a position where the database takes writes, outages count as failures.
+        """
+        with outages_count(self._outages.are_many(_starts(batch))):
+            took = self._seconds_until_failure(batch)
+            if took is not None:
+                self._handle_parts(parts_of_batch(batch, took), marked=False)
+
+    def _seconds_until_failure(self, batch: list[Fetched]) -> float | None:
+        """Handle a batch or a part of it in one transaction; None when that worked. Outages pass through."""
         begin = time.monotonic()
         try:
             handle_batch(self.group, batch)
         except Exception as error:
             kind = kind_of(error)
-            if kind is Kind.MOVED or (kind is Kind.OUTAGE and not is_too_slow(begin)):
+            if kind is Kind.MOVED or (kind is Kind.OUTAGE and not is_too_slow(begin) and not is_false_outage(error)):
+                self._note_outage(kind, batch)
                 raise
-            logger.warning(
-                "%s: a batch failed; the consumer handles its events one by one: %s", self.group, described(error)
-            )
+            logger.warning("%s: a batch failed; the consumer takes it apart: %s", self.group, described(error))
             close_old_connections()
-            self._handle_one_by_one(batch, marked=False)
-        else:
-            self._done(batch)
+            return time.monotonic() - begin
+        self._done(batch)
+        return None
 
     def _handle_one_by_one(self, batch: list[Fetched], *, marked: bool) -> None:
-        """Handle one by one. A partition that cannot continue is stopped; the others continue."""
+        self._handle_parts([[one] for one in split(batch)], marked=marked)
+
+    def _handle_parts(self, parts: list[list[Fetched]], *, marked: bool) -> None:
+        """Handle the parts in order. A partition that cannot continue is stopped; the others continue."""
         stopped: set[TopicPartition] = set()
         until = time.monotonic() + ONE_BY_ONE_SECONDS
-        for one in split(batch):
-            tp = _partition(one)
-            if tp in stopped:
-                continue
+        left = parts[::-1]
+        while left:
+            part = [fetched for fetched in left.pop() if _partition(fetched) not in stopped]
             if time.monotonic() > until or self._stopping.is_set():
-                self.assignment.invalidate(map(_partition, batch))
+                self.assignment.invalidate(_partition(fetched) for each in (part, *left) for fetched in each)
                 break
-            try:
-                handle_one(self.group, one, deaths=self._deaths(one) if marked else 0)
-                self._done([one])
-                self.progress = time.monotonic()
-            except PartitionStopped as error:
-                stopped.add(tp)
-                self.assignment.stop(tp, str(error))
+            if is_single(part):
+                stopped |= self._handle_single(part[0], marked=marked)
+            elif part and (took := self._seconds_until_failure(part)) is not None:
+                left += parts_of_batch(part, took)[::-1]
+            self.progress = time.monotonic()
+
+    def _handle_single(self, one: Fetched, *, marked: bool) -> set[TopicPartition]:
+        """Handle one record; return its partition if that has to stop."""
+        try:
+            handle_one(self.group, one, deaths=self._deaths(one) if marked else 0)
+        except PartitionStopped as error:
+            self.assignment.stop(_partition(one), str(error))
+            return {_partition(one)}
+        except Exception as error:
+            self._note_outage(kind_of(error), [one])
+            raise
+        self._done([one])
+        return set()
+
+    def _note_outage(self, kind: Kind, batch: list[Fetched]) -> None:
+        if kind is Kind.OUTAGE:
+            self._outages.note(_starts(batch))
 
     def _deaths(self, one: Fetched) -> int:
         """Mark the event; return how many processes died at it when that is DEATHS_ALLOWED or more, else 0."""
@@ -264,34 +288,13 @@ class Consumer:
     def _done(self, batch: list[Fetched]) -> None:
         ends = _ends(batch)
         self.assignment.moved(ends)
+        self._outages.clear(ends)
         for tp in ends:
             self.assignment.stopped.pop(tp, None)
-        self._uncommitted.update(ends)
+        self._commits.uncommitted.update(ends)
 
     def _commit_offsets(self, *, now: bool = False) -> None:
-        """Commit the offsets to Kafka, after the database; a failure loses nothing, since our position decides."""
-        self._retry_refused()
-        if not self._uncommitted or not (now or time.monotonic() - self._committed_at > COMMIT_SECONDS):
-            return
-        mine = self.client.assignment()
-        offsets = {tp: OffsetAndMetadata(offset, "", -1) for tp, offset in self._uncommitted.items() if tp in mine}
-        self._uncommitted.clear()
-        self._committed_at = time.monotonic()
-        if offsets and now:
-            self.client.commit(offsets, timeout_ms=2000)
-        elif offsets:
-            self.client.commit_async(offsets, callback=self._on_commit)
-
-    def _on_commit(self, offsets: dict[TopicPartition, OffsetAndMetadata], answer: Any) -> None:
-        """Record a refused commit, to repeat it. May run on Kafka's I/O thread."""
-        if isinstance(answer, Exception):
-            self._refused.append(offsets)
-
-    def _retry_refused(self) -> None:
-        while self._refused:
-            for tp, offset in self._refused.popleft().items():
-                if self.assignment.at.get(tp) == offset.offset:
-                    self._uncommitted.setdefault(tp, offset.offset)
+        self._commits.commit(self.client, self.assignment.at, now=now)
 
     def _rest(self, seconds: float) -> None:
         """Consume nothing for a while, but keep polling, which keeps the group membership alive."""
@@ -336,6 +339,10 @@ class Consumer:
 
 def _ends(batch: list[Fetched]) -> dict[TopicPartition, int]:
     return {_partition(fetched): fetched.end for fetched in batch}
+
+
+def _starts(batch: list[Fetched]) -> list[tuple[TopicPartition, int]]:
+    return [(_partition(fetched), fetched.start) for fetched in batch]
 
 
 def _partition(fetched: Fetched) -> TopicPartition:

@@ -10,6 +10,9 @@ import logging
 import random
 import time
 from asyncio import CancelledError
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 
 import psycopg2
@@ -21,8 +24,18 @@ from messaging.consumer.batch import check_transaction, declared_dead, run
 from messaging.consumer.freeze_detector import ticker
 from messaging.context import current_context
 from messaging.database import longest_idle, takes_writes
-from messaging.error_kinds import STATEMENT_TIMEOUT, Failure, Kind, described, failure_of, kind_of, sqlstate
-from messaging.errors import ConnectionLost, DeadLetter, SlowAttempt
+from messaging.error_kinds import (
+    DISK_FULL,
+    LOCK_TIMEOUT,
+    STATEMENT_TIMEOUT,
+    Failure,
+    Kind,
+    described,
+    failure_of,
+    kind_of,
+    sqlstate,
+)
+from messaging.errors import AttemptCutOff, ConnectionLost, DeadLetter, LostAgain, SlowAttempt
 from messaging.inbox import rows
 from messaging.inbox.decoding import Work
 from messaging.inbox.rows import Entry, InboxUpdate
@@ -36,6 +49,8 @@ logger = logging.getLogger(__name__)
 
 #: The reason of an event at which several processes in a row died.
 KILLED = "killed_the_process"
+#: Failures that are retried later. An outage is among them only when it counts, else it has passed through.
+PASSING = (Kind.TRANSIENT, Kind.OUTAGE)
 #: What a handler may raise that is no Exception; outside the thread it would end the whole worker.
 EXITS = (SystemExit, CancelledError, GeneratorExit)
 #: Longest delay between two immediate attempts, in seconds; the transaction is open meanwhile, so it stays short.
@@ -43,6 +58,11 @@ DELAY_SECONDS = 0.05
 #: Time for the immediate attempts, in seconds. After it a transient failure parks its key without further attempts:
 #: three lock timeouts in a row would hold up every other key of the partition.
 AT_ONCE_SECONDS = 1.0
+#: Time limits of a hurried attempt, in seconds: it is cut off when it waits for a lock, or for a slow statement.
+HURRIED_LOCK_SECONDS = 0.1
+HURRIED_STATEMENT_SECONDS = 0.5
+#: Whether an outage counts as an attempt when the database takes writes: many have followed each other here.
+_outages_count: ContextVar[bool] = ContextVar("messaging_outages_count", default=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +81,23 @@ class AttemptOutcome:
         return self.state is InboxState.WAITING or (self.letter is not None and self.letter.parks)
 
 
-def attempt(handler: Handler, work: Work, made: int = 0) -> AttemptOutcome:
+def hurry() -> None:
+    """Set the time limits of a hurried attempt, until the end of the open transaction."""
+    limits = [f"{int(seconds * 1000)}ms" for seconds in (HURRIED_LOCK_SECONDS, HURRIED_STATEMENT_SECONDS)]
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('lock_timeout', %s, true), set_config('statement_timeout', %s, true)", limits)
+
+
+def was_cut_off(error: BaseException) -> bool:
+    """Return whether a hurried turn ended by its time limits."""
+    return isinstance(error, AttemptCutOff) or sqlstate(error) in (LOCK_TIMEOUT, STATEMENT_TIMEOUT)
+
+
+def attempt(handler: Handler, work: Work, made: int = 0, hurried: bool = False) -> AttemptOutcome:
     """Try the handler until the event is handled or no immediate attempt is left. `made` attempts came before.
 
-    SlowAttempt when an attempt took too long and lost the connection. Outages pass through.
+    SlowAttempt when an attempt took too long and lost the connection; AttemptCutOff when one failed after hurry(),
+    and waited before. Outages pass through.
     """
     ticker()  # it must tick before a freeze to detect it
     until = time.monotonic() + AT_ONCE_SECONDS
@@ -74,6 +107,8 @@ def attempt(handler: Handler, work: Work, made: int = 0) -> AttemptOutcome:
         try:
             return _in_savepoint(handler, work, made)
         except (Exception, *EXITS) as error:
+            if hurried and (was_cut_off(error) or time.monotonic() - begin > HURRIED_LOCK_SECONDS):
+                raise AttemptCutOff(handler.name) from error
             _raise_outage(error, handler, made, begin)
             logger.warning("%s attempt %s: %s: %s", handler.name, made, work.record.event_id, described(error))
             outcome = _after_failure(handler, work, made, error, in_time=time.monotonic() < until)
@@ -101,12 +136,35 @@ def _raise_outage(error: BaseException, handler: Handler, made: int, begin: floa
     lost = connection.needs_rollback or not connection.is_usable()
     if lost and is_too_slow(begin):
         raise SlowAttempt(handler.name, made) from error
-    if kind_of(error, handler.retries.on) is Kind.OUTAGE:
+    is_outage = kind_of(error, handler.retries.on) is Kind.OUTAGE
+    if (lost or is_outage) and is_false_outage(error):
+        if lost:
+            raise LostAgain(handler.name, made) from error
+        return
+    if is_outage:
         raise error
     if lost:
         raise ConnectionLost(f"the database connection was lost in {handler.name}") from error
     if sqlstate(error) == STATEMENT_TIMEOUT and not takes_writes():
         raise ConnectionLost("even a trivial write does not commit: the database hangs") from error
+
+
+@contextmanager
+def outages_count(enabled: bool) -> Iterator[None]:
+    """For a with block, count an outage as a transient attempt while the database takes writes, if `enabled`."""
+    token = _outages_count.set(enabled)
+    try:
+        yield
+    finally:
+        _outages_count.reset(token)
+
+
+def is_false_outage(error: BaseException) -> bool:
+    """Return whether an error that looks like an outage is the event's own: the database takes writes.
+
+    Only within outages_count(). A full disk may take a trivial write, so it always is an outage.
+    """
+    return _outages_count.get() and sqlstate(error) != DISK_FULL and takes_writes()
 
 
 def is_too_slow(begin: float) -> bool:
@@ -129,7 +187,7 @@ def _after_failure(
     handler: Handler, work: Work, made: int, error: BaseException, *, in_time: bool
 ) -> AttemptOutcome | None:
     """Return the outcome of failed attempt number `made`; None when the next attempt follows immediately."""
-    transient = kind_of(error, handler.retries.on) is Kind.TRANSIENT
+    transient = kind_of(error, handler.retries.on) in PASSING
     if made < immediate(handler) and (in_time or not transient or not delayed(handler)):
         return None
     if transient and made < immediate(handler) + delayed(handler):
@@ -165,7 +223,7 @@ def _exhausted(handler: Handler, work: Work, made: int, error: BaseException, *,
         return AttemptOutcome(InboxState.DEAD, made, failure, letter=letter)
     except Exception as second:
         _raise_outage(second, handler, made, time.monotonic())
-        if kind_of(second) is Kind.TRANSIENT:
+        if kind_of(second) in PASSING:
             return waiting(handler, made, failure_of(second))
         return _dead(handler, work, made, failure_of(second), "failure_answer_failed")
     return AttemptOutcome(InboxState.EXHAUSTED, made, failure)

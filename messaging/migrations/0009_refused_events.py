@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     atomic = False
-    dependencies = [("messaging", "0005_parked_marks")]
+    dependencies = [("messaging", "0008_parked_due")]
 
     operations = [
         migrations.AddField("outboxrow", "refused", models.TextField(null=True)),

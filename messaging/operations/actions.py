@@ -24,7 +24,7 @@ from messaging.kafka.records import RawRecord, packed, unpacked
 from messaging.operations import locking
 from messaging.operations.edit_record import check_identity, edited
 from messaging.operations.locking import Found
-from messaging.parking import pauses
+from messaging.parking import due_times, pauses
 from messaging.parking.keys import ToPark, lock_exclusively, park
 from messaging.registry import NO_HANDLER
 from messaging.retention.cleanup import may_be_forgotten
@@ -132,6 +132,7 @@ def _together(verb: str, chunk: list[Target], actor: str, reason: str, act: Act,
         if parks:
             _lock_positions(found.values())
         done = {event: _one(each, act) for event, each in found.items()}
+        due_times.look_now((each.entry.topic, each.entry.key) for each in found.values() if each.parked)
         missing = "there is no such event at this handler"
         results = [done.get(event) or ActionResult(event, "unknown", missing) for event in chunk]
         audit_log.write(verb, actor, reason, results)

@@ -18,6 +18,7 @@ from django.db import close_old_connections, transaction
 from kafka import KafkaConsumer, TopicPartition
 
 from messaging.consumer.batch import apply
+from messaging.consumer.bisection import parts_of
 from messaging.consumer.one_by_one import apply_one_by_one
 from messaging.database import session_lock
 from messaging.error_kinds import Kind, kind_of
@@ -115,14 +116,18 @@ def _selected(record: Any, plan: Plan, outcome: ReplayOutcome) -> Work | None:
 
 
 def _take(works: Sequence[Work], plan: Plan, outcome: ReplayOutcome, *, execute: bool) -> None:
-    """Handle one poll's records in one transaction; one by one when one of them fails."""
+    """Handle one poll's records in one transaction; by halves when one of them fails."""
+    begin = time.monotonic()
     try:
         counts = _take_together(works, plan, execute=execute)
     except Exception as error:
         if kind_of(error) is Kind.OUTAGE or isinstance(error, RangeRefused) or not execute:
             raise
-        for work in works:
-            _add(outcome, _take_one(work, plan))
+        if len(works) == 1:
+            _add(outcome, _take_one(works[0], plan))
+            return
+        for part in parts_of(works, time.monotonic() - begin):
+            _take(part, plan, outcome, execute=execute)
     else:
         _add(outcome, counts)
 

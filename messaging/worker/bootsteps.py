@@ -31,6 +31,7 @@ from messaging.database import PoolerInTheWay
 from messaging.errors import MessagingError
 from messaging.worker.live_workers import Presence
 from messaging.worker.liveness import LivenessFile
+from messaging.worker.role_check import RoleStep
 from messaging.worker.schema import MigrationsMissing, wait_for_database
 
 logger = logging.getLogger(__name__)
@@ -62,6 +63,7 @@ def install(app: Celery) -> None:
     app.steps["worker"].add(StopTimeoutStep)
     app.steps["worker"].add(RetryStep)
     app.steps["worker"].add(RestartStep)
+    app.steps["worker"].add(RoleStep)
 
 
 class StopTimeoutStep(bootsteps.StartStopStep):

@@ -37,6 +37,7 @@ HOLD = (
     _run("failover", FAILED_OVER),
     _run("replay", REPLAYED),
     _run("operator", f"{OPERATED} TRANSIENT=2"),
+    _run("repeatable-read-role", f"TRANSIENT=2 REPEATABLE_READ_ROLE {ALONE}"),
     _run("two-topics", f"LOG=TWO_TOPICS TRANSIENT=2 {ALONE}"),
     _large("two-workers-all-faults", "TRANSIENT=3"),
     _large("two-workers-long-log", "LOG=TWO_KEYS_LONG TRANSIENT=2"),
@@ -143,6 +144,12 @@ PARKING = (
         "hand-back-in-one-statement",
         f"TRANSIENT=2 HAND_BACK_IN_ONE_STATEMENT {ALONE}",
         "lock, look, delete: three statements",
+        DRAINED,
+    ),
+    _run(
+        "isolation-not-pinned",
+        f"TRANSIENT=2 REPEATABLE_READ_ROLE WITHOUT_PIN {ALONE}",
+        "our sessions are READ COMMITTED, whatever the role's default",
         DRAINED,
     ),
     _run(

@@ -27,6 +27,16 @@ inline find_head(k) {
   od
 }
 
+/* The role's transactions are REPEATABLE READ, and our sessions do not pin READ COMMITTED: the second statement looks at
+   the queue as it was when the first one began, before its wait. A lock without a change of the row is no conflict. */
+#if defined(REPEATABLE_READ_ROLE) && defined(WITHOUT_PIN)
+#define TAKE_SNAPSHOT(k) atomic { CHECK_SESSION; snapshot = (QUEUE_IS_EMPTY(k) -> EVENTS : 0) }
+#define LOOK_AT_QUEUE(k) head = snapshot
+#else
+#define TAKE_SNAPSHOT(k) skip
+#define LOOK_AT_QUEUE(k) find_head(k)
+#endif
+
 /* A transaction of its own, in three statements: lock, look whether the queue is empty, delete. */
 inline hand_back(k) {
 #ifdef HAND_BACK_IN_ONE_STATEMENT
@@ -38,9 +48,10 @@ inline hand_back(k) {
   };
 #else
 #ifndef WITHOUT_SHARED_LOCKS
+  TAKE_SNAPSHOT(k);
   lock_for_hand_back(k);
   if :: !locked -> goto give_up :: else fi;
-  atomic { CHECK_SESSION; find_head(k) };
+  atomic { CHECK_SESSION; LOOK_AT_QUEUE(k) };
   if :: head != EVENTS -> goto give_up :: else fi;
 #endif
   atomic { CHECK_SESSION; parked_pending[k] = DELETED; parked_update[k] = me };
@@ -70,6 +81,9 @@ inline hand_back_with_last_event(k) {
 
 proctype RetryParked(byte me) {
   byte key, head, locked, outcome, before;
+#if defined(REPEATABLE_READ_ROLE) && defined(WITHOUT_PIN)
+  byte snapshot;
+#endif
 idle:
 end_idle:
   if :: IS_DUE(0) -> key = 0 :: IS_DUE(1) -> key = 1 fi;
@@ -131,5 +145,8 @@ give_up:
   atomic { CHECK_SESSION; end_transaction(me) };
 finished:
 lost:
+#if defined(REPEATABLE_READ_ROLE) && defined(WITHOUT_PIN)
+  snapshot = 0;
+#endif
   atomic { head = 0; locked = 0; key = 0; outcome = 0; before = 0; goto idle }
 }

@@ -98,7 +98,7 @@ def _in_hand(point: str) -> Callable[..., None]:
 
 
 def _if_anything_is_uncommitted(consumer: Any, **_: Any) -> None:
-    if consumer._uncommitted:
+    if consumer._commits.uncommitted:
         reach(BEFORE_OFFSETS)
 
 

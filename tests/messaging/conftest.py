@@ -13,6 +13,7 @@ from django.conf import settings as django_settings
 from hypothesis import settings as hypothesis_settings
 from kafka import KafkaConsumer
 
+from messaging.consumer.bisection import OutagesAtPositions
 from messaging.consumer.loop import Consumer
 from messaging.inbox import positions
 from messaging.kafka import clients as kafka_clients
@@ -38,6 +39,9 @@ def _fresh_sample() -> None:
     from tests.messaging.sample import handlers
 
     retry_parked._failing.clear()
+    retry_parked._cut_off.clear()
+    retry_parked._hurried.clear()
+    retry_parked._outages = OutagesAtPositions()
     handlers.batches.clear()
     handlers.attempts.clear()
 

@@ -53,6 +53,10 @@ def make_due() -> None:
     """Let the time pass that waiting events have to wait."""
     with connection.cursor() as cursor:
         cursor.execute("UPDATE messaging_inbox SET next_attempt_at = now() WHERE state = 'waiting'")
+        cursor.execute(
+            "UPDATE messaging_parked_key SET look_at = now() WHERE id IN"
+            " (SELECT id FROM messaging_parked_key FOR NO KEY UPDATE SKIP LOCKED)"
+        )
 
 
 def drain() -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from messaging.consumer import retry_parked
+from messaging.consumer import key_lock
 from messaging.database import PoolerInTheWay, check_sessions, session_lock
 from messaging.models import OutboxRow
 from messaging.worker.bootsteps import EXIT_REFUSED
@@ -80,7 +80,7 @@ def test_a_worker_behind_a_pooler_works_with_a_direct_address(folder, start, wri
 
 def test_behind_a_pooler_a_parked_keys_lock_has_a_session_of_its_own(settings):
     settings.MESSAGING = {**settings.MESSAGING, "DIRECT_DATABASE": server()}
-    with session_lock(retry_parked.LOCK_SPACE, "topic key") as ours, retry_parked._key_lock("topic", "key") as theirs:
+    with session_lock(key_lock.LOCK_SPACE, "topic key") as ours, key_lock.key_lock("topic", "key") as theirs:
         assert (ours, theirs) == (True, False)
-    with retry_parked._key_lock("topic", "key") as free:
+    with key_lock.key_lock("topic", "key") as free:
         assert free
