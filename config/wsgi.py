@@ -6,12 +6,15 @@ import os
 
 from django.conf import settings
 from django.core.wsgi import get_wsgi_application
+from django.urls import get_resolver
 
 from webapi.charset import read_as_utf8
 from webapi.database_waits import limit_waits
 
 application = read_as_utf8(get_wsgi_application())
 limit_waits(seconds=settings.WEB_DATABASE_SECONDS)
+# Probes need no URLs, so without this the first customer would wait until all of them are imported.
+_ = get_resolver().url_patterns
 
 # The objects that exist now live as long as the process, so the garbage collector need not check them again.
 gc.collect()

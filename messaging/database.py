@@ -20,6 +20,9 @@ from messaging.session import prepare
 #: How PgBouncer refuses the run-time parameters of a session.
 REFUSED_PARAMETER = "unsupported startup parameter"
 
+#: How often to look: another thread may take the session that would have shown the pooler.
+PROBES = 5
+
 
 class PoolerInTheWay(MessagingError):
     """The database's address leads to a pooler, where a session of our own is needed."""
@@ -45,7 +48,7 @@ def check_sessions() -> None:
             closing(own_connection(application_name=name)) as first,
             closing(own_connection(application_name=name, idle_session_timeout="10s")) as second,
         ):
-            shared = _share_a_session(first, second)
+            shared = any(_share_a_session(first, second) for _ in range(PROBES))
     except psycopg2.OperationalError as error:
         if REFUSED_PARAMETER not in str(error):
             raise
@@ -63,10 +66,11 @@ def _share_a_session(first: Any, second: Any) -> bool:
         before = one.fetchone()
         other.execute("BEGIN")
         other.execute(look)
-        if other.fetchone()[0] == mark:
-            return True
+        seen = other.fetchone()[0]
         one.execute(look)
-        return bool(one.fetchone() != before)
+        after = one.fetchone()
+        other.execute("ROLLBACK")
+    return bool(seen == mark or after != before)
 
 
 def own_connection(*, application_name: str, **session: str) -> Any:

@@ -45,6 +45,14 @@ def test_a_service_passes_djangos_checks_and_lacks_no_migration(service: Service
     assert migrated.returncode == 0, migrated.stdout + migrated.stderr
 
 
+@each_service
+def test_a_web_process_has_its_urls_before_the_first_request(service: Service) -> None:
+    code = f"import sys, config.wsgi; print('config.urls.{service.name}' in sys.modules)"
+    done = run_python(["-W", "ignore", "-c", code], required_variables(service))
+
+    assert done.stdout.strip() == "True", done.stderr
+
+
 @pytest.mark.parametrize(("service", "name"), MISSING, ids=lambda each: getattr(each, "name", each))
 def test_a_missing_variable_stops_the_start_by_name(service: Service, name: str) -> None:
     variables = required_variables(service)

@@ -35,6 +35,8 @@ def test_a_server_whose_port_was_taken_starts_on_another_one(
         return calls[-1] | ({"redis": stolen} if len(calls) == 1 else {})
 
     monkeypatch.setattr(lifecycle, "choose", choose_too_early)
+    for name in environment.REPLACEABLE:  # those of the run that this test is part of
+        monkeypatch.delenv(name, raising=False)
     try:
         options = Options(for_tests=True, end_with_parent=True, servers={"redis"})
         values = lifecycle.start_infrastructure(layout, options)

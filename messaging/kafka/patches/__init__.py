@@ -15,7 +15,9 @@ TRIED_VERSION = "3.0.12"
 
 #: What these modules use of kafka-python beyond its documented interface: class → names. A system check looks for each.
 PRIVATE_PARTS = {
-    "kafka.consumer.group:KafkaConsumer": ("_coordinator",),
+    "kafka.consumer.group:KafkaConsumer": ("_coordinator", "_cluster", "_fetcher", "_subscription"),
+    "kafka.consumer.fetcher:Fetcher": ("_isolation_level",),
+    "kafka.cluster:ClusterMetadata": ("topic_id",),
     "kafka.coordinator.consumer:ConsumerCoordinator": (
         *("rejoining", "rejoin_needed", "request_rejoin", "fetch_committed_offsets"),
     ),
