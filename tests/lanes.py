@@ -26,9 +26,9 @@ OUTAGES = (
     *("test_slow_handlers.py", "test_stopping.py", "test_three_brokers.py"),
 )
 LANES = (
-    Lane("messaging", ("messaging", "faults")),
+    Lane("messaging", ("messaging", "coupon", "order")),
     Lane("outages", ("messaging", "messaging-admin", "user", "product"), {"messaging": OUTAGES}),
-    Lane("services", ("plain", "coupon", "order")),
+    Lane("faults", ("plain", "faults")),
     Lane("journeys", ("journeys",)),
 )
 

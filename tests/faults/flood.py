@@ -38,6 +38,8 @@ class Written:
     offset: int
     type: str | None
     id: str
+    #: No value and no header, in a compacted topic: how Kafka's own tools remove a key, and nobody's business.
+    is_plain_tombstone: bool = False
 
     @property
     def place(self) -> str:
@@ -97,11 +99,16 @@ def write(log: ForeignClient, records: list[RawRecord], seconds: float) -> Itera
         some = records[begin : begin + AT_ONCE]
         places = log.write_all((each.topic, _key_of(each), each.value, each.headers) for each in some)
         for record, (partition, offset) in zip(some, places, strict=True):
-            yield Written(record.topic, partition, offset, type_of(record), _text(record, "ce_id") or "")
+            identity = _text(record, "ce_id") or ""
+            yield Written(record.topic, partition, offset, type_of(record), identity, _is_plain_tombstone(record))
 
 
 def _key_of(record: RawRecord) -> bytes | None:
     return record.key if record.key is not None or not TOPICS[record.topic].compacted else b""
+
+
+def _is_plain_tombstone(record: RawRecord) -> bool:
+    return record.value is None and not record.headers and TOPICS[record.topic].compacted
 
 
 def type_of(record: RawRecord) -> str | None:

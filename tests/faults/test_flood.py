@@ -115,7 +115,7 @@ def unexplained(databases: Databases, service: str, written: Iterable[Written]) 
 
 def handlers_of(record: Written, service: str) -> list[str]:
     """Return which handlers of a service have to say something about the record; `-`: somebody there has to."""
-    if service not in READERS.get(record.topic, ()):
+    if service not in READERS.get(record.topic, ()) or record.is_plain_tombstone:
         return []
     if record.type is None:
         return ["-"]
