@@ -48,7 +48,8 @@ def test_a_service_passes_djangos_checks_and_lacks_no_migration(service: Service
 @each_service
 def test_a_web_process_has_its_urls_before_the_first_request(service: Service) -> None:
     code = f"import sys, config.wsgi; print('config.urls.{service.name}' in sys.modules)"
-    done = run_python(["-W", "ignore", "-c", code], required_variables(service))
+    variables = required_variables(service) | {"DJANGO_SETTINGS_MODULE": service.settings_module}
+    done = run_python(["-W", "ignore", "-c", code], variables)
 
     assert done.stdout.strip() == "True", done.stderr
 
