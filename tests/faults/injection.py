@@ -6,20 +6,24 @@ import os
 import random
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 
 import psutil
+import psycopg2
 from confluent_kafka import KafkaException
+from redis import Redis
+from redis.exceptions import RedisError
 
-from stack import control
+from stack import control, postgres
 from stack.errors import StackError
 from stack.process import family
+from stack.state import State
 from tests.faults import crash_points, plan
 from tests.faults.faulty_stack import FaultyStack
 from tests.faults.plan import Fault
-from tests.faults.records import corrupt, publish_again, publish_late
+from tests.faults.records import abort_orders, corrupt, publish_again, publish_late
 from tests.journeys.foreign_client import ForeignClient
 
 #: How long a fault waits for its target: one that is restarting can't be killed.
@@ -29,6 +33,10 @@ POINT_SECONDS = 12.0
 #: How long a record waits for the broker.
 BROKER_SECONDS = 90.0
 POLL_SECONDS = 0.05
+
+#: What a role may have that nobody set for us, and what ours have (stack/postgres.py).
+SPOILED_ROLE = {"default_transaction_isolation": "repeatable read", **dict.fromkeys(postgres.ROLE_SETTINGS, "0")}
+GOOD_ROLE = {"default_transaction_isolation": "read committed", **postgres.ROLE_SETTINGS}
 
 DONE, ABSENT, NOT_REACHED = "done", "its target did not run", "the point was not reached"
 
@@ -58,6 +66,9 @@ class Injector:
             plan.CORRUPT: lambda fault: self._publish(fault, corrupt),
             plan.CLOCK: self._clock,
             plan.DISK: self._disk,
+            plan.REFUSE: self._refuse,
+            plan.ROLE: self._role,
+            plan.ABORT: self._abort,
         }
 
     def _kill(self, fault: Fault) -> str:
@@ -130,6 +141,40 @@ class Injector:
         self.stack.disk.free()
         return DONE
 
+    def _refuse(self, fault: Fault) -> str:
+        """Redis answers, and takes no write, as a primary that has lost its replicas. A restart ends that too."""
+        url = self.stack.variables["CELERY_BROKER_URL"]
+        with Redis.from_url(url, socket_timeout=TARGET_SECONDS) as client:
+            if not _attempted(lambda: client.config_set("min-replicas-to-write", 1), RedisError):
+                return ABSENT
+            time.sleep(fault.seconds)
+            _until_done(lambda: client.config_set("min-replicas-to-write", 0), RedisError)
+        return DONE
+
+    def _role(self, fault: Fault) -> str:
+        """The service's role loses its settings for a while, and every session begins again with what is left."""
+        service = fault.target.removeprefix("postgres-")
+        if not _attempted(lambda: self._alter_role(service, SPOILED_ROLE), psycopg2.Error):
+            return ABSENT
+        time.sleep(fault.seconds)
+        _until_done(lambda: self._alter_role(service, GOOD_ROLE), psycopg2.Error)
+        return DONE
+
+    def _alter_role(self, service: str, settings: Mapping[str, str]) -> None:
+        name = f"{service}_service"
+        with closing(postgres.connect(State.load(self.stack.layout), service)) as opened, opened.cursor() as cursor:
+            for setting, value in settings.items():
+                cursor.execute(f"ALTER ROLE {name} SET {setting} = %s", [value])
+            cursor.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s", [name])
+
+    def _abort(self, fault: Fault) -> str:
+        """Orders that never were stand in an open transaction, which then is aborted."""
+        with closing(self._client()) as client:
+            try:
+                return f"{abort_orders(client, fault, self._chance(fault))} records"
+            except (AssertionError, KafkaException) as error:
+                return f"the broker was in trouble: {error}"
+
     def _running(self, name: str) -> psutil.Process | None:
         """Wait for a process to run; None when it does not in time."""
         deadline = time.monotonic() + TARGET_SECONDS
@@ -146,6 +191,23 @@ class Injector:
 
     def _chance(self, fault: Fault) -> random.Random:
         return random.Random(f"fault {self.seed} {fault.number}")
+
+
+def _attempted(action: Callable[[], object], *errors: type[Exception]) -> bool:
+    """Do it; return whether its server was there."""
+    try:
+        action()
+    except errors:
+        return False
+    return True
+
+
+def _until_done(action: Callable[[], object], *errors: type[Exception]) -> None:
+    """Undo a fault, however long its server is away."""
+    deadline = time.monotonic() + BROKER_SECONDS
+    while not _attempted(action, *errors):
+        assert time.monotonic() < deadline, "the fault could not be undone"
+        time.sleep(0.2)
 
 
 def _title(process: psutil.Process) -> str:

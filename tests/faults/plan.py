@@ -17,6 +17,7 @@ KILL, BACKEND, CRASH = "kill", "kill a backend", "crash at a point"
 FREEZE, CUT, DELAY, LOSS = "freeze", "cut", "delay", "one-way loss"
 DUPLICATE, LATE, CORRUPT = "duplicate records", "late records", "corrupt records"
 CLOCK, DISK = "clock jump", "full disk"
+REFUSE, ROLE, ABORT = "redis refuses writes", "another role", "aborted transaction"
 KILLS = (KILL, BACKEND, CRASH)
 
 WEBS = [f"{name}-web" for name in SERVICES]
@@ -31,7 +32,20 @@ FULL = "postgres-order"
 #: Of all faults, how many are SIGKILLs.
 KILLED_SHARE = 0.46
 #: Beside the kills: how often each kind comes, relatively.
-WEIGHTS = {FREEZE: 14, CUT: 9, DELAY: 8, LOSS: 8, DUPLICATE: 5, LATE: 4, CORRUPT: 3, CLOCK: 4, DISK: 1}
+WEIGHTS = {
+    FREEZE: 14,
+    CUT: 9,
+    DELAY: 8,
+    LOSS: 8,
+    DUPLICATE: 5,
+    LATE: 4,
+    CORRUPT: 3,
+    CLOCK: 4,
+    DISK: 1,
+    REFUSE: 2,
+    ROLE: 3,
+    ABORT: 4,
+}
 #: Among the kills: how often each target is hit.
 KILL_WEIGHTS = {
     **{(KILL, name): 3 for name in WEBS},
@@ -142,6 +156,12 @@ def _other(chance: random.Random, kind: str) -> Draft:
         case "clock jump":
             jump = chance.choice([-1, 1]) * round(60 ** chance.uniform(0.25, 2))
             return Draft(kind, chance.choice(list(SERVICES)), short, str(jump))
+        case "redis refuses writes":
+            return Draft(kind, "redis", short)
+        case "another role":
+            return Draft(kind, chance.choice(DATABASES), short)
+        case "aborted transaction":
+            return Draft(kind, "order.events", short)
         case "full disk":
             return Draft(kind, FULL, round(chance.uniform(2, 6), 1))
         case _:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from config.topology import TOPICS
@@ -72,6 +73,20 @@ def corrupt(client: ForeignClient, fault: Fault, chance: random.Random) -> int:
     for key, value, headers in wanted:
         client.write(fault.target, key, value, headers)
     return len(wanted)
+
+
+def abort_orders(client: ForeignClient, fault: Fault, chance: random.Random) -> int:
+    """Write orders that never were in a transaction that stays open for a while and is aborted then."""
+    created = [each for each in client.tail(fault.target, TAIL) if each.headers.get("ce_type") == ASKED_AGAIN]
+    chosen = chance.sample(created, min(MANY, len(created)))
+    client.abort([_never_was(record, chance) for record in chosen], fault.seconds)
+    return len(chosen)
+
+
+def _never_was(record: Record, chance: random.Random) -> Record:
+    order, event = (str(UUID(int=chance.getrandbits(128), version=4)) for _ in range(2))
+    value = json.dumps(record.data | {"order_id": order}).encode()
+    return replace(record, key=order, value=value, headers=record.headers | {"ce_id": f"aborted-{event}"})
 
 
 def corrupted_in(client: ForeignClient) -> list[Corrupted]:

@@ -79,6 +79,21 @@ class ForeignClient:
         self._consumer = Consumer(server | reading)
         self._producer = Producer(server | {"partitioner": "murmur2_random", "enable.idempotence": True})
 
+    def abort(self, records: Iterable[Record], seconds: float) -> None:
+        """Write records in a transaction, leave it open for so many seconds, and abort it."""
+        own = {"transactional.id": f"foreign-{uuid4()}", "transaction.timeout.ms": 10_000}
+        writing = Producer(self._server | own)
+        writing.init_transactions(self._seconds)
+        writing.begin_transaction()
+        try:
+            for each in records:
+                writing.produce(each.topic, each.value, each.key, headers=list(each.headers.items()))
+            writing.flush(self._seconds)
+            time.sleep(seconds)
+            writing.abort_transaction(self._seconds)
+        finally:
+            Producer(self._server | own).init_transactions(self._seconds)  # ends what a broker in trouble left open
+
     def answers(self) -> bool:
         """Say whether the broker takes requests."""
         try:
