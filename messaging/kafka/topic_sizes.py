@@ -7,12 +7,10 @@ import threading
 import time
 from collections.abc import Iterable
 
-from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import KafkaError
 
 from messaging.conf import conf
-from messaging.kafka.clients import admin
-from messaging.kafka.topics import largest_record_of
+from messaging.kafka.topics import configs_of, largest_record_of
 
 logger = logging.getLogger(__name__)
 
@@ -30,10 +28,7 @@ def advice(topic: str) -> str:
 
 def too_small(topics: Iterable[str]) -> list[str]:
     """Ask the broker, and return a sentence for each topic that refuses large events. KafkaError without an answer."""
-    resources = [ConfigResource(ConfigResourceType.TOPIC, topic) for topic in sorted(topics)]
-    with admin() as client:
-        found = client.describe_configs(resources, config_filter="all").get("topic", {})
-    taken = {topic: int(configs["max.message.bytes"]["value"]) for topic, configs in found.items() if configs}
+    taken = {topic: int(configs["max.message.bytes"]) for topic, configs in configs_of(topics).items()}
     return [
         f"the topic {topic} takes records of at most {most} bytes (max.message.bytes), but events of this service may"
         f" have {largest_record_of(topic)}: a larger one would wait in the outbox, with its key; {advice(topic)}"

@@ -1,10 +1,12 @@
-"""Creates the topics that a service owns; the broker creates none by itself."""
+"""The topics on the broker: creates those that a service owns, since the broker creates none, and asks about them."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from kafka import KafkaConsumer
+from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import NoError, TopicAlreadyExistsError, for_code
 
 from messaging.conf import conf, dead_letter_topic
@@ -31,6 +33,19 @@ def create_topics() -> list[str]:
 def partition_count(consumer: KafkaConsumer, topic: str) -> int:
     """Return how many partitions the topic has; 0 when the broker knows no such topic."""
     return len(consumer.partitions_for_topic(topic) or ())
+
+
+def configs_of(topics: Iterable[str]) -> dict[str, dict[str, str]]:
+    """Ask the broker for the configuration of each topic: topic → name → value; one that it does not know is left out.
+
+    KafkaError when it can't be reached.
+    """
+    resources = [ConfigResource(ConfigResourceType.TOPIC, topic) for topic in sorted(topics)]
+    with admin() as client:
+        found = client.describe_configs(resources, config_filter="all").get("topic", {})
+    return {
+        topic: {name: entry["value"] for name, entry in configs.items()} for topic, configs in found.items() if configs
+    }
 
 
 def _is_new(topic: dict[str, Any]) -> bool:

@@ -1,7 +1,7 @@
 """When the retry looks at a parked key next: an indexed time on the key, so that finding due keys reads no queue.
 
 The time is a hint. It is at most LOOK_SECONDS ahead, so a head that was changed without it (by a release that does not
-know the column, by a replay) is noticed by then. Whoever makes a head due sets it to now.
+know the column, by a replay) is noticed by then. A change that makes a head due sets the time to now.
 """
 
 from __future__ import annotations

@@ -11,15 +11,12 @@ import math
 import threading
 import time
 from collections.abc import Iterable, Mapping
-from typing import Any
 
-from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import KafkaError
 
 from messaging.conf import conf
 from messaging.errors import MessagingError
-from messaging.kafka.clients import admin
-from messaging.kafka.topics import DAY_MS
+from messaging.kafka.topics import DAY_MS, configs_of
 from messaging.registry import all_handlers
 
 logger = logging.getLogger(__name__)
@@ -77,19 +74,15 @@ def kept_by_broker(topics: Iterable[str]) -> dict[str, float]:
 
     KafkaError when it can't be reached.
     """
-    resources = [ConfigResource(ConfigResourceType.TOPIC, topic) for topic in sorted(topics)]
-    with admin() as client:
-        found = client.describe_configs(resources, config_filter="all").get("topic", {})
-    return {topic: _kept(configs) for topic, configs in found.items() if configs}
+    return {topic: _kept(configs) for topic, configs in configs_of(topics).items()}
 
 
-def _kept(configs: Mapping[str, Any]) -> float:
+def _kept(configs: Mapping[str, str]) -> float:
     """Kafka deletes a record with its segment, so after the retention of the segment's last record."""
-    value = {name: entry["value"] for name, entry in configs.items()}
-    retention = int(value["retention.ms"])
-    if "delete" not in value["cleanup.policy"] or retention < 0:
+    retention = int(configs["retention.ms"])
+    if "delete" not in configs["cleanup.policy"] or retention < 0:
         return math.inf
-    return (retention + int(value["segment.ms"])) / DAY_MS
+    return (retention + int(configs["segment.ms"])) / DAY_MS
 
 
 class RetentionCheck:

@@ -38,7 +38,7 @@ class Written:
     offset: int
     type: str | None
     id: str
-    #: No value and no header, in a compacted topic: how Kafka's own tools remove a key, and nobody's business.
+    #: No value and no header, in a compacted topic: how Kafka's own tools remove a key. No handler wants it.
     is_plain_tombstone: bool = False
 
     @property

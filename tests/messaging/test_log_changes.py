@@ -185,7 +185,7 @@ def start_later(broker: Broker) -> None:
     """Start the broker so often that its leader's epoch is newer than any before.
 
     On a busy machine a frozen broker is fenced, and leads again by a further epoch: the one with which a first start
-    from the older disk would begin. Two logs with the same epoch cannot be told apart (decision 22).
+    from the older disk would begin. Nothing distinguishes two logs with the same epoch (decision 22).
     """
     for _ in range(2):
         broker.start()

@@ -112,7 +112,7 @@ def test_the_end_offsets_are_taken_once(late_order: UUID) -> None:
     [{"product.events/0": 5_000, "coupon.events/0": 3}, {"product.events/7": 1, "product.events/0": 7}],
     ids=["beyond the log", "a partition less"],
 )
-def test_kept_offsets_of_a_log_that_is_gone_are_taken_anew(late_order: UUID, gone: dict[str, int]) -> None:
+def test_kept_offsets_of_a_log_that_is_gone_are_taken_again(late_order: UUID, gone: dict[str, int]) -> None:
     """A topic was made again, or its broker lost records; then an operator moved our group into the new log."""
     Saga.objects.update(guard_offsets={"coupon.events/0": 3} | gone)
     we_are_at(product=6)

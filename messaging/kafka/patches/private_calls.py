@@ -63,7 +63,7 @@ def seek_to(consumer: KafkaConsumer, partition: TopicPartition, offset: int, lea
 
 
 def topic_id(consumer: KafkaConsumer, topic: str) -> UUID | None:
-    """Return the topic's id from the client's metadata, without asking; None when the broker has not told it."""
+    """Return the topic's id from the client's metadata, without asking; None when the metadata has none."""
     found: UUID | None = consumer._cluster.topic_id(topic)
     return found if found and found.int else None
 
