@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import secrets
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from functools import cache
 from typing import Any
 
@@ -106,7 +106,12 @@ def session_lock(space: int, name: str, *, idle_session_timeout: str = "0") -> I
     held = own_connection(application_name=f"{settings.SERVICE_NAME}:lock", idle_session_timeout=idle_session_timeout)
     with closing(held), held.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_lock(%s, hashtext(%s))", [space, name])
-        yield bool(cursor.fetchone()[0])
+        try:
+            yield bool(cursor.fetchone()[0])
+        finally:
+            # The server learns of a closed connection a moment later, and the next command must not find it busy.
+            with suppress(psycopg2.Error):
+                cursor.execute("SELECT pg_advisory_unlock_all()")
 
 
 @cache

@@ -14,6 +14,7 @@ import pytest
 from django.conf import settings as django_settings
 from django.core.management import CommandError, call_command
 from kafka import TopicPartition
+from kafka.errors import KafkaError
 
 from messaging import end_offsets, positions_passed
 from messaging.errors import ExitCode, PositionMoved
@@ -189,8 +190,17 @@ def start_later(broker: Broker) -> None:
     """
     for _ in range(2):
         broker.start()
+        eventually(has_leader, LONG)  # only then is the epoch a newer one
         broker.kill()
     broker.start()
+
+
+def has_leader() -> bool:
+    try:
+        with clients.reader() as consumer:
+            return bool(consumer.end_offsets([TopicPartition(*PLACE)]))
+    except KafkaError:
+        return False
 
 
 def restore(broker: Broker, copy: Path) -> None:

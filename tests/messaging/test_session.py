@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from django.core.checks import run_checks
 from django.db import connection, connections, transaction
 
 from messaging.consumer import retry_parked
-from messaging.database import longest_idle, own_connection
+from messaging.database import longest_idle, own_connection, session_lock
 from messaging.inbox import positions
 from messaging.outbox.publish import gather
 from messaging.session import SHARES, own_limits
@@ -24,6 +25,9 @@ from tests.messaging.parked import drain, gate, is_parked, make_due
 from tests.messaging.records import fetched
 from tests.messaging.test_batch import applied, note, singly
 from tests.messaging.test_retry_parked import apply_now
+
+#: Of advisory locks that nothing else takes.
+SPACE = 0x7E57
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -187,3 +191,15 @@ def test_the_shipped_compose_file_has_the_limits_of_the_local_stack():
     deployed = DEPLOYED.read_text(encoding="utf-8")
 
     assert all(f'"{name}={value}"' in deployed for name, value in ROLE_SETTINGS.items())
+
+
+def test_a_session_lock_is_free_as_soon_as_it_is_left():
+    taken = []
+    with closing(own_connection(application_name="other")) as other, other.cursor() as cursor:
+        for _ in range(100):
+            with session_lock(SPACE, "a test"):
+                pass
+            cursor.execute("SELECT pg_try_advisory_lock(%s, hashtext('a test')), pg_advisory_unlock_all()", [SPACE])
+            taken.append(cursor.fetchone()[0])
+
+    assert taken == [True] * 100
