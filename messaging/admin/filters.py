@@ -1,4 +1,4 @@
-"""Filters of the list of dead letters: open ones first, and what went wrong with how often."""
+"""Filters of the lists: open dead letters first, what went wrong and how often, and names that the code knows."""
 
 from __future__ import annotations
 
