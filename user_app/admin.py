@@ -9,11 +9,12 @@ from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.db import transaction
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
 from messaging.admin import ReadOnlyAdmin
 from user_app import services
-from user_app.models import Purchase, User
+from user_app.models import Purchase, Session, User
+from user_app.sessions import End, end_sessions
 
 #: Only superusers change these. Otherwise staff could raise their own rights, directly or through another account.
 PRIVILEGES = ("is_superuser", "groups", "user_permissions")
@@ -63,9 +64,12 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]
         services.save_user(user=obj)
 
     def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:
-        """Change a password in one transaction, which the lock of get_object() needs."""
+        """Change a password and end the sessions, in one transaction, which the lock of get_object() needs."""
         with transaction.atomic():
-            return super().user_change_password(request, id, form_url)
+            response = super().user_change_password(request, id, form_url)
+            if isinstance(response, HttpResponseRedirect):
+                end_sessions(user_id=UUID(id), reason=End.PASSWORD_CHANGED)
+            return response
 
     @admin.action(description="Deactivate: their orders are refused, their sessions end", permissions=["change"])
     def deactivate(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
@@ -91,6 +95,17 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]
 
 def _is_superuser(request: HttpRequest) -> bool:
     return getattr(request.user, "is_superuser", False)
+
+
+@admin.register(Session)
+class SessionAdmin(ReadOnlyAdmin):
+    """Who is signed in where. The ids of refresh tokens are not shown: they are half of a credential's evidence."""
+
+    list_display = ("id", "user", "created_at", "refreshed_at", "expires_at", "ended_at", "end_reason", "device")
+    list_filter = ("end_reason", "created_at")
+    list_select_related = ("user",)
+    search_fields = ("id", "user__id")
+    exclude = ("token_id", "previous_token_id")
 
 
 @admin.register(Purchase)

@@ -28,6 +28,34 @@ class User(AbstractUser):
         ]
 
 
+class Session(models.Model):
+    """One sign-in of a user, and which of its refresh tokens is valid.
+
+    Each use of a refresh token replaces it. The session ends when an old one is used again: one of the two who have it
+    is a thief (RFC 9700, 4.14).
+    """
+
+    id = models.UUIDField(_("id"), primary_key=True, default=new_id, editable=False)
+    user = models.ForeignKey(User, models.CASCADE, verbose_name=_("user"), related_name="sessions")
+    token_id = models.UUIDField(_("valid refresh token"))
+    previous_token_id = models.UUIDField(_("replaced refresh token"), null=True)
+    created_at = models.DateTimeField(_("created at"))
+    refreshed_at = models.DateTimeField(_("refreshed at"))
+    expires_at = models.DateTimeField(_("expires at"))
+    ended_at = models.DateTimeField(_("ended at"), null=True)
+    end_reason = models.CharField(_("reason of the end"), max_length=20, blank=True, default="")
+    device = models.CharField(_("device"), max_length=200, blank=True, default="")
+
+    class Meta:
+        verbose_name = _("session")
+        verbose_name_plural = _("sessions")
+        ordering = ["-created_at", "-id"]
+        indexes = [models.Index(fields=["expires_at"], name="session_expires")]
+
+    def __str__(self) -> str:
+        return f"session {self.id}"
+
+
 class MoneyField(models.DecimalField):  # type: ignore[type-arg]
     """An amount with the digits that were published. The column has no fixed scale."""
 

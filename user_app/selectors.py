@@ -7,14 +7,25 @@ from decimal import Decimal
 from uuid import UUID
 
 from django.db.models import F, QuerySet, Sum
+from django.utils import timezone
 
 from user_app.domain import PurchaseState
-from user_app.models import Purchase, User
+from user_app.models import Purchase, Session, User
 
 
 def get_active_user(*, user_id: UUID) -> User | None:
     """Return the user; None if the id is unknown or the user is deactivated."""
     return User.objects.filter(pk=user_id, is_active=True).first()
+
+
+def is_session_open(*, session_id: UUID | None, user_id: UUID) -> bool:
+    """Return whether this session of the user has neither ended nor expired."""
+    return list_sessions(user_id=user_id).filter(pk=session_id).exists()
+
+
+def list_sessions(*, user_id: UUID) -> QuerySet[Session]:
+    """Return the user's open sessions, the latest sign-in first."""
+    return Session.objects.filter(user_id=user_id, ended_at=None, expires_at__gt=timezone.now())
 
 
 def list_purchases(*, user_id: UUID) -> QuerySet[Purchase]:

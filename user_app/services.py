@@ -12,14 +12,14 @@ from uuid import UUID
 from django.contrib.auth import authenticate
 from django.db import IntegrityError, transaction
 from django.db.models import F
-from django.utils.crypto import constant_time_compare
 
 from contracts.order import OrderCanceled, OrderConfirmed
 from contracts.user import UserChanged
 from messaging import Delivery, publish, publish_all
-from user_app import selectors, sql, tokens
+from user_app import sql
 from user_app.domain import Ending, PurchaseState, next_state
 from user_app.models import User
+from user_app.sessions import End, end_sessions
 
 
 class UsernameTaken(Exception):
@@ -27,7 +27,7 @@ class UsernameTaken(Exception):
 
 
 class SignInRefused(Exception):
-    """No active user has this name and password, or the refresh token's session has ended."""
+    """No active user has this name and password."""
 
 
 def register_user(*, username: str, email: str, password: str, is_staff: bool = False) -> User:
@@ -56,6 +56,8 @@ def save_user(*, user: User) -> None:
     user.save()
     if stored is None or changed:
         publish(_as_published(user))
+    if not user.is_active:
+        end_sessions(user_id=user.pk, reason=End.DEACTIVATED)
 
 
 def lock_user(*, user_id: UUID) -> User | None:
@@ -64,12 +66,13 @@ def lock_user(*, user_id: UUID) -> User | None:
 
 
 def change_profile(*, user_id: UUID, email: str | None = None, password: str | None = None) -> User:
-    """Change the given values and return the user. A new password ends every refresh token."""
+    """Change the given values and return the user. A new password ends every session."""
     user = User.objects.select_for_update().get(pk=user_id)
     if email is not None:
         user.email = User.objects.normalize_email(email)
     if password is not None:
         user.set_password(password)
+        end_sessions(user_id=user.pk, reason=End.PASSWORD_CHANGED)
     user.save(update_fields=["email", "password"])
     return user
 
@@ -82,20 +85,12 @@ def set_active(*, user_id: UUID, active: bool) -> User:
     return user
 
 
-def sign_in(*, username: str, password: str) -> tokens.Tokens:
-    """Return a pair of tokens. SignInRefused takes as long for an unknown name as for a wrong password."""
+def check_credentials(*, username: str, password: str) -> User:
+    """Return the active user of this name and password; SignInRefused after the same time, whichever is wrong."""
     user = authenticate(username=username, password=password)
     if not isinstance(user, User):
         raise SignInRefused
-    return tokens.issue_tokens(user)
-
-
-def refresh_access(*, user_id: UUID, session: str) -> tuple[str, int]:
-    """Return a new access token and its lifetime in seconds. SignInRefused if the account or session has ended."""
-    user = selectors.get_active_user(user_id=user_id)
-    if user is None or not constant_time_compare(session, tokens.session_of(user)):
-        raise SignInRefused
-    return tokens.issue_access_token(user), int(tokens.ACCESS_LIFETIME.total_seconds())
+    return user
 
 
 def republish_users(*, user_ids: Sequence[UUID], raise_versions: bool = False) -> int:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from celery import shared_task
 from celery.schedules import crontab
 from django.db import transaction
+from django.utils import timezone
 
-from user_app import selectors, services
+from user_app import selectors, services, sessions
 
 BEAT_SCHEDULE = {
+    "user.forget_sessions": {"task": "user.forget_sessions", "schedule": crontab(hour=4, minute=15)},
     "user.republish_users": {"task": "user.republish_users", "schedule": crontab(hour=3, minute=45)},
 }
+#: An ended session stays visible to staff for so long after its expiry.
+KEPT_SESSIONS = timedelta(days=30)
 #: Users per transaction while they are published again.
 PAGE = 500
 
@@ -24,4 +29,13 @@ def republish_users(*, raise_versions: bool = False, **kwargs: Any) -> int:
     for user_ids in selectors.list_user_ids(size=PAGE):
         with transaction.atomic():
             count += services.republish_users(user_ids=user_ids, raise_versions=raise_versions)
+    return count
+
+
+@shared_task(name="user.forget_sessions")
+def forget_sessions(**kwargs: Any) -> int:
+    """Delete sessions that expired long ago, page by page. Two runs are safe."""
+    before, count = timezone.now() - KEPT_SESSIONS, 0
+    while deleted := sessions.forget_sessions(before=before):
+        count += deleted
     return count

@@ -2,7 +2,7 @@
 
 Rotation: first publish the new public key (USER_RETIRED_PUBLIC_KEYS takes each key that is published but does not
 sign). Wait for the other services' caches (5 minutes). Then sign with the new key, and publish the old one until its
-last token has expired (a refresh token lives one day).
+last token has expired (a refresh token lives one day). `rotate_signing_key` prints the values for each step.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from django.core.exceptions import ImproperlyConfigured
 from jwt.algorithms import OKPAlgorithm
 
 from messaging import new_id
-from user_app.models import User
+from user_app.models import Session, User
+from webapi.roles import Role, read_roles
 
 ISSUER = "user"
 ACCESS_LIFETIME = timedelta(minutes=5)
@@ -49,18 +50,28 @@ class Tokens:
     expires_in: int
 
 
-def issue_tokens(user: User) -> Tokens:
-    """Sign a pair for `user`. The refresh token also ends with the session, at the next change of password."""
-    refresh = _signed(user, "refresh", [ISSUER], REFRESH_LIFETIME, ses=session_of(user))
-    return Tokens(issue_access_token(user), refresh, int(ACCESS_LIFETIME.total_seconds()))
+def issue_tokens(session: Session) -> Tokens:
+    """Sign a pair for the user of `session`. The refresh token is the session's valid one and ends with it."""
+    lifetime = min(REFRESH_LIFETIME, session.expires_at - datetime.now(UTC))
+    mark = password_mark(session.user)
+    refresh = _signed(session, "refresh", [ISSUER], lifetime, jti=str(session.token_id), ses=mark)
+    return Tokens(_access_token(session), refresh, int(ACCESS_LIFETIME.total_seconds()))
 
 
-def issue_access_token(user: User) -> str:
-    """Sign an access token for all services."""
-    return _signed(user, "access", settings.TOKEN_AUDIENCES, ACCESS_LIFETIME, staff=user.is_staff)
+def _access_token(session: Session) -> str:
+    user = session.user
+    roles = sorted(roles_of(user))
+    return _signed(session, "access", settings.TOKEN_AUDIENCES, ACCESS_LIFETIME, staff=user.is_staff, roles=roles)
 
 
-def session_of(user: User) -> str:
+def roles_of(user: User) -> frozenset[Role]:
+    """Return the roles of `user`: its groups of that name if it is staff; all for a superuser."""
+    if user.is_superuser:
+        return frozenset(Role)
+    return read_roles(list(user.groups.values_list("name", flat=True))) if user.is_staff else frozenset()
+
+
+def password_mark(user: User) -> str:
     """Return a value that binds a refresh token to the current password, without revealing the password."""
     return hashlib.sha256(user.get_session_auth_hash().encode()).hexdigest()[:32]
 
@@ -77,12 +88,13 @@ def thumbprint(jwk: dict[str, Any]) -> str:
     return base64.urlsafe_b64encode(hashlib.sha256(members.encode()).digest()).rstrip(b"=").decode()
 
 
-def _signed(user: User, kind: str, audience: list[str], lifetime: timedelta, **claims: Any) -> str:
+def _signed(session: Session, kind: str, audience: list[str], lifetime: timedelta, **claims: Any) -> str:
     now = datetime.now(UTC)
     payload = {
         "iss": ISSUER,
         "aud": audience,
-        "sub": str(user.pk),
+        "sub": str(session.user_id),
+        "sid": str(session.pk),
         "typ": kind,
         "iat": now,
         "exp": now + lifetime,

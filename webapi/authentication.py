@@ -11,6 +11,7 @@ from rest_framework.exceptions import APIException, AuthenticationFailed
 from rest_framework.request import Request
 
 from webapi.jwks import KeysUnavailable
+from webapi.roles import Role
 from webapi.tokens import InvalidToken, read_claims
 
 
@@ -30,6 +31,8 @@ class TokenUser:
 
     id: UUID
     is_staff: bool
+    roles: frozenset[Role] = frozenset()
+    session_id: UUID | None = None
     is_active: bool = True
     is_authenticated: bool = True
 
@@ -61,4 +64,4 @@ class BearerAuthentication(BaseAuthentication):
             raise AuthenticationFailed(str(error), code=error.code) from error
         except KeysUnavailable as error:
             raise NoKeys from error
-        return TokenUser(id=claims.user_id, is_staff=claims.is_staff), token
+        return TokenUser(claims.user_id, claims.is_staff, claims.roles, claims.session_id), token

@@ -9,6 +9,7 @@ import jwt
 from django.conf import settings
 
 from webapi import jwks
+from webapi.roles import Role, read_roles
 
 ALGORITHM = "EdDSA"
 ISSUER = "user"
@@ -27,11 +28,18 @@ class InvalidToken(Exception):
 
 @dataclass(frozen=True)
 class Claims:
-    """The claims of a verified token: the user, whether staff, and (refresh tokens) its session."""
+    """The claims of a verified token.
+
+    `session_id`: the session that it was issued in, None if the claim is missing. `token_id`: its own id.
+    `password_mark` (refresh tokens): which password it was issued under.
+    """
 
     user_id: UUID
     is_staff: bool
-    session: str
+    roles: frozenset[Role]
+    session_id: UUID | None
+    token_id: str
+    password_mark: str
 
 
 def read_claims(token: str, *, kind: str) -> Claims:
@@ -69,4 +77,11 @@ def _key_of(token: str) -> jwt.PyJWK:
 def _claims(payload: dict[str, object], kind: str) -> Claims:
     if payload["typ"] != kind:
         raise jwt.InvalidTokenError(f"not of type {kind}")
-    return Claims(UUID(str(payload["sub"])), payload.get("staff") is True, str(payload.get("ses", "")))
+    return Claims(
+        user_id=UUID(str(payload["sub"])),
+        is_staff=payload.get("staff") is True,
+        roles=read_roles(payload.get("roles")),
+        session_id=UUID(str(payload["sid"])) if "sid" in payload else None,
+        token_id=str(payload["jti"]),
+        password_mark=str(payload.get("ses", "")),
+    )

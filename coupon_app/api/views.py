@@ -26,8 +26,9 @@ from coupon_app.campaigns import Grant, InvalidTerms, Terms
 from coupon_app.models import Campaign, Claim, Coupon
 from messaging import new_id
 from webapi.idempotency import KeyReused, find_key, key_header
-from webapi.permissions import IsStaff
+from webapi.permissions import needs_role
 from webapi.problems import Problem
+from webapi.roles import EDITS_CAMPAIGNS
 from webapi.serializers import NoFields, read_body
 
 _KEY_HEADER = key_header("A repeated key returns the coupon that it granted before.")
@@ -49,11 +50,11 @@ def refusals_as_problems() -> Iterator[None]:
 
 
 class ReadableByAll(APIView):
-    """GET for every user, anything else for staff."""
+    """GET for every user, anything else for staff who edit campaigns."""
 
     def get_permissions(self) -> Sequence[BasePermission]:
         """Return who may use this method."""
-        return [IsAuthenticated()] if self.request.method == "GET" else [IsAuthenticated(), IsStaff()]
+        return [IsAuthenticated() if self.request.method == "GET" else needs_role(EDITS_CAMPAIGNS)()]
 
 
 class CampaignsView(ReadableByAll, ListAPIView[Campaign]):

@@ -26,7 +26,9 @@ from order_app.api.serializers import (
 from order_app.domain import MAX_LINES, LineRequest, OrderRefused, OrderRequest
 from order_app.models import IdempotencyKey, Order
 from webapi.idempotency import answer_once, key_header, need_key
+from webapi.permissions import check_role, has_role
 from webapi.problems import Problem
+from webapi.roles import CANCELS_ORDERS, SEES_ORDERS
 from webapi.serializers import read_body
 
 KEY_HEADER = key_header(
@@ -48,9 +50,9 @@ class Orders(ListAPIView):
     queryset = Order.objects.none()
 
     def get_queryset(self) -> QuerySet[Order]:
-        """Return the caller's orders; for staff, all orders."""
+        """Return the caller's orders; for staff who may see them, all orders."""
         user = self.request.user
-        return selectors.list_orders(user_id=None if user.is_staff else user.id)
+        return selectors.list_orders(user_id=None if has_role(user, SEES_ORDERS) else user.id)
 
     def get(self, request: Request) -> Response:
         """List your orders, newest first. Staff sees the orders of all users."""
@@ -84,7 +86,7 @@ class CancelOrder(APIView):
     def post(self, request: Request, order_id: UUID) -> Response:
         """Cancel an order, confirmed or not. Each service undoes its step. A repeated request gets the same answer.
 
-        Staff must give a reason to cancel another user's order.
+        Operators and supervisors can cancel another user's order; they must give a reason.
         """
         reason = read_body(CancelRequestSerializer, request)["reason"]
         order = _get_order(request, order_id)
@@ -92,6 +94,7 @@ class CancelOrder(APIView):
             if order.user_id == request.user.id:
                 services.cancel_order(order_id=order_id, user_id=request.user.id)
             else:
+                check_role(request.user, CANCELS_ORDERS)
                 _compensate(order_id, actor=str(request.user.id), reason=reason)
         return Response(_body(_get_order(request, order_id)), status=202)
 
@@ -103,7 +106,9 @@ class OrderSaga(APIView):
     def get(self, request: Request, order_id: UUID) -> Response:
         """Show the timeline of an order: its steps, what each waits for, and every transition."""
         _get_order(request, order_id)
-        return Response(SagaSerializer(selectors.get_saga(order_id), context={"staff": request.user.is_staff}).data)
+        return Response(
+            SagaSerializer(selectors.get_saga(order_id), context={"staff": has_role(request.user, SEES_ORDERS)}).data
+        )
 
 
 def _place(wanted: OrderRequest) -> dict[str, Any]:
@@ -119,7 +124,7 @@ def _body(order: Order | services.PlacedOrder) -> dict[str, Any]:
 
 
 def _get_order(request: Request, order_id: UUID) -> Order:
-    own = None if request.user.is_staff else request.user.id
+    own = None if has_role(request.user, SEES_ORDERS) else request.user.id
     order = selectors.list_orders(user_id=own).filter(id=order_id).first()
     if order is None:
         raise Problem(404, "not_found", "There is no such order.")

@@ -27,8 +27,9 @@ from product_app.api.serializers import (
 from product_app.domain import InvalidPrice
 from product_app.models import Product
 from webapi.idempotency import KeyReused, find_key, key_header
-from webapi.permissions import IsStaff
+from webapi.permissions import has_role, needs_role
 from webapi.problems import Problem
+from webapi.roles import EDITS_PRODUCTS
 from webapi.serializers import read_body
 
 KEY_HEADER = key_header("A repeated key changes nothing.")
@@ -51,16 +52,16 @@ def changing() -> Iterator[None]:
 
 
 class OpenCatalogue:
-    """Every caller can read, also without a token. Staff can change products and sees inactive ones."""
+    """Every caller can read, also without a token. Staff of the catalog changes them and sees inactive ones."""
 
     serializer_class = ProductSerializer
     request: Request
 
     def get_permissions(self) -> list[BasePermission]:
-        return [AllowAny()] if self.request.method in SAFE_METHODS else [IsStaff()]
+        return [AllowAny()] if self.request.method in SAFE_METHODS else [needs_role(EDITS_PRODUCTS)()]
 
     def get_queryset(self) -> QuerySet[Product]:
-        return selectors.list_products(with_inactive=bool(getattr(self.request.user, "is_staff", False)))
+        return selectors.list_products(with_inactive=has_role(self.request.user, EDITS_PRODUCTS))
 
 
 class ProductsView(OpenCatalogue, ListAPIView):
@@ -94,7 +95,7 @@ class ProductView(OpenCatalogue, RetrieveAPIView):
 class StockAdjustmentsView(APIView):
     """The adjustments of a product's stock."""
 
-    permission_classes = [IsStaff]
+    permission_classes = [needs_role(EDITS_PRODUCTS)]
 
     @extend_schema(request=StockAdjustmentInput, responses={201: StockAdjustmentSerializer}, parameters=[KEY_HEADER])
     def post(self, request: Request, product_id: UUID) -> Response:

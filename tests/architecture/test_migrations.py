@@ -22,6 +22,7 @@ NAMED = {
     "order_app.0003_no_truncate": "triggers that no statement of any code runs into",
     "product_app.0004_no_truncate": "a trigger that no statement of any code runs into",
     "order_app.0002_append_only": "triggers and storage settings that no statement of any code runs into",
+    "user_app.0003_roles": "groups and memberships, which old code does not read",
     "product_app.0002_adjustments_append_only": "a trigger that no statement of any code runs into",
 }
 

@@ -9,6 +9,7 @@ from rest_framework.test import APIClient
 
 from tests.coupon.given import USER
 from webapi.authentication import TokenUser
+from webapi.roles import Role
 
 CAMPAIGNS, COUPONS = "/api/v1/campaigns", "/api/v1/coupons"
 
@@ -16,7 +17,7 @@ CAMPAIGNS, COUPONS = "/api/v1/campaigns", "/api/v1/coupons"
 def caller(user_id: UUID = USER, *, staff: bool = False) -> APIClient:
     """Return a client that calls with a valid token of this user."""
     client = APIClient()
-    client.force_authenticate(TokenUser(id=user_id, is_staff=staff))
+    client.force_authenticate(TokenUser(id=user_id, is_staff=staff, roles=frozenset(Role) if staff else frozenset()))
     return client
 
 

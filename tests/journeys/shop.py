@@ -42,8 +42,10 @@ class Person:
         return self.bear(tokens["access"])
 
     def refresh(self) -> Person:
-        """Fetch a new token, without the password, which costs the user service a second of work."""
-        return self.bear(self.call("POST", "user", "/token/refresh", {"refresh": self.refresh_token})["access"])
+        """Fetch new tokens, without the password, which costs the user service a second of work."""
+        tokens = self.call("POST", "user", "/token/refresh", {"refresh": self.refresh_token})
+        self.refresh_token = tokens["refresh"]
+        return self.bear(tokens["access"])
 
     def bear(self, token: str) -> Person:
         """Use this token from now on."""

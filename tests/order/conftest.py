@@ -9,6 +9,7 @@ from rest_framework.test import APIClient
 
 from messaging.outbox import notifier
 from webapi.authentication import TokenUser
+from webapi.roles import Role
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -40,5 +41,7 @@ def staff() -> APIClient:
 def client_of(user_id: UUID, *, is_staff: bool = False) -> APIClient:
     """Return a client of the API that is signed in as this user."""
     client = APIClient()
-    client.force_authenticate(user=TokenUser(id=user_id, is_staff=is_staff))
+    client.force_authenticate(
+        user=TokenUser(id=user_id, is_staff=is_staff, roles=frozenset(Role) if is_staff else frozenset())
+    )
     return client

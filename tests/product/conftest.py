@@ -18,6 +18,7 @@ from product_app.domain import Request
 from product_app.models import Product
 from saga.participant import Incoming
 from webapi.authentication import TokenUser
+from webapi.roles import Role
 
 
 @pytest.fixture
@@ -75,5 +76,7 @@ def staff() -> APIClient:
 
 def _client(*, is_staff: bool) -> APIClient:
     client = APIClient()
-    client.force_authenticate(user=TokenUser(id=uuid4(), is_staff=is_staff))
+    client.force_authenticate(
+        user=TokenUser(id=uuid4(), is_staff=is_staff, roles=frozenset(Role) if is_staff else frozenset())
+    )
     return client

@@ -12,8 +12,9 @@ from django.db import transaction
 from rest_framework.test import APIClient
 
 from messaging.models import OutboxRow
-from user_app import services, tokens
+from user_app import services
 from user_app.models import User
+from user_app.sessions import start_session
 
 PASSWORD = "correct-horse-battery-7"
 
@@ -47,7 +48,7 @@ def as_alice(alice: User) -> APIClient:
 def client_of(user: User) -> APIClient:
     """A client that sends an access token of `user`."""
     signed_in = APIClient()
-    signed_in.credentials(HTTP_AUTHORIZATION=f"Bearer {tokens.issue_tokens(user).access}")
+    signed_in.credentials(HTTP_AUTHORIZATION=f"Bearer {start_session(user=user).access}")
     return signed_in
 
 

@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 import jwt
@@ -18,6 +19,7 @@ from django.conf import settings
 
 from user_app import tokens
 from user_app.models import User
+from user_app.sessions import start_session
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -30,6 +32,11 @@ class Forger:
 
     user: User
     header: dict[str, Any] = field(default_factory=lambda: {"kid": tokens.own_jwks()["keys"][0]["kid"]})
+
+    @cached_property
+    def session_id(self) -> str:
+        start_session(user=self.user)
+        return str(self.user.sessions.latest("created_at").pk)
 
     @property
     def key(self) -> Ed25519PrivateKey:
@@ -45,7 +52,7 @@ class Forger:
         """Return right claims but for `changes`; None leaves a claim out."""
         right = {
             "iss": "user", "aud": ["user"], "sub": str(self.user.pk), "typ": "access", "staff": True, "jti": "1",
-            "iat": NOW, "exp": NOW + timedelta(minutes=5),
+            "sid": self.session_id, "iat": NOW, "exp": NOW + timedelta(minutes=5),
         }  # fmt: skip
         return {name: value for name, value in {**right, **changes}.items() if value is not None}
 
@@ -97,6 +104,7 @@ FORGERIES: dict[str, Callable[[Forger], str]] = {
     "another audience": lambda forger: forger.genuine(aud=["order"]),
     "another issuer": lambda forger: forger.genuine(iss="order"),
     "a refresh token": lambda forger: forger.genuine(typ="refresh"),
+    "of a session that is no id": lambda forger: forger.genuine(sid="alice"),
     "a subject that is no id": lambda forger: forger.genuine(sub="alice"),
     "without an expiry": lambda forger: forger.genuine(exp=None),
     "without a type": lambda forger: forger.genuine(typ=None),

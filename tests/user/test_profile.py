@@ -39,7 +39,7 @@ def test_a_new_email_is_stored_and_not_published(as_alice, published):
 
 def test_a_deactivated_user_is_published_and_refused_at_once(as_alice, alice, published):
     # When alice deactivates her account
-    response = as_alice.patch(ME, {"active": False})
+    response = as_alice.patch(ME, {"active": False, "current_password": PASSWORD})
     # Then it is published with a higher version
     assert (response.status_code, response.json()["active"]) == (200, False)
     assert published() == [{"user_id": str(alice.pk), "version": 2, "active": False}]
@@ -68,6 +68,8 @@ def test_a_password_changes_with_the_current_one(as_alice, client):
     ("body", "field"),
     [
         ({"password": "another-horse-9"}, "current_password"),
+        ({"active": False}, "current_password"),
+        ({"active": False, "current_password": "wrong"}, "current_password"),
         ({"password": "another-horse-9", "current_password": "wrong"}, "current_password"),
         ({"password": "alice@example.com", "current_password": PASSWORD}, "password"),
         ({"password": "short", "current_password": PASSWORD}, "password"),

@@ -12,7 +12,8 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from tests.webapi.conftest import SOMEBODY, signed_in
-from webapi.permissions import IsStaff
+from webapi.permissions import needs_role
+from webapi.roles import Role
 
 pytestmark = pytest.mark.urls(__name__)
 
@@ -26,7 +27,7 @@ class Whoami(APIView):
 
 
 class StaffRoom(APIView):
-    permission_classes = (IsStaff,)
+    permission_classes = (needs_role(frozenset({Role.CATALOG, Role.OPERATOR})),)
 
     def get(self, request):
         return Response({})
@@ -112,10 +113,35 @@ def test_without_a_token_an_open_address_is_open(client, issuer):
 @pytest.mark.parametrize(("staff", "status"), [(True, 200), (False, 403), (None, 403), ("true", 403), (1, 403)])
 def test_only_the_claim_staff_true_makes_staff(issuer, staff, status):
     # When the claim is anything
-    response = signed_in(issuer.token("k1", staff=staff)).get("/api/v1/staff-room")
+    response = signed_in(issuer.token("k1", staff=staff, roles=["catalog"])).get("/api/v1/staff-room")
     # Then only true opens the door
     assert response.status_code == status
     assert status == 200 or response.json()["code"] == "staff_only"
+
+
+@pytest.mark.parametrize(
+    ("roles", "status"),
+    [
+        (["catalog"], 200),
+        (["viewer", "operator"], 200),
+        (["viewer", "marketing"], 403),
+        (["a-role-of-next-year", "catalog"], 200),
+        ([], 403),
+        (None, 403),
+        ("catalog", 403),
+        ({"catalog": True}, 403),
+        ([["catalog"], 1, None], 403),
+        (["CATALOG"], 403),
+    ],
+)
+def test_staff_needs_one_of_the_roles_of_an_endpoint(issuer, roles, status):
+    # When staff with these roles asks
+    response = signed_in(issuer.token("k1", staff=True, roles=roles)).get("/api/v1/staff-room")
+    # Then one of the endpoint's roles lets it in; else the answer names them
+    assert response.status_code == status
+    if status == 403:
+        assert response.json()["code"] == "role_missing"
+        assert "catalog or operator" in response.json()["detail"]
 
 
 def test_staff_only_without_a_token_is_a_401(client, issuer):

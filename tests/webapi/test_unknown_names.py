@@ -14,6 +14,7 @@ from tests.webapi import loose
 from tests.webapi.conftest import SOMEBODY
 from webapi.authentication import TokenUser
 from webapi.parsers import StrictJSONParser
+from webapi.roles import Role
 from webapi.serializers import StrictSerializer, read_body
 from webapi.unknown_names import MOST_NAMED, refusals
 
@@ -22,7 +23,7 @@ from webapi.unknown_names import MOST_NAMED, refusals
 def somebody(settings):
     settings.ROOT_URLCONF = loose.__name__
     client = APIClient()
-    client.force_authenticate(TokenUser(SOMEBODY, is_staff=True))
+    client.force_authenticate(TokenUser(SOMEBODY, is_staff=True, roles=frozenset(Role)))
     return client
 
 

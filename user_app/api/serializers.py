@@ -9,7 +9,7 @@ from django.contrib.auth.validators import UnicodeUsernameValidator
 from django.core.exceptions import ValidationError as DjangoValidationError
 from rest_framework import serializers
 
-from user_app.models import Purchase, User
+from user_app.models import Purchase, Session, User
 from webapi.serializers import StrictSerializer
 
 USERNAME_LENGTH = 150  # the length of the column
@@ -84,7 +84,7 @@ class ProfileSerializer(StrictSerializer):
 
     email = EmailField(required=False)
     password = password_field(required=False)
-    current_password = password_field(required=False, help_text="Required with a new password.")
+    current_password = password_field(required=False, help_text="Required with a new password, and to deactivate.")
     active = serializers.BooleanField(required=False, help_text="Only false is accepted; it deactivates the account.")
 
     def validate_active(self, value: bool) -> bool:
@@ -94,10 +94,12 @@ class ProfileSerializer(StrictSerializer):
         raise serializers.ValidationError("You can only deactivate the account; ask staff to reactivate it.")
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        """Require the current password with a new one, and validate the new one."""
+        """Require the current password with a new one and with a deactivation, and validate the new one."""
+        if {"password", "active"} & attrs.keys() and "current_password" not in attrs:
+            raise serializers.ValidationError(
+                {"current_password": ["Required with a new password, and to deactivate."]}
+            )
         if "password" in attrs:
-            if "current_password" not in attrs:
-                raise serializers.ValidationError({"current_password": ["Required with a new password."]})
             assert self.instance is not None
             check_password_rules("password", attrs["password"], self.instance)
         return attrs
@@ -111,7 +113,7 @@ class SignInSerializer(StrictSerializer):
 
 
 class TokensSerializer(serializers.Serializer[Any]):
-    """A pair of tokens. `expires_in` is the access token's lifetime in seconds."""
+    """A pair of tokens. `expires_in` is the access token's lifetime in seconds. A refresh token is used once."""
 
     access = serializers.CharField()
     refresh = serializers.CharField()
@@ -119,16 +121,24 @@ class TokensSerializer(serializers.Serializer[Any]):
 
 
 class RefreshSerializer(StrictSerializer):
-    """POST /token/refresh."""
+    """POST /token/refresh, POST /token/revoke."""
 
     refresh = serializers.CharField(max_length=4096)
 
 
-class AccessSerializer(serializers.Serializer[Any]):
-    """A new access token and its lifetime in seconds."""
+class SessionSerializer(serializers.ModelSerializer[Session]):
+    """A sign-in that has not ended. `current`: the one of this request's token."""
 
-    access = serializers.CharField()
-    expires_in = serializers.IntegerField()
+    current = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Session
+        fields = ["id", "device", "created_at", "refreshed_at", "expires_at", "current"]
+        read_only_fields = fields
+
+    def get_current(self, session: Session) -> bool:
+        """Return whether the request was made in this session."""
+        return bool(session.pk == self.context["current"])
 
 
 class PurchaseSerializer(serializers.ModelSerializer[Purchase]):

@@ -1,0 +1,62 @@
+"""What the views of the user service are built from: who may call them, and failures that are counted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.request import Request
+from rest_framework.throttling import BaseThrottle
+from rest_framework.views import APIView
+
+from user_app import selectors
+from user_app.api import throttles
+from webapi.authentication import BearerAuthentication
+
+
+class AccountAuthentication(BearerAuthentication):
+    """Refuses a deactivated account and an ended session immediately. The other services do when the token expires."""
+
+    def authenticate(self, request: Request) -> tuple[Any, Any] | None:
+        """Return the caller's row and the verified claims. AuthenticationFailed if the account or session has ended."""
+        found = super().authenticate(request)
+        if found is None:
+            return None
+        user = selectors.get_active_user(user_id=found[0].id)
+        if user is None:
+            raise AuthenticationFailed(
+                "This account is deactivated; ask staff to reactivate it.", code="account_inactive"
+            )
+        if not selectors.is_session_open(session_id=found[0].session_id, user_id=user.pk):
+            raise AuthenticationFailed("This session has ended; sign in again.", code="session_ended")
+        return user, found[0]
+
+
+class OpenView(APIView):
+    """An endpoint for callers who have no token yet."""
+
+    authentication_classes = ()
+    permission_classes = ()
+
+
+class AccountView(APIView):
+    """An endpoint of the caller's own account."""
+
+    authentication_classes = (AccountAuthentication,)
+
+
+class FailureCountingView(APIView):
+    """Keeps the throttles of the request, so that a later failure can be counted."""
+
+    _asked: list[BaseThrottle]
+
+    def get_throttles(self) -> list[BaseThrottle]:
+        """Return this request's throttles."""
+        self._asked = super().get_throttles()
+        return self._asked
+
+    def count_failure(self) -> None:
+        """Count this request as a failed attempt."""
+        for throttle in self._asked:
+            if isinstance(throttle, throttles.FailedSignIns):
+                throttle.count_failure()
