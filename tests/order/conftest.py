@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from uuid import UUID, uuid4
 
 import pytest
@@ -38,10 +39,9 @@ def staff() -> APIClient:
     return client_of(uuid4(), is_staff=True)
 
 
-def client_of(user_id: UUID, *, is_staff: bool = False) -> APIClient:
-    """Return a client of the API that is signed in as this user."""
+def client_of(user_id: UUID, *, is_staff: bool = False, roles: Iterable[Role] = Role) -> APIClient:
+    """Return a client of the API that is signed in as this user; `roles`: of staff."""
     client = APIClient()
-    client.force_authenticate(
-        user=TokenUser(id=user_id, is_staff=is_staff, roles=frozenset(Role) if is_staff else frozenset())
-    )
+    user = TokenUser(id=user_id, is_staff=is_staff, roles=frozenset(roles if is_staff else ()))
+    client.force_authenticate(user=user)
     return client
