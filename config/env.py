@@ -142,6 +142,27 @@ VARIABLES: tuple[Variable, ...] = (
     ),
     Variable("CELERY_BROKER_URL", url("redis", "rediss"), REQUIRED, "Celery's Redis. Losing its data is harmless."),
     Variable(
+        "RATE_LIMIT_URL", url("redis", "rediss"), "", "Redis that counts attempts; CELERY_BROKER_URL if it is not set."
+    ),
+    Variable(
+        "NUM_PROXIES",
+        not_negative,
+        0,
+        "Proxies in front of the service that add to X-Forwarded-For. With 0 that header is not believed.",
+    ),
+    Variable(
+        "ANONYMOUS_READS_PER_MINUTE",
+        positive,
+        600,
+        "Requests a minute for the products from one address without a token.",
+    ),
+    Variable(
+        "REGISTRATIONS_PER_MINUTE",
+        positive,
+        30,
+        "User service: attempts to register a minute from one address. Each costs a password's hash.",
+    ),
+    Variable(
         "USER_URL",
         url("http", "https"),
         "http://127.0.0.1:8004",

@@ -52,6 +52,9 @@ def variables(state: State, replacements: Mapping[str, str], replication_factor:
         **keys,
         "KAFKA_PARTITIONS": os.environ.get("KAFKA_PARTITIONS", str(PARTITIONS)),
         "KAFKA_REPLICATION_FACTOR": os.environ.get("KAFKA_REPLICATION_FACTOR", str(replication_factor)),
+        # Everybody who tries the stack comes from one address.
+        "ANONYMOUS_READS_PER_MINUTE": "60000",
+        "REGISTRATIONS_PER_MINUTE": "6000",
         "USER_SIGNING_KEY": state.signing_key(),
         "OPERATOR_USERNAME": OPERATOR,
         "OPERATOR_PASSWORD": state.secret("operator"),

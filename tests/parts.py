@@ -48,7 +48,7 @@ PARTS = (
     ),
     Part("messaging", ("tests/messaging",), "tests.messaging.settings", ("postgres-product", "kafka", "redis")),
     Part("messaging-admin", ("tests/messaging_admin",), "tests.messaging_admin.settings", ("postgres-product",)),
-    Part("user", ("tests/user", "tests/webapi"), "config.settings.user", ("postgres-user",)),
+    Part("user", ("tests/user", "tests/webapi"), "config.settings.user", ("postgres-user", "redis")),
     Part("product", ("tests/product",), "config.settings.product", ("postgres-product",)),
     Part("coupon", ("tests/coupon",), "config.settings.coupon", ("postgres-coupon",)),
     Part("order", ("tests/order",), "config.settings.order", ("postgres-order",)),

@@ -16,6 +16,8 @@ from rest_framework.exceptions import NotFound, PermissionDenied, ValidationErro
 from rest_framework.response import Response
 from rest_framework.views import exception_handler, set_rollback
 
+from webapi.limits import LimitExceeded, LimitsUnavailable
+
 logger = logging.getLogger(__name__)
 
 CONTENT_TYPE = "application/problem+json"
@@ -106,6 +108,10 @@ def _problem_of(error: Exception) -> Problem | None:
             return Problem(413, "body_too_large", "The body is too large; send less.")
         case DatabaseError() | InterfaceError():
             return _database_problem(error)
+        case LimitExceeded():
+            return Problem(429, "throttled", str(error), headers=error.headers())
+        case LimitsUnavailable():
+            return Problem(503, "limits_unavailable", f"{error} Try again.", headers=AGAIN)
         case _:
             return None
 

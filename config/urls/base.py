@@ -5,6 +5,10 @@ from __future__ import annotations
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
+from webapi.admin_login import LimitedLoginForm
+
+admin.site.login_form = LimitedLoginForm
+
 
 def service_urls(app: str) -> list[URLPattern | URLResolver]:
     """Return the URL patterns of the project whose app is `app`: its API, the admin, health and documentation."""

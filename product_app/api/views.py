@@ -31,6 +31,7 @@ from webapi.permissions import has_role, needs_role
 from webapi.problems import Problem
 from webapi.roles import EDITS_PRODUCTS
 from webapi.serializers import read_body
+from webapi.throttles import AnonymousReads, ShowsRateLimit
 
 KEY_HEADER = key_header("A repeated key changes nothing.")
 
@@ -51,10 +52,11 @@ def changing() -> Iterator[None]:
         raise KeyReused from error
 
 
-class OpenCatalogue:
+class OpenCatalogue(ShowsRateLimit):
     """Every caller can read, also without a token. Staff of the catalog changes them and sees inactive ones."""
 
     serializer_class = ProductSerializer
+    throttle_classes = (AnonymousReads,)
     request: Request
 
     def get_permissions(self) -> list[BasePermission]:

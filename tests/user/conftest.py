@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.core.cache import cache
 from django.db import transaction
 from rest_framework.test import APIClient
 
@@ -15,16 +14,15 @@ from messaging.models import OutboxRow
 from user_app import services
 from user_app.models import User
 from user_app.sessions import start_session
+from webapi import limits
 
 PASSWORD = "correct-horse-battery-7"
 
 
 @pytest.fixture(autouse=True)
-def _quick_hashing_and_no_failures_yet(settings: Any) -> Iterator[None]:
+def _quick_hashing_and_no_failures_yet(settings: Any) -> None:
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-    cache.clear()
-    yield
-    cache.clear()
+    limits._storage().reset()
 
 
 @pytest.fixture

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.user.conftest import PASSWORD
-from user_app.api.throttles import FailuresPerAddress
+from webapi import sign_in_limits
+from webapi.limits import Limit
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -51,7 +52,7 @@ def test_success_is_never_counted(client, alice):
 
 def test_many_names_from_one_address_are_held_up(client, alice, monkeypatch):
     # Given failures at as many names as one address may try
-    monkeypatch.setattr(FailuresPerAddress, "default_rate", "3/min")
+    monkeypatch.setattr(sign_in_limits, "PER_ADDRESS", Limit("few", 3))
     for n in range(3):
         assert attempt(client, f"user{n}").status_code == 401
     # Then the address waits, and another does not

@@ -1,4 +1,4 @@
-"""What the views of the user service are built from: who may call them, and failures that are counted."""
+"""What the views of the user service are built from: who may call them."""
 
 from __future__ import annotations
 
@@ -6,11 +6,9 @@ from typing import Any
 
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
-from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView
 
 from user_app import selectors
-from user_app.api import throttles
 from webapi.authentication import BearerAuthentication
 
 
@@ -43,20 +41,3 @@ class AccountView(APIView):
     """An endpoint of the caller's own account."""
 
     authentication_classes = (AccountAuthentication,)
-
-
-class FailureCountingView(APIView):
-    """Keeps the throttles of the request, so that a later failure can be counted."""
-
-    _asked: list[BaseThrottle]
-
-    def get_throttles(self) -> list[BaseThrottle]:
-        """Return this request's throttles."""
-        self._asked = super().get_throttles()
-        return self._asked
-
-    def count_failure(self) -> None:
-        """Count this request as a failed attempt."""
-        for throttle in self._asked:
-            if isinstance(throttle, throttles.FailedSignIns):
-                throttle.count_failure()

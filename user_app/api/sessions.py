@@ -10,17 +10,16 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from user_app import selectors, services, sessions
-from user_app.api import serializers, throttles
-from user_app.api.base import AccountView, FailureCountingView, OpenView
+from user_app.api import serializers
+from user_app.api.base import AccountView, OpenView
 from webapi.problems import Problem
 from webapi.serializers import NoFields, read_body
+from webapi.sign_in_limits import guessing
 from webapi.tokens import InvalidToken, read_claims
 
 
-class TokenView(OpenView, FailureCountingView):
+class TokenView(OpenView):
     """Signing in."""
-
-    throttle_classes = (throttles.FailuresPerUsername, throttles.FailuresPerAddress)
 
     @extend_schema(
         summary="Sign in",
@@ -31,9 +30,10 @@ class TokenView(OpenView, FailureCountingView):
         """200 with access and refresh token; 401 `invalid_credentials` if the username or the password is wrong."""
         given = read_body(serializers.SignInSerializer, request)
         try:
-            user = services.check_credentials(**given)
+            # Normalised by the serializer and in one case, so other spellings share one count.
+            with guessing(request, given["username"].lower(), services.SignInRefused):
+                user = services.check_credentials(**given)
         except services.SignInRefused as error:
-            self.count_failure()
             raise _refused("invalid_credentials", "No active user has this name and password.") from error
         signed = sessions.start_session(user=user, device=request.headers.get("User-Agent", ""))
         return Response(serializers.TokensSerializer(signed).data)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import cache_control
@@ -14,13 +15,18 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from user_app import selectors, services, tokens
-from user_app.api import serializers, throttles
-from user_app.api.base import AccountView, FailureCountingView, OpenView
+from user_app.api import serializers
+from user_app.api.base import AccountView, OpenView
 from user_app.models import User
+from webapi import limits
 from webapi.filters import pages_of, refuse_unknown_parameters
+from webapi.limits import Limit
 from webapi.pagination import Pages
 from webapi.problems import Problem
 from webapi.serializers import read_body
+
+#: Wrong current passwords, sent with the tokens of one account.
+WRONG_PASSWORDS = Limit("wrong-current-passwords", 20)
 
 
 class UsersView(OpenView):
@@ -33,6 +39,7 @@ class UsersView(OpenView):
     )
     def post(self, request: Request) -> Response:
         """201 with the new user; 409 `username_taken`."""
+        limits.take([(_registrations(), limits.hashed(limits.address_of(request)))])
         given = read_body(serializers.RegistrationSerializer, request)
         try:
             with transaction.atomic():
@@ -42,10 +49,8 @@ class UsersView(OpenView):
         return Response(serializers.UserSerializer(user).data, status=201)
 
 
-class MeView(AccountView, FailureCountingView):
+class MeView(AccountView):
     """The caller's own account."""
-
-    throttle_classes = (throttles.FailuresPerAccount,)
 
     @extend_schema(summary="My account", responses=serializers.UserSerializer)
     def get(self, request: Request) -> Response:
@@ -58,15 +63,10 @@ class MeView(AccountView, FailureCountingView):
     def patch(self, request: Request) -> Response:
         """200 with the account after the change."""
         changes = read_body(serializers.ProfileSerializer, request, instance=request.user, partial=True)
-        self._check_current_password(request.user, changes.pop("current_password", None))
+        _check_current_password(request.user, changes.pop("current_password", None))
         with transaction.atomic():
             user = _change(request.user, changes)
         return Response(serializers.UserSerializer(user).data)
-
-    def _check_current_password(self, user: Any, given: str | None) -> None:
-        if given is not None and not user.check_password(given):
-            self.count_failure()
-            raise ValidationError({"current_password": ["This is not your current password."]})
 
 
 class PurchasesView(AccountView):
@@ -93,6 +93,18 @@ class PurchasesView(AccountView):
 def jwks(request: HttpRequest) -> JsonResponse:
     """GET /.well-known/jwks.json: the public keys that verify the user service's tokens."""
     return JsonResponse(tokens.own_jwks(), content_type="application/jwk-set+json")
+
+
+def _registrations() -> Limit:
+    return Limit("registrations", settings.REGISTRATIONS_PER_MINUTE)
+
+
+def _check_current_password(user: Any, given: str | None) -> None:
+    if given is None:
+        return
+    with limits.counting([(WRONG_PASSWORDS, str(user.pk))], ValidationError):
+        if not user.check_password(given):
+            raise ValidationError({"current_password": ["This is not your current password."]})
 
 
 def _change(user: User, changes: dict[str, Any]) -> User:
