@@ -78,7 +78,7 @@ def password_mark(user: User) -> str:
 
 def own_jwks() -> dict[str, Any]:
     """Return the JWK set (RFC 7517): first the signing key, then the keys that do not sign."""
-    shown = [_signing_key(settings.SIGNING_KEY).private.public_key(), *_shown_only(settings.RETIRED_PUBLIC_KEYS)]
+    shown = [signing_key(settings.SIGNING_KEY).private.public_key(), *shown_only(settings.RETIRED_PUBLIC_KEYS)]
     return {"keys": [_public_jwk(key) for key in shown]}
 
 
@@ -86,6 +86,11 @@ def thumbprint(jwk: dict[str, Any]) -> str:
     """Return the JWK thumbprint (RFC 7638) of an Ed25519 key, which is its id."""
     members = json.dumps({name: jwk[name] for name in ("crv", "kty", "x")}, separators=(",", ":"))
     return base64.urlsafe_b64encode(hashlib.sha256(members.encode()).digest()).rstrip(b"=").decode()
+
+
+def key_id(key: Ed25519PublicKey) -> str:
+    """Return the id under which the JWK set shows this key."""
+    return str(_public_jwk(key)["kid"])
 
 
 def _signed(session: Session, kind: str, audience: list[str], lifetime: timedelta, **claims: Any) -> str:
@@ -101,12 +106,13 @@ def _signed(session: Session, kind: str, audience: list[str], lifetime: timedelt
         "jti": str(new_id()),
         **claims,
     }
-    key = _signing_key(settings.SIGNING_KEY)
+    key = signing_key(settings.SIGNING_KEY)
     return jwt.encode(payload, key.private, algorithm="EdDSA", headers={"kid": key.kid})
 
 
 @cache
-def _signing_key(pem: str) -> SigningKey:
+def signing_key(pem: str) -> SigningKey:
+    """Return the private key in `pem`; ImproperlyConfigured if it is none."""
     private = load_pem_private_key(pem.encode(), password=None)
     if not isinstance(private, Ed25519PrivateKey):
         raise ImproperlyConfigured(
@@ -116,7 +122,8 @@ def _signing_key(pem: str) -> SigningKey:
 
 
 @cache
-def _shown_only(pems: str) -> list[Ed25519PublicKey]:
+def shown_only(pems: str) -> list[Ed25519PublicKey]:
+    """Return the public keys in `pems`; ImproperlyConfigured if it holds something else."""
     keys = [load_pem_public_key(block.group().encode()) for block in PEM_BLOCK.finditer(pems)]
     if (pems.strip() and not keys) or not all(isinstance(key, Ed25519PublicKey) for key in keys):
         raise ImproperlyConfigured("USER_RETIRED_PUBLIC_KEYS must be Ed25519 public keys (PEM), one after another")

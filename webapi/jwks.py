@@ -108,7 +108,7 @@ def key_for(kid: str) -> jwt.PyJWK:
 @lru_cache(maxsize=8)
 def _cache(loader: str | None, url: str, start: str) -> JwksCache:
     # The user service has its own loader: it must not need an HTTP request to itself.
-    return JwksCache(import_string(loader) if loader else partial(_fetch, url), start=_start_keys(start))
+    return JwksCache(import_string(loader) if loader else partial(fetch, url), start=_start_keys(start))
 
 
 def _start_keys(text: str) -> dict[str, jwt.PyJWK]:
@@ -121,7 +121,8 @@ def _start_keys(text: str) -> dict[str, jwt.PyJWK]:
         return {}
 
 
-def _fetch(url: str) -> dict[str, Any]:
+def fetch(url: str) -> dict[str, Any]:
+    """Return the JWK set at `url`; PyJWTError if it does not answer with JSON."""
     try:
         client = jwt.PyJWKClient(url, cache_jwk_set=False, timeout=FETCH_TIMEOUT_SECONDS)
         return client.fetch_data()  # type: ignore[no-any-return]
