@@ -33,6 +33,7 @@ from messaging.worker.live_workers import Presence
 from messaging.worker.liveness import LivenessFile
 from messaging.worker.role_check import RoleStep
 from messaging.worker.schema import MigrationsMissing, wait_for_database
+from messaging.worker.task_connections import keep_connections
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +52,7 @@ def install(app: Celery) -> None:
     app.conf.beat_scheduler = "messaging.worker.beat:Scheduler"
     app.conf.beat_schedule_filename = f"celerybeat-schedule-{settings.SERVICE_NAME}"
     app.conf.worker_consumer = "messaging.worker.celery_consumer:Consumer"
+    keep_connections(app)
     app.user_options["worker"].add(
         click.Option(["--consumer-group"], default=None, help="Kafka consumer group to be in (default: the first).")
     )
