@@ -20,6 +20,9 @@ logger = logging.getLogger(__name__)
 
 #: Delays between two attempts, in seconds. Celery's own delays are for a broker that cannot be reached.
 BACKOFF = Backoff(1.0, 10.0)
+#: Celery's workers need not know each other. Without the search for neighbors, a worker starts a second sooner; without
+#: gossip, a worker at rest does not read what each of the others says of itself.
+APART = {"without_mingle": True, "without_gossip": True}
 #: Longest time until a waiting consumer notices that the worker is to stop, in seconds.
 LOOK_SECONDS = 0.2
 
@@ -29,8 +32,8 @@ class Consumer(CeleryConsumer):
 
     connection_errors: tuple[type[BaseException], ...]
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
+    def __init__(self, *arguments: Any, worker_options: dict[str, Any] | None = None, **options: Any) -> None:
+        super().__init__(*arguments, worker_options={**(worker_options or {}), **APART}, **options)
         self.connection_errors = (*self.connection_errors, *self.channel_errors, OperationalError)
         self._delay = 0.0
         self._failed_at = 0.0

@@ -56,6 +56,7 @@ def test_a_worker_relays_and_consumes_and_ends_in_order_when_it_is_told_to(start
     assert time.monotonic() - began < SECONDS
     assert code == 0, running.said
     assert members(group) == 0
+    assert "searching for neighbors" not in running.said
 
 
 def test_a_worker_without_a_consumer_only_relays(start, group, key, log):
