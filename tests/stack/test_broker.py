@@ -20,6 +20,9 @@ def formatted(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     return ran
 
 
+LEAVING = "-XX:ArchiveClassesAtExit="
+
+
 def properties(node: broker.Node) -> dict[str, str]:
     return dict(line.split("=", 1) for line in node.properties.read_text().splitlines())
 
@@ -93,3 +96,29 @@ def test_the_jars_are_fetched_anew_when_the_pinned_versions_change(
     monkeypatch.setattr(broker, "POM", changed)
 
     assert broker.jars() != before
+
+
+def test_the_first_format_leaves_an_archive_of_classes_which_later_programs_use(
+    layout: Layout, state: State, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "jars").mkdir()
+    ran: list[str] = []
+
+    def run(command: list[str]) -> None:
+        ran.append(" ".join(str(part) for part in command))
+        for part in command:
+            if str(part).startswith(LEAVING):
+                Path(str(part).removeprefix(LEAVING)).touch()
+
+    monkeypatch.setattr(prerequisites, "java", lambda: "/usr/bin/java")
+    monkeypatch.setattr(broker, "jars", lambda: tmp_path / "jars")
+    monkeypatch.setattr(commands, "run", run)
+    cluster = broker.nodes(layout, state, 3)
+
+    for node in cluster:
+        broker.prepare(node, cluster, state)
+
+    [archive] = tmp_path.glob("*.jsa")
+    assert [LEAVING in command for command in ran] == [True, False, False]
+    assert [f"-XX:SharedArchiveFile={archive}" in command for command in ran] == [False, True, True]
+    assert f"-XX:SharedArchiveFile={archive}" in broker.process(cluster[0]).command
