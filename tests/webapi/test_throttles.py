@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import socket
+import time
+from types import SimpleNamespace
+
 import pytest
 from django.urls import path
 from rest_framework.permissions import AllowAny
@@ -9,7 +13,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from tests.webapi.conftest import signed_in
-from webapi import limits
+from webapi import limits, throttles
 from webapi.throttles import AnonymousReads, ShowsRateLimit
 
 pytestmark = pytest.mark.urls(__name__)
@@ -30,6 +34,9 @@ urlpatterns = [path("api/v1/window", Window.as_view())]
 def _three_a_minute(settings):
     settings.ANONYMOUS_READS_PER_MINUTE = 3
     limits._storage().reset()
+    AnonymousReads._uncounted_until = float("-inf")
+    yield
+    AnonymousReads._uncounted_until = float("-inf")
 
 
 def test_the_fourth_read_of_a_minute_waits_and_each_says_what_is_left(client):
@@ -58,3 +65,21 @@ def test_reads_go_on_without_redis(client, settings):
     answers = [client.get("/api/v1/window") for _ in range(5)]
     assert {answer.status_code for answer in answers} == {200}
     assert not answers[0].has_header("RateLimit")
+
+
+def test_a_redis_that_hangs_holds_up_one_read_and_not_each(client, settings, monkeypatch):
+    # Given a Redis that takes connections and never answers
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        settings.RATE_LIMIT_URL = f"redis://127.0.0.1:{silent.getsockname()[1]}/0"
+        asked = []
+        take = limits.take
+        monkeypatch.setattr(limits, "take", lambda counted: asked.append(counted) or take(counted))
+        # When there are five reads
+        outcomes = {client.get("/api/v1/window").status_code for _ in range(5)}
+    # Then the first one waited for it, and no other
+    assert outcomes == {200}
+    assert len(asked) == 1
+    # And after a while Redis is asked again
+    monkeypatch.setattr(throttles, "time", SimpleNamespace(monotonic=lambda: time.monotonic() + 6))
+    client.get("/api/v1/window")
+    assert len(asked) == 2
