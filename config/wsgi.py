@@ -9,9 +9,10 @@ from django.core.wsgi import get_wsgi_application
 from django.urls import get_resolver
 
 from webapi.charset import read_as_utf8
+from webapi.chunked import read_chunked
 from webapi.database_waits import limit_waits
 
-application = read_as_utf8(get_wsgi_application())
+application = read_chunked(read_as_utf8(get_wsgi_application()), most=settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
 limit_waits(seconds=settings.WEB_DATABASE_SECONDS)
 # Probes need no URLs, so without this the first customer would wait until all of them are imported.
 _ = get_resolver().url_patterns

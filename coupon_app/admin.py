@@ -55,7 +55,7 @@ class CampaignAdmin(SearchByIds, AppendOnlyAdmin):
     def get_urls(self) -> list[URLPattern]:
         """Return the admin's URLs and the URL of the grant form."""
         grant = path(
-            "<uuid:campaign_id>/grant/", self.admin_site.admin_view(self.grant), name="coupon_app_campaign_grant"
+            "<id:campaign_id>/grant/", self.admin_site.admin_view(self.grant), name="coupon_app_campaign_grant"
         )
         return [grant, *super().get_urls()]
 

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 from django.urls import URLPattern, URLResolver, get_resolver
+from django.urls.converters import UUIDConverter
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 from rest_framework.test import APIClient
@@ -49,12 +50,18 @@ def endpoints() -> Iterator[tuple[Endpoint, dict[str, Any]]]:
 
 
 def _views(resolver: URLResolver, prefix: str) -> Iterator[tuple[str, type[APIView]]]:
+    for route, pattern in _patterns(resolver, prefix):
+        if view := _view_of(pattern):
+            yield re.sub(r"<\w+:(\w+)>", r"{\1}", route), view
+
+
+def _patterns(resolver: URLResolver, prefix: str) -> Iterator[tuple[str, URLPattern]]:
     for pattern in resolver.url_patterns:
         route = prefix + str(pattern.pattern)
         if isinstance(pattern, URLResolver):
-            yield from _views(pattern, route)
-        elif view := _view_of(pattern):
-            yield re.sub(r"<\w+:(\w+)>", r"{\1}", route), view
+            yield from _patterns(pattern, route)
+        else:
+            yield route, pattern
 
 
 def _view_of(pattern: URLPattern) -> type[APIView] | None:
@@ -88,6 +95,39 @@ def lists_that_ignore_unknown_parameters(client: APIClient) -> list[str]:
     lists = [endpoint for endpoint, _ in endpoints() if _is_list(endpoint)]
     assert lists, "no endpoint lists anything"
     return [str(endpoint) for endpoint in lists if not _names_it(client.get(f"{endpoint.address}?{NAME}=1"), [])]
+
+
+def endpoints_that_ignore_unknown_parameters(client: APIClient) -> list[str]:
+    """Return the endpoints, lists and others, for which an unknown query parameter is not a 400 that names it."""
+    found = []
+    for endpoint, _ in endpoints():
+        answer = client.generic(endpoint.method.upper(), f"{endpoint.address}?{NAME}=1")
+        found += [] if _names_it(answer, []) else [f"{endpoint} {answer.status_code}"]
+    return found
+
+
+def endpoints_that_take_nul(client: APIClient) -> list[str]:
+    """Return where NUL in a field, a parameter or the path is not a 400."""
+    found = []
+    for endpoint, schema in endpoints():
+        fields = _body_of(endpoint, schema).get("properties", {}) if endpoint.method in WITH_BODY else {}
+        answers = {f"field {name}": _send(client, endpoint, {name: "a\x00b"}) for name in fields}
+        answers["a parameter"] = client.generic(endpoint.method.upper(), f"{endpoint.address}?a=%00")
+        answers["the path"] = client.generic(endpoint.method.upper(), f"{endpoint.address}%00")
+        found += [
+            f"{endpoint}: {where} {each.status_code}" for where, each in answers.items() if each.status_code != 400
+        ]
+    return found
+
+
+def addresses_with_ids_in_lower_case_only() -> list[str]:
+    """Return the routes of this project, those of its admin too, that do not find an id in upper case."""
+    return [route for route, pattern in _patterns(get_resolver(), "/") if _has_strict_ids(pattern)]
+
+
+def _has_strict_ids(pattern: URLPattern) -> bool:
+    converters = getattr(pattern.pattern, "converters", {}).values()
+    return any(type(each) is UUIDConverter for each in converters)
 
 
 def _is_list(endpoint: Endpoint) -> bool:

@@ -55,7 +55,7 @@ def find_key(request: Request) -> Key | None:
         raise Problem(
             400, "idempotency_key_invalid", f"The {HEADER} must have at most {MAX_LENGTH} characters, all printable."
         )
-    canonical = json.dumps(request.data, sort_keys=True, separators=(",", ":"))
+    canonical = json.dumps(request.data, sort_keys=True, separators=(",", ":"), default=str)
     return Key(request.user.id, text, hashlib.sha256(canonical.encode()).hexdigest())
 
 

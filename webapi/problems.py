@@ -7,8 +7,8 @@ import sys
 from http import HTTPStatus
 from typing import Any
 
+from django.core.exceptions import BadRequest, RequestDataTooBig
 from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
-from django.core.exceptions import RequestDataTooBig
 from django.db import DatabaseError, InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.views import defaults
@@ -74,16 +74,21 @@ def body(status: int, code: str, detail: str, **extra: Any) -> dict[str, Any]:
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Django's handler404, with a problem under /api/."""
-    if not _is_api(request):
+    if not is_api(request):
         return defaults.page_not_found(request, exception)
     return _plain(404, "not_found", "There is nothing at this address; see /api/docs.")
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Django's handler400, with a problem under /api/."""
-    if not _is_api(request):
-        return defaults.bad_request(request, exception)
-    return _plain(400, "bad_request", "The request is malformed.")
+    return malformed(request, "bad_request", "The request is malformed.", exception)
+
+
+def malformed(request: HttpRequest, code: str, detail: str, exception: Exception | None = None) -> HttpResponse:
+    """Return a 400: a problem under /api/, a page elsewhere."""
+    if not is_api(request):
+        return defaults.bad_request(request, exception or BadRequest(detail))
+    return _plain(400, code, detail)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
@@ -95,7 +100,7 @@ def server_error(request: HttpRequest) -> HttpResponse:
     problem = _database_problem(sys.exc_info()[1])
     if problem is not None:
         return _unavailable(request, problem)
-    if not _is_api(request):
+    if not is_api(request):
         return defaults.server_error(request)
     return _plain(500, "internal_error", "The service failed; the error is in its log.")
 
@@ -116,7 +121,7 @@ def _problem_of(error: Exception) -> Problem | None:
             return None
 
 
-def _database_problem(error: Exception | None) -> Problem | None:
+def _database_problem(error: BaseException | None) -> Problem | None:
     state = getattr(error.__cause__, "pgcode", None) if error else None
     if state in CONTENTION:
         return Problem(503, "busy", "Another request is changing the same data; try again.", headers=AGAIN)
@@ -160,13 +165,14 @@ def _by_field(error: ValidationError) -> Any:
 
 
 def _unavailable(request: HttpRequest, problem: Problem) -> HttpResponse:
-    if _is_api(request):
+    if is_api(request):
         return _plain(problem.status, problem.code, problem.detail, headers=problem.headers)
     # Not a template: the admin's templates ask the database who is signed in.
     return HttpResponse(PAGE % (problem.detail, problem.detail), status=problem.status, headers=problem.headers)
 
 
-def _is_api(request: HttpRequest) -> bool:
+def is_api(request: HttpRequest) -> bool:
+    """Return whether the request is for the API, where every error is a problem."""
     return request.path.startswith("/api/")
 
 

@@ -165,6 +165,7 @@ def _spectacular(service: Service) -> dict[str, Any]:
         "SERVE_INCLUDE_SCHEMA": False,
         "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
         "SCHEMA_PATH_PREFIX": "/api/v1",
+        "PATH_CONVERTER_OVERRIDES": {"id": {"type": "string", "format": "uuid"}},
         "POSTPROCESSING_HOOKS": [
             "drf_spectacular.hooks.postprocess_schema_enums",
             "webapi.schema.add_problems",
@@ -176,6 +177,7 @@ def _spectacular(service: Service) -> dict[str, Any]:
 
 _MIDDLEWARE = [
     "webapi.health.answer_probes",
+    "webapi.nul.refuse_nul",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",

@@ -5,6 +5,8 @@ from __future__ import annotations
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
+# Importing `ids` registers `<id:…>`, which the apps' addresses use.
+from webapi import ids  # noqa: F401
 from webapi.admin_login import LimitedLoginForm
 
 admin.site.login_form = LimitedLoginForm

@@ -6,8 +6,8 @@ from coupon_app.api import views
 
 urlpatterns = [
     path("campaigns", views.CampaignsView.as_view(), name="campaigns"),
-    path("campaigns/<uuid:campaign_id>", views.CampaignView.as_view(), name="campaign"),
-    path("campaigns/<uuid:campaign_id>/claims", views.CampaignClaimsView.as_view(), name="campaign-claims"),
-    path("claims/<uuid:claim_id>", views.ClaimView.as_view(), name="claim"),
+    path("campaigns/<id:campaign_id>", views.CampaignView.as_view(), name="campaign"),
+    path("campaigns/<id:campaign_id>/claims", views.CampaignClaimsView.as_view(), name="campaign-claims"),
+    path("claims/<id:claim_id>", views.ClaimView.as_view(), name="claim"),
     path("coupons", views.CouponsView.as_view(), name="coupons"),
 ]

@@ -17,7 +17,6 @@ from rest_framework.generics import ListAPIView, RetrieveAPIView
 from rest_framework.permissions import BasePermission, IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from coupon_app import selectors, services
 from coupon_app.api.filters import CampaignFilter, CouponFilter
@@ -30,6 +29,7 @@ from webapi.permissions import needs_role
 from webapi.problems import Problem
 from webapi.roles import EDITS_CAMPAIGNS
 from webapi.serializers import NoFields, read_body
+from webapi.views import StrictView
 
 _KEY_HEADER = key_header("A repeated key returns the coupon that it granted before.")
 
@@ -49,7 +49,7 @@ def refusals_as_problems() -> Iterator[None]:
         raise KeyReused from error
 
 
-class ReadableByAll(APIView):
+class ReadableByAll(StrictView):
     """GET for every user, anything else for staff who edit campaigns."""
 
     def get_permissions(self) -> Sequence[BasePermission]:
@@ -78,7 +78,7 @@ class CampaignsView(ReadableByAll, ListAPIView[Campaign]):
         return Response(CampaignSerializer(campaign).data, status.HTTP_201_CREATED, headers={"Location": location})
 
 
-class CampaignView(RetrieveAPIView[Campaign]):
+class CampaignView(StrictView, RetrieveAPIView[Campaign]):
     """One campaign."""
 
     serializer_class = CampaignSerializer
@@ -128,7 +128,7 @@ def _shown(coupon: Coupon) -> dict[str, Any]:
     return CouponSerializer(coupons.get(id=coupon.id)).data
 
 
-class CampaignClaimsView(APIView):
+class CampaignClaimsView(StrictView):
     """Claims for a coupon of a campaign, first come first served."""
 
     @extend_schema(request=None, responses={202: ClaimSerializer})
@@ -148,7 +148,7 @@ def _claim(campaign_id: UUID, user_id: UUID) -> Claim:
         raise Problem(404, "not_found", str(error)) from error
 
 
-class ClaimView(RetrieveAPIView[Claim]):
+class ClaimView(StrictView, RetrieveAPIView[Claim]):
     """One of the caller's own claims."""
 
     serializer_class = ClaimSerializer

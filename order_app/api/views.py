@@ -12,7 +12,6 @@ from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from messaging import ReasonMissing
 from order_app import selectors, services
@@ -30,6 +29,7 @@ from webapi.permissions import check_role, has_role
 from webapi.problems import Problem
 from webapi.roles import CANCELS_ORDERS, SEES_ORDERS
 from webapi.serializers import read_body
+from webapi.views import StrictView
 
 KEY_HEADER = key_header(
     "Up to 255 characters, new for each order; a repeated request gets the first answer.", required=True
@@ -42,7 +42,7 @@ REFUSED = OpenApiResponse(
 NO_REASON = OpenApiResponse(description="reason_missing: staff must give a reason to cancel another user's order.")
 
 
-class Orders(ListAPIView):
+class Orders(StrictView, ListAPIView):
     """Place an order; list orders."""
 
     serializer_class = OrderSerializer
@@ -70,7 +70,7 @@ class Orders(ListAPIView):
         return Response(body, status=202, headers={"Location": reverse("order", args=[body["id"]])})
 
 
-class OrderDetail(APIView):
+class OrderDetail(StrictView):
     """One order."""
 
     @extend_schema(responses=OrderSerializer)
@@ -79,7 +79,7 @@ class OrderDetail(APIView):
         return Response(_body(_get_order(request, order_id)))
 
 
-class CancelOrder(APIView):
+class CancelOrder(StrictView):
     """Cancel an order."""
 
     @extend_schema(request=CancelRequestSerializer, responses={202: OrderSerializer, 422: NO_REASON})
@@ -99,7 +99,7 @@ class CancelOrder(APIView):
         return Response(_body(_get_order(request, order_id)), status=202)
 
 
-class OrderSaga(APIView):
+class OrderSaga(StrictView):
     """The saga of an order."""
 
     @extend_schema(responses=SagaSerializer)

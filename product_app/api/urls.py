@@ -8,9 +8,9 @@ from product_app.api import views
 
 urlpatterns = [
     path("products", views.ProductsView.as_view(), name="products"),
-    path("products/<uuid:product_id>", views.ProductView.as_view(), name="product"),
+    path("products/<id:product_id>", views.ProductView.as_view(), name="product"),
     path(
-        "products/<uuid:product_id>/stock-adjustments",
+        "products/<id:product_id>/stock-adjustments",
         views.StockAdjustmentsView.as_view(),
         name="stock-adjustments",
     ),

@@ -14,7 +14,6 @@ from rest_framework.generics import ListAPIView, RetrieveAPIView
 from rest_framework.permissions import SAFE_METHODS, AllowAny, BasePermission
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from product_app import selectors, services
 from product_app.api.filters import ProductFilter
@@ -32,6 +31,7 @@ from webapi.problems import Problem
 from webapi.roles import EDITS_PRODUCTS
 from webapi.serializers import read_body
 from webapi.throttles import AnonymousReads, ShowsRateLimit
+from webapi.views import StrictView
 
 KEY_HEADER = key_header("A repeated key changes nothing.")
 
@@ -66,7 +66,7 @@ class OpenCatalogue(ShowsRateLimit):
         return selectors.list_products(with_inactive=has_role(self.request.user, EDITS_PRODUCTS))
 
 
-class ProductsView(OpenCatalogue, ListAPIView):
+class ProductsView(OpenCatalogue, StrictView, ListAPIView):
     """The products."""
 
     filterset_class = ProductFilter
@@ -80,7 +80,7 @@ class ProductsView(OpenCatalogue, ListAPIView):
         return Response(ProductSerializer(product).data, status=201)
 
 
-class ProductView(OpenCatalogue, RetrieveAPIView):
+class ProductView(OpenCatalogue, StrictView, RetrieveAPIView):
     """One product."""
 
     lookup_url_kwarg = "product_id"
@@ -94,7 +94,7 @@ class ProductView(OpenCatalogue, RetrieveAPIView):
         return Response(ProductSerializer(product).data)
 
 
-class StockAdjustmentsView(APIView):
+class StockAdjustmentsView(StrictView):
     """The adjustments of a product's stock."""
 
     permission_classes = [needs_role(EDITS_PRODUCTS)]

@@ -19,6 +19,18 @@ def test_every_list_refuses_an_unknown_parameter(staff: APIClient) -> None:
     assert unknown_names.lists_that_ignore_unknown_parameters(staff) == []
 
 
+def test_every_endpoint_refuses_an_unknown_parameter(staff: APIClient) -> None:
+    assert unknown_names.endpoints_that_ignore_unknown_parameters(staff) == []
+
+
+def test_nul_is_a_400_at_every_endpoint(staff: APIClient) -> None:
+    assert unknown_names.endpoints_that_take_nul(staff) == []
+
+
+def test_every_address_finds_an_id_in_upper_case() -> None:
+    assert unknown_names.addresses_with_ids_in_lower_case_only() == []
+
+
 def test_a_field_that_can_only_be_read_is_refused_too(staff: APIClient) -> None:
     answer = staff.post("/api/v1/campaigns", {"per_user_limits": 3, "granted": 7})
 

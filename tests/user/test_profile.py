@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
+from django.core.wsgi import get_wsgi_application
+from django.test import RequestFactory
 
 from tests.user.conftest import PASSWORD
 from user_app.models import User
+from webapi.chunked import read_chunked
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -110,3 +115,16 @@ def test_a_body_that_is_no_object_is_refused(as_alice, body):
     response = as_alice.patch(ME, body, content_type="application/json")
     # Then it is a problem, not an error of ours
     assert response.status_code == 400
+
+
+def test_a_chunked_body_changes_what_it_says(as_alice, alice):
+    # When a client streams the body, which has no Content-Length then
+    application = read_chunked(get_wsgi_application(), most=1_000_000)
+    environ = {"HTTP_TRANSFER_ENCODING": "chunked", "CONTENT_TYPE": "application/json", "wsgi.input_terminated": True}
+    request = RequestFactory()._base_environ(PATH_INFO=ME, REQUEST_METHOD="PATCH", **environ, **as_alice._credentials)
+    request["wsgi.input"] = io.BytesIO(b'{"active": false}')
+    statuses: list[str] = []
+    list(application(request, lambda status, _: statuses.append(status)))
+    # Then the account is deactivated, as the answer says
+    alice.refresh_from_db()
+    assert (statuses, alice.is_active) == (["200 OK"], False)

@@ -18,6 +18,18 @@ def test_every_list_refuses_an_unknown_parameter(as_alice: APIClient) -> None:
     assert unknown_names.lists_that_ignore_unknown_parameters(as_alice) == []
 
 
+def test_every_endpoint_refuses_an_unknown_parameter(as_alice: APIClient) -> None:
+    assert unknown_names.endpoints_that_ignore_unknown_parameters(as_alice) == []
+
+
+def test_nul_is_a_400_at_every_endpoint(as_alice: APIClient) -> None:
+    assert unknown_names.endpoints_that_take_nul(as_alice) == []
+
+
+def test_every_address_finds_an_id_in_upper_case() -> None:
+    assert unknown_names.addresses_with_ids_in_lower_case_only() == []
+
+
 def test_a_misspelled_active_does_not_leave_the_account_active(as_alice: APIClient) -> None:
     answer = as_alice.patch("/api/v1/users/me", {"is_active": False})
 

@@ -6,10 +6,10 @@ from typing import Any
 
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
-from rest_framework.views import APIView
 
 from user_app import selectors
 from webapi.authentication import BearerAuthentication
+from webapi.views import StrictView
 
 
 class AccountAuthentication(BearerAuthentication):
@@ -30,14 +30,14 @@ class AccountAuthentication(BearerAuthentication):
         return user, found[0]
 
 
-class OpenView(APIView):
+class OpenView(StrictView):
     """An endpoint for callers who have no token yet."""
 
     authentication_classes = ()
     permission_classes = ()
 
 
-class AccountView(APIView):
+class AccountView(StrictView):
     """An endpoint of the caller's own account."""
 
     authentication_classes = (AccountAuthentication,)

@@ -12,7 +12,7 @@ urlpatterns = [
     path("users/me/purchases", views.PurchasesView.as_view(), name="purchases"),
     path("token", sessions.TokenView.as_view(), name="token"),
     path("users/me/sessions", sessions.SessionsView.as_view(), name="sessions"),
-    path("users/me/sessions/<uuid:session_id>", sessions.SessionView.as_view(), name="session"),
+    path("users/me/sessions/<id:session_id>", sessions.SessionView.as_view(), name="session"),
     path("token/refresh", sessions.RefreshView.as_view(), name="token-refresh"),
     path("token/revoke", sessions.RevokeView.as_view(), name="token-revoke"),
 ]

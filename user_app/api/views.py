@@ -19,7 +19,7 @@ from user_app.api import serializers
 from user_app.api.base import AccountView, OpenView
 from user_app.models import User
 from webapi import limits
-from webapi.filters import pages_of, refuse_unknown_parameters
+from webapi.filters import pages_of
 from webapi.limits import Limit
 from webapi.pagination import Pages
 from webapi.problems import Problem
@@ -72,6 +72,10 @@ class MeView(AccountView):
 class PurchasesView(AccountView):
     """The caller's purchase history."""
 
+    def known_parameters(self) -> list[str]:
+        """Return the parameters of a page."""
+        return pages_of(Pages())
+
     @extend_schema(
         summary="My purchases",
         parameters=[OpenApiParameter("page", int), OpenApiParameter("page_size", int)],
@@ -80,7 +84,6 @@ class PurchasesView(AccountView):
     def get(self, request: Request) -> Response:
         """200 with the number of confirmed orders, the amount spent per currency, and a page of the orders."""
         pages = Pages()
-        refuse_unknown_parameters(request, pages_of(pages))
         page = pages.paginate_queryset(selectors.list_purchases(user_id=request.user.pk), request, view=self)
         response = pages.get_paginated_response(serializers.PurchaseSerializer(page, many=True).data)
         spent = {currency: str(amount) for currency, amount in selectors.get_spent(user_id=request.user.pk).items()}
