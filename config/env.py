@@ -228,7 +228,7 @@ VARIABLES: tuple[Variable, ...] = (
         "IDEMPOTENCY_RETENTION_HOURS",
         positive,
         72,
-        "Order service: how long a request with the same Idempotency-Key gets the first answer.",
+        "How long a request with the same Idempotency-Key gets the first answer.",
     ),
     Variable(
         "LIVENESS_FILE",

@@ -27,7 +27,7 @@ class CouponUsed(Event, frozen=True, kw_only=True):
 @event("coupon.CouponUseFailed.v1", topic=TOPIC, key="order_id")
 class CouponUseFailed(Event, frozen=True, kw_only=True):
     """The coupon is not used. `reason`: unknown_coupon, not_owner, already_used, expired, not_yet_valid, below_minimum,
-    currency_mismatch, retries_exhausted or order_canceled.
+    currency_mismatch, no_discount, retries_exhausted or order_canceled.
     """
 
     order_id: UUID

@@ -17,7 +17,7 @@ from coupon_app import selectors, services
 from coupon_app.admin_forms import CampaignForm, GrantForm
 from coupon_app.campaigns import Grant
 from coupon_app.domain import CouponStatus
-from coupon_app.models import Campaign, Claim, Coupon, CouponDecision, UserCopy
+from coupon_app.models import Campaign, Claim, Coupon, CouponDecision, IdempotencyKey, UserCopy
 from messaging.admin import AppendOnlyAdmin, ReadOnlyAdmin, SearchByIds
 
 
@@ -143,4 +143,12 @@ class UserCopyAdmin(SearchByIds, ReadOnlyAdmin):
     list_display = ("user_id", "version", "active")
     list_filter = ("active",)
     text_fields = ("version",)
+    id_fields = ("user_id",)
+
+
+@admin.register(IdempotencyKey)
+class IdempotencyKeyAdmin(SearchByIds, ReadOnlyAdmin):
+    """The first answer to each request that has an Idempotency-Key."""
+
+    list_display = ("key", "user_id", "target", "created_at")
     id_fields = ("user_id",)

@@ -30,7 +30,10 @@ class ClaimStatus(StrEnum):
 
 
 class Terms(NamedTuple):
-    """A campaign's conditions. Without a `currency`: every currency. At `valid_until` it is no longer valid."""
+    """A campaign's conditions. Without a `currency`, and so without a minimum: every currency.
+
+    At `valid_until` it is no longer valid.
+    """
 
     kind: str
     value: Decimal
@@ -54,8 +57,9 @@ def check_terms(terms: Terms) -> None:
     currency = terms.currency
     if currency is not None and currency not in MINOR_UNITS:
         raise InvalidTerms("currency", "unknown_currency", str(UnknownCurrency(currency)))
-    if terms.kind == Kind.AMOUNT and currency is None:
-        raise InvalidTerms("currency", "currency_required", "Set a currency: the campaign's value is an amount.")
+    if currency is None and (terms.kind == Kind.AMOUNT or terms.minimum_order > 0):
+        what = "value" if terms.kind == Kind.AMOUNT else "minimum order"
+        raise InvalidTerms("currency", "currency_required", f"Set a currency: the campaign's {what} is an amount.")
     if terms.value <= 0 or (terms.kind == Kind.PERCENT and terms.value > 100):
         raise InvalidTerms("value", "value_out_of_range", "The value must be above 0, and for percent at most 100.")
     for name, amount in (("value", terms.value), ("minimum_order", terms.minimum_order)):

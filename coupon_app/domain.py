@@ -25,6 +25,7 @@ class Reason(StrEnum):
     EXPIRED = "expired"
     CURRENCY_MISMATCH = "currency_mismatch"
     BELOW_MINIMUM = "below_minimum"
+    NO_DISCOUNT = "no_discount"
     RETRIES_EXHAUSTED = "retries_exhausted"
     ORDER_CANCELED = "order_canceled"
 
@@ -119,6 +120,8 @@ OBSTACLES: tuple[tuple[Reason, Callable[[Coupon, Use], bool]], ...] = (
     (Reason.EXPIRED, lambda coupon, use: use.created_at >= coupon.terms.valid_until),
     (Reason.CURRENCY_MISMATCH, lambda coupon, use: not _is_in_its_currency(coupon, use)),
     (Reason.BELOW_MINIMUM, lambda coupon, use: use.total < coupon.terms.minimum_order),
+    # A coupon that takes nothing off stays with its owner.
+    (Reason.NO_DISCOUNT, lambda coupon, use: discount(coupon.terms, use.total, use.currency) == 0),
 )
 
 

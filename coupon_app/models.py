@@ -9,6 +9,7 @@ from coupon_app.campaigns import ClaimStatus, Kind
 from coupon_app.domain import CouponStatus
 from messaging import new_id
 from saga.participant import Decision
+from webapi.stored_answers import StoredAnswer
 
 
 def _choices(*values: str) -> list[tuple[str, str]]:
@@ -137,3 +138,11 @@ class UserCopy(models.Model):
 
     def __str__(self) -> str:
         return str(self.user_id)
+
+
+class IdempotencyKey(StoredAnswer):
+    """The first answer to each campaign, grant or claim that was made with a key."""
+
+    class Meta(StoredAnswer.Meta):
+        abstract = False
+        constraints = [models.UniqueConstraint(fields=["user_id", "key"], name="coupon_idempotency_once")]

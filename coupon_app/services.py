@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from uuid import UUID
 
+from django.db import IntegrityError, transaction
 from django.db.models import F
 
 from contracts.coupon import CouponClaimRequested, CouponRestored, CouponUsed, CouponUseFailed
@@ -122,19 +123,31 @@ def grant_coupon(*, grant: Grant, now: datetime) -> Coupon:
         return _same_grant(made, grant)
     _check_grant(supply, grant)
     Campaign.objects.filter(id=grant.campaign_id).update(granted=F("granted") + 1)
-    return Coupon.objects.create(
-        id=grant.coupon_id,
-        campaign_id=grant.campaign_id,
-        user_id=grant.user_id,
-        granted_by=grant.granted_by,
-        grant_reason=grant.reason,
-        granted_at=now,
-    )
+    return _created_coupon(grant, now)
+
+
+def _created_coupon(grant: Grant, now: datetime) -> Coupon:
+    try:
+        with transaction.atomic():
+            return Coupon.objects.create(
+                id=grant.coupon_id,
+                campaign_id=grant.campaign_id,
+                user_id=grant.user_id,
+                granted_by=grant.granted_by,
+                grant_reason=grant.reason,
+                granted_at=now,
+            )
+    except IntegrityError as error:  # the id was used at the same moment for another campaign, whose lock differs
+        raise _id_reused() from error
+
+
+def _id_reused() -> GrantIdReused:
+    return GrantIdReused("This request key was used for another user, campaign or reason; use a new one.")
 
 
 def _same_grant(made: Coupon, grant: Grant) -> Coupon:
     if (made.campaign_id, made.user_id, made.grant_reason) != (grant.campaign_id, grant.user_id, grant.reason):
-        raise GrantIdReused("This request key was used for another user, campaign or reason; use a new one.")
+        raise _id_reused()
     return made
 
 
@@ -150,13 +163,30 @@ def _check_grant(supply: Supply, grant: Grant) -> None:
 
 
 def request_claim(*, campaign_id: UUID, user_id: UUID, now: datetime) -> Claim:
-    """Record a user's claim and publish it, without a lock on the campaign. UnknownCampaign or UserInactive."""
-    if not Campaign.objects.filter(id=campaign_id).exists():
+    """Return the user's claim, without a lock on the campaign. UnknownCampaign or UserInactive.
+
+    A claim that is certain to fail is decided here: quantity and limits never change, and granted coupons only become
+    more. Any other one is published, and the log decides. An equal claim that is there is returned instead.
+    """
+    claimant = sql.lock_claimant(campaign_id, user_id)
+    if claimant is None:
         raise UnknownCampaign(f"There is no campaign {campaign_id}.")
-    if not selectors.is_active(user_id):
+    if not claimant.is_active:
         raise UserInactive("This account is deactivated; ask staff to reactivate it.")
-    claim = Claim.objects.create(campaign_id=campaign_id, user_id=user_id, requested_at=now)
-    publish(CouponClaimRequested(claim_id=claim.id, campaign_id=campaign_id, user_id=user_id))
+    outcome = claim_outcome(claimant.supply, claimant.owned, now)
+    refused = claimant.claims.get(outcome) if outcome is not ClaimStatus.GRANTED else None
+    if equal := claimant.claims.get(ClaimStatus.PENDING) or refused:
+        return Claim.objects.get(id=equal)
+    return _record_claim(Claim(campaign_id=campaign_id, user_id=user_id, requested_at=now), outcome)
+
+
+def _record_claim(claim: Claim, outcome: ClaimStatus) -> Claim:
+    if outcome is ClaimStatus.GRANTED:
+        claim.save(force_insert=True)
+        publish(CouponClaimRequested(claim_id=claim.id, campaign_id=claim.campaign_id, user_id=claim.user_id))
+    else:
+        claim.status, claim.decided_at = outcome, claim.requested_at
+        claim.save(force_insert=True)
     return claim
 
 

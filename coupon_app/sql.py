@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from batchsql import execute, execute_newest, insert_new, insert_rows, keep_newest, lock, update_rows
+from batchsql import execute, execute_newest, fetch, insert_new, insert_rows, keep_newest, lock, update_rows
 from coupon_app.campaigns import ClaimStatus, Supply, Terms
 from coupon_app.domain import Coupon, OrderDecision, Reason
 from money import stored
@@ -97,6 +98,16 @@ SELECT id, quantity, granted, per_user_limit, valid_from, valid_until
  ORDER BY id
    FOR NO KEY UPDATE
 """
+_LOCK_CLAIMANT = "SELECT pg_advisory_xact_lock(hashtextextended(%s || %s, 0))"
+_CLAIMANT = """
+SELECT quantity, granted, per_user_limit, valid_from, valid_until,
+       (SELECT count(*) FROM coupon_app_coupon AS c WHERE c.campaign_id = k.id AND c.user_id = %s::uuid),
+       NOT EXISTS (SELECT FROM coupon_app_usercopy WHERE user_id = %s::uuid AND NOT active),
+       (SELECT coalesce(jsonb_object_agg(status, id ORDER BY requested_at), '{}')
+          FROM coupon_app_claim WHERE user_id = %s::uuid AND campaign_id = k.id)
+  FROM coupon_app_campaign AS k
+ WHERE id = %s::uuid
+"""
 _WRITE_GRANTED = update_rows("coupon_app_campaign", {"id": "uuid", "granted": "int"}, key=["id"])
 _LOCK_CLAIMS = """
 SELECT id, campaign_id, user_id, status, requested_at
@@ -123,6 +134,15 @@ _WRITE_CLAIMS = update_rows(
 )
 
 
+class Claimant(NamedTuple):
+    """A user who claims: the campaign's supply, the user's coupons of it, and the newest claim of each status."""
+
+    supply: Supply
+    owned: int
+    is_active: bool
+    claims: Mapping[str, str]
+
+
 class ClaimRow(NamedTuple):
     """A claim as recorded."""
 
@@ -139,6 +159,17 @@ class Outcome(NamedTuple):
     claim: ClaimRow
     status: ClaimStatus
     coupon_id: UUID | None
+
+
+def lock_claimant(campaign_id: UUID, user_id: UUID) -> Claimant | None:
+    """Lock the user's claims of the campaign, and return what decides about a new one; None without the campaign.
+
+    The lock is the user's own, so that a rush for one campaign waits for nothing.
+    """
+    lock(_LOCK_CLAIMANT, str(campaign_id), str(user_id))
+    # A separate statement: it must see what was committed during the wait for the lock.
+    found = fetch(_CLAIMANT, str(user_id), str(user_id), str(user_id), str(campaign_id))
+    return next((Claimant(Supply(*row[:5]), row[5], row[6], json.loads(row[7])) for row in found), None)
 
 
 def lock_supplies(campaign_ids: Collection[UUID]) -> dict[UUID, Supply]:

@@ -200,5 +200,5 @@ class UserCopyAdmin(SearchByIds, ReadOnlyAdmin):
 class IdempotencyKeyAdmin(SearchByIds, ReadOnlyAdmin):
     """The first answer to each request that has an Idempotency-Key."""
 
-    list_display = ("key", "user_id", "created_at")
+    list_display = ("key", "user_id", "target", "created_at")
     id_fields = ("user_id",)

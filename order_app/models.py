@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from messaging import new_id
 from order_app.domain import OrderStatus, SagaStatus, StepStatus
+from webapi.stored_answers import StoredAnswer
 
 
 def _choices(statuses: type[OrderStatus | SagaStatus | StepStatus]) -> list[tuple[str, str]]:
@@ -32,6 +33,11 @@ class Order(models.Model):
     currency = models.CharField(max_length=3)
     coupon_id = models.UUIDField(null=True, blank=True)
     created_at = models.DateTimeField()
+    # Orders of older releases have none of these three.
+    confirmed_at = models.DateTimeField(null=True, blank=True)
+    canceled_at = models.DateTimeField(null=True, blank=True)
+    #: When status, reason or discount changed last.
+    updated_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         verbose_name = _("order")
@@ -44,12 +50,14 @@ class Order(models.Model):
 
 
 class OrderLine(models.Model):
-    """A quantity of one product, at the price when the order was placed."""
+    """A quantity of one product, at the price and under the name when the order was placed."""
 
     order = models.ForeignKey(Order, models.CASCADE, related_name="lines", verbose_name=_("order"))
     product_id = models.UUIDField()
     quantity = models.PositiveIntegerField()
     unit_price = _money()
+    # Lines of older releases have no name.
+    name = models.TextField(blank=True, default="", db_default="")
 
     class Meta:
         verbose_name = _("line")
@@ -184,22 +192,12 @@ class UserCopy(models.Model):
         return str(self.user_id)
 
 
-class IdempotencyKey(models.Model):
-    """The first answer to a request with a key. `response` is empty only inside the transaction that makes it."""
+class IdempotencyKey(StoredAnswer):
+    """The first answer to each order that was placed with a key."""
 
-    user_id = models.UUIDField()
-    key = models.CharField(max_length=255)
-    body_hash = models.CharField(max_length=64)
-    response = models.JSONField(null=True)
-    created_at = models.DateTimeField()
-
-    class Meta:
-        verbose_name = _("idempotency key")
-        verbose_name_plural = _("idempotency keys")
+    class Meta(StoredAnswer.Meta):
+        abstract = False
         constraints = [models.UniqueConstraint(fields=["user_id", "key"], name="idempotency_once")]
-
-    def __str__(self) -> str:
-        return self.key
 
 
 class OperatorAction(models.Model):

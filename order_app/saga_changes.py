@@ -70,6 +70,7 @@ class Changes:
     ) -> None:
         """Add what the domain decided. `context` is the answer that caused it, if any."""
         self.touched[row.id] = row
+        row.note_time(self.now)
         places: dict[Publication | None, int] = {}
         for publication in outcome.publish:
             places[publication] = len(self.publications)
@@ -90,7 +91,7 @@ class Changes:
     def update(self) -> None:
         """Write what changed in locked sagas; publish and record it."""
         ids = self._publish()
-        update_sagas(self.touched.values())
+        update_sagas(self.touched.values(), self.now)
         self._insert_history(ids)
 
     def _publish(self) -> list[str]:

@@ -15,7 +15,9 @@ from order_app.domain import Product, SagaStatus, StepStatus, answer_topics, ste
 from order_app.models import Order, ProductCopy, Saga, SagaStep
 
 # Not by the ORM: it took a sixth of the time to place an order.
-_PRODUCTS = "SELECT product_id, price, currency, active FROM order_app_productcopy WHERE product_id = ANY(%s::uuid[])"
+_PRODUCTS = """
+SELECT product_id, price, currency, active, name FROM order_app_productcopy WHERE product_id = ANY(%s::uuid[])
+"""
 _INACTIVE_USERS = "SELECT user_id FROM order_app_usercopy WHERE user_id = ANY(%s::uuid[]) AND NOT active"
 
 

@@ -14,7 +14,7 @@ from money import stored
 from order_app.domain import Draft, Line, OrderStatus, SagaState, SagaStatus, StepState, StepStatus
 
 _LOCK_ORDERS = """
-SELECT id, status, reason, user_id, coupon_id, total, discount, currency, created_at
+SELECT id, status, reason, user_id, coupon_id, total, discount, currency, created_at, confirmed_at, canceled_at
   FROM order_app_order WHERE id = ANY(%s::uuid[]) ORDER BY id FOR UPDATE
 """
 _SAGAS = """
@@ -31,7 +31,17 @@ SELECT order_id, product_id, quantity, unit_price FROM order_app_orderline WHERE
 _STEP = {"saga_id": "uuid", "name": "text", "status": "text", "succeeded": "bool", "attempts": "int"}
 
 _UPDATE_ORDERS = update_rows(
-    "order_app_order", {"id": "uuid", "status": "text", "reason": "text", "discount": "numeric"}, key=["id"]
+    "order_app_order",
+    {
+        "id": "uuid",
+        "status": "text",
+        "reason": "text",
+        "discount": "numeric",
+        "confirmed_at": "timestamptz",
+        "canceled_at": "timestamptz",
+    },
+    key=["id"],
+    also="updated_at = %s",
 )
 _UPDATE_SAGAS = update_rows(
     "order_app_saga",
@@ -61,12 +71,13 @@ _INSERT_ORDERS = insert_rows(
         "currency": "text",
         "coupon_id": "uuid",
         "created_at": "timestamptz",
+        "updated_at": "timestamptz",
     },
     fixed={"reason": "''", "discount": "0"},
 )
 _INSERT_LINES = insert_rows(
     "order_app_orderline",
-    {"order_id": "uuid", "product_id": "uuid", "quantity": "int", "unit_price": "numeric"},
+    {"order_id": "uuid", "product_id": "uuid", "quantity": "int", "unit_price": "numeric", "name": "text"},
     order_by=IN_ORDER_GIVEN,
 )
 _INSERT_SAGAS = insert_rows(
@@ -97,6 +108,10 @@ class SagaRow:
     created_event_id: str = ""
     canceled_event_id: str = ""
     finished_at: datetime | None = None
+    #: The order's status as stored, and when it was confirmed and canceled.
+    stored_status: OrderStatus = OrderStatus.PENDING
+    confirmed_at: datetime | None = None
+    canceled_at: datetime | None = None
     read: dict[str, list[Row]] = field(default_factory=dict)
 
     @property
@@ -104,13 +119,22 @@ class SagaRow:
         """The order's id."""
         return self.state.order_id
 
+    def note_time(self, now: datetime) -> None:
+        """Keep `now` if the order was confirmed or canceled in this transaction."""
+        status = self.state.order_status
+        if status is OrderStatus.CONFIRMED and self.stored_status is OrderStatus.PENDING:
+            self.confirmed_at = now
+        elif status is OrderStatus.CANCELED and self.stored_status is not OrderStatus.CANCELED:
+            self.canceled_at = now
+
     def columns(self) -> dict[str, list[Row]]:
         """Return the rows to write for this saga, by UPDATE statement."""
         state = self.state
         saga = (self.id, state.saga_status, state.flagged, state.canceled_by, state.undo_asked_at, state.undo_next_at)
         marks = (state.undo_count, self.finished_at, self.created_event_id, self.canceled_event_id)
+        order = (self.id, state.order_status, state.reason, state.discount, self.confirmed_at, self.canceled_at)
         return {
-            _UPDATE_ORDERS: [(self.id, state.order_status, state.reason, state.discount)],
+            _UPDATE_ORDERS: [order],
             _UPDATE_SAGAS: [saga + marks],
             _UPDATE_STEPS: [(self.id, *step) for step in step_columns(state)],
         }
@@ -136,7 +160,7 @@ def lock_sagas(order_ids: Iterable[UUID], *, skip_locked: bool = False) -> dict[
 
 
 def _saga_row(order: Row, rows: Sequence[Row]) -> SagaRow:
-    order_id, status, reason, user_id, coupon_id, total, discount, currency, created_at = order
+    order_id, status, reason, user_id, coupon_id, total, discount, currency, created_at, *times = order
     _, saga_status, flagged, canceled_by, asked_at, next_at, count, deadline, offsets, *marks = rows[0][:12]
     state = SagaState(
         order_id=order_id,
@@ -146,6 +170,7 @@ def _saga_row(order: Row, rows: Sequence[Row]) -> SagaRow:
         reason=reason,
         canceled_by=canceled_by,
         total=stored(total, currency),
+        currency=currency,
         discount=stored(discount, currency),
         flagged=flagged,
         undo_asked_at=asked_at,
@@ -154,6 +179,8 @@ def _saga_row(order: Row, rows: Sequence[Row]) -> SagaRow:
     )
     draft = Draft(user_id, (), coupon_id, stored(total, currency), currency)
     saga_row = SagaRow(state, draft, created_at, deadline, json.loads(offsets) if offsets else None, *marks)
+    saga_row.stored_status = state.order_status
+    saga_row.confirmed_at, saga_row.canceled_at = times
     saga_row.read = saga_row.columns()
     return saga_row
 
@@ -171,10 +198,11 @@ def read_lines(rows: Iterable[SagaRow]) -> dict[UUID, tuple[Line, ...]]:
 def insert_sagas(rows: Sequence[SagaRow]) -> None:
     """Write new orders with their lines, sagas and steps."""
     orders = [
-        (r.id, r.order.user_id, r.state.order_status, r.order.total, r.order.currency, r.order.coupon_id, r.created_at)
+        (r.id, r.order.user_id, r.state.order_status, r.order.total, r.order.currency, r.order.coupon_id)
+        + (r.created_at, r.created_at)
         for r in rows
     ]
-    lines = [(r.id, line.product_id, line.quantity, line.unit_price) for r in rows for line in r.order.lines]
+    lines = [(r.id, line.product_id, line.quantity, line.unit_price, line.name) for r in rows for line in r.order.lines]
     sagas = [(r.id, r.state.saga_status, r.deadline, r.created_event_id, r.created_at) for r in rows]
     steps = [(r.id, *step) for r in rows for step in step_columns(r.state)]
     execute(_INSERT_ORDERS, orders)
@@ -183,15 +211,15 @@ def insert_sagas(rows: Sequence[SagaRow]) -> None:
     execute(_INSERT_STEPS, steps)
 
 
-def update_sagas(rows: Iterable[SagaRow]) -> None:
-    """Write what changed since the sagas were read. The caller must hold their locks."""
+def update_sagas(rows: Iterable[SagaRow], now: datetime) -> None:
+    """Write what changed since the sagas were read, at `now`. The caller must hold their locks."""
     changed: dict[str, list[Row]] = {_UPDATE_ORDERS: [], _UPDATE_SAGAS: [], _UPDATE_STEPS: []}
     for row in rows:
         for statement, columns in row.columns().items():
             before = row.read[statement]
             changed[statement] += [new for new, old in zip(columns, before, strict=True) if new != old]
     for statement, columns in changed.items():
-        execute(statement, columns)
+        execute(statement, columns, *([now] if statement == _UPDATE_ORDERS else []))
 
 
 def store_offsets(rows: Iterable[tuple[UUID, dict[str, int]]]) -> None:

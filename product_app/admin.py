@@ -15,10 +15,10 @@ from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
 from messaging import new_id
-from messaging.admin import AppendOnlyAdmin, ReadOnly, ReadOnlyAdmin, SearchByIds
+from messaging.admin import AppendOnlyAdmin, ReadOnly, ReadOnlyAdmin, RefusesStaleForms, SearchByIds
 from money import stored
 from product_app import selectors, services
-from product_app.models import Product, StockAdjustment, StockDecision, StockHold
+from product_app.models import IdempotencyKey, Product, StockAdjustment, StockDecision, StockHold
 
 
 class AdjustmentInline(ReadOnly, admin.TabularInline):
@@ -28,7 +28,7 @@ class AdjustmentInline(ReadOnly, admin.TabularInline):
 
 
 @admin.register(Product)
-class ProductAdmin(admin.ModelAdmin):
+class ProductAdmin(RefusesStaleForms):
     list_display = ["name", "shown_price", "currency", "quantity", "held", "active", "version"]
     list_filter = ["active", ("currency", admin.AllValuesFieldListFilter)]
     search_fields = ["name", "=id"]
@@ -43,7 +43,8 @@ class ProductAdmin(admin.ModelAdmin):
         return False
 
     def save_model(self, request: HttpRequest, obj: Product, form: forms.ModelForm, change: bool) -> None:
-        given = {name: form.cleaned_data[name] for name in ("name", "price", "currency", "active")}
+        written = ("name", "price", "currency", "active")
+        given = {name: form.cleaned_data[name] for name in written if not change or name in form.changed_data}
         saved = services.change_product(product_id=obj.id, **given) if change else services.create_product(**given)
         obj.id = saved.id
 
@@ -137,3 +138,11 @@ class StockHoldAdmin(ByOrder):
     list_filter = [("restored_at", admin.EmptyFieldListFilter)]
     list_select_related = ["product"]
     ordering = ["-id"]
+
+
+@admin.register(IdempotencyKey)
+class IdempotencyKeyAdmin(SearchByIds, ReadOnlyAdmin):
+    """The first answer to each request that has an Idempotency-Key."""
+
+    list_display = ("key", "user_id", "target", "created_at")
+    id_fields = ("user_id",)

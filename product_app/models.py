@@ -16,6 +16,7 @@ from messaging import new_id
 from money import MINOR_UNITS
 from product_app.domain import InvalidPrice, check_price
 from saga.participant import Decision
+from webapi.stored_answers import StoredAnswer
 
 #: The largest adjustment: the sum of all adjustments must fit the column.
 MOST_PIECES = 1_000_000_000
@@ -146,3 +147,11 @@ class StockHold(models.Model):
 
     def __str__(self) -> str:
         return f"{self.quantity} × {self.product_id}"
+
+
+class IdempotencyKey(StoredAnswer):
+    """The first answer to each product or adjustment that was made with a key."""
+
+    class Meta(StoredAnswer.Meta):
+        abstract = False
+        constraints = [models.UniqueConstraint(fields=["user_id", "key"], name="product_idempotency_once")]

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal as Amount
 from uuid import UUID
 
+from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.utils import timezone
 
@@ -171,9 +172,13 @@ def adjust_stock(
     check_adjustment(product=product, delta=delta)
     product.quantity += delta
     product.save(update_fields=["quantity"])
-    return StockAdjustment.objects.create(
-        product=product, delta=delta, reason=reason, actor=actor, request_key=request_key
-    )
+    try:
+        with transaction.atomic():
+            return StockAdjustment.objects.create(
+                product=product, delta=delta, reason=reason, actor=actor, request_key=request_key
+            )
+    except IntegrityError as error:  # the key was used at the same moment for another product, whose lock differs
+        raise _key_reused() from error
 
 
 def check_adjustment(*, product: Product, delta: int) -> None:
@@ -184,6 +189,10 @@ def check_adjustment(*, product: Product, delta: int) -> None:
 
 def _same_request(earlier: StockAdjustment, product: Product, delta: int, reason: str) -> StockAdjustment:
     if (earlier.product_id, earlier.delta, earlier.reason) != (product.id, delta, reason):
-        raise RequestKeyReused("This request key was used for another adjustment; use a new one.")
+        raise _key_reused()
     earlier.product = product
     return earlier
+
+
+def _key_reused() -> RequestKeyReused:
+    return RequestKeyReused("This request key was used for another adjustment; use a new one.")

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from celery import shared_task
 from celery.schedules import crontab
+from django.conf import settings
 from django.db import transaction
 
+from messaging import Expiring, delete_expired
 from product_app import selectors, services
 
+#: Celery drops a tick that no worker took for this long. The next one does its work.
+EXPIRES_SECONDS = 300
+IDEMPOTENCY_KEYS = Expiring("product_app_idempotencykey", "created_at")
+
 BEAT_SCHEDULE = {
+    "product.clean_up": {"task": "product.clean_up", "schedule": 60.0, "options": {"expires": EXPIRES_SECONDS}},
     "product.republish_catalog": {"task": "product.republish_catalog", "schedule": crontab(hour=3, minute=30)},
 }
 
@@ -23,3 +31,9 @@ def republish_catalog(**_: Any) -> int:
         with transaction.atomic():
             announced += services.announce_products(product_ids=product_ids)
     return announced
+
+
+@shared_task(name="product.clean_up")
+def clean_up() -> int:
+    """Delete idempotency keys that are past their retention; return how many."""
+    return delete_expired(IDEMPOTENCY_KEYS, timedelta(hours=settings.IDEMPOTENCY_RETENTION_HOURS))

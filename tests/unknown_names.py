@@ -120,6 +120,17 @@ def endpoints_that_take_nul(client: APIClient) -> list[str]:
     return found
 
 
+def posts_without_key() -> list[str]:
+    """Return the POST endpoints whose description has no Idempotency-Key, or whose answer does not say "replayed"."""
+    found = []
+    for endpoint, _ in endpoints():
+        takes = {each["name"] for each in endpoint.described.get("parameters", []) if each["in"] == "header"}
+        answers = [name for each in endpoint.described["responses"].values() for name in each.get("headers", {})]
+        if endpoint.method == "post" and not ("Idempotency-Key" in takes and "Idempotent-Replayed" in answers):
+            found.append(str(endpoint))
+    return found
+
+
 def addresses_with_ids_in_lower_case_only() -> list[str]:
     """Return the routes of this project, those of its admin too, that do not find an id in upper case."""
     return [route for route, pattern in _patterns(get_resolver(), "/") if _has_strict_ids(pattern)]

@@ -11,9 +11,9 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
-from messaging.admin import ReadOnlyAdmin
+from messaging.admin import ReadOnlyAdmin, RefusesStaleForms, SearchByIds
 from user_app import services
-from user_app.models import Purchase, Session, User
+from user_app.models import IdempotencyKey, Purchase, Session, User
 from user_app.sessions import End, end_sessions
 
 #: Only superusers change these. Otherwise staff could raise their own rights, directly or through another account.
@@ -21,7 +21,7 @@ PRIVILEGES = ("is_superuser", "groups", "user_permissions")
 
 
 @admin.register(User)
-class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]
+class UserAdmin(RefusesStaleForms, DjangoUserAdmin):  # type: ignore[type-arg]
     """Users. Every change goes through the services, which publish it. A user is deactivated, never deleted."""
 
     list_display = ("username", "id", "email", "is_active", "is_staff", "version", "date_joined")
@@ -116,3 +116,11 @@ class PurchaseAdmin(ReadOnlyAdmin):
     list_filter = ("state", "currency", "confirmed_at")
     search_fields = ("order_id", "user_id")
     date_hierarchy = "confirmed_at"
+
+
+@admin.register(IdempotencyKey)
+class IdempotencyKeyAdmin(SearchByIds, ReadOnlyAdmin):
+    """The first answer to each request that has an Idempotency-Key."""
+
+    list_display = ("key", "user_id", "target", "created_at")
+    id_fields = ("user_id",)

@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from messaging import new_id
 from user_app.domain import PurchaseState
+from webapi.stored_answers import StoredAnswer
 
 
 class User(AbstractUser):
@@ -103,3 +104,11 @@ class Purchase(models.Model):
 
     def __str__(self) -> str:
         return f"order {self.order_id}"
+
+
+class IdempotencyKey(StoredAnswer):
+    """The first answer to each registration with a key."""
+
+    class Meta(StoredAnswer.Meta):
+        abstract = False
+        constraints = [models.UniqueConstraint(fields=["user_id", "key"], name="user_idempotency_once")]

@@ -7,12 +7,19 @@ from typing import Any
 
 from celery import shared_task
 from celery.schedules import crontab
+from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
+from messaging import Expiring, delete_expired
 from user_app import selectors, services, sessions
 
+#: Celery drops a tick that no worker took for this long. The next one does its work.
+EXPIRES_SECONDS = 300
+IDEMPOTENCY_KEYS = Expiring("user_app_idempotencykey", "created_at")
+
 BEAT_SCHEDULE = {
+    "user.clean_up": {"task": "user.clean_up", "schedule": 60.0, "options": {"expires": EXPIRES_SECONDS}},
     "user.forget_sessions": {"task": "user.forget_sessions", "schedule": crontab(hour=4, minute=15)},
     "user.republish_users": {"task": "user.republish_users", "schedule": crontab(hour=3, minute=45)},
 }
@@ -39,3 +46,9 @@ def forget_sessions(**kwargs: Any) -> int:
     while deleted := sessions.forget_sessions(before=before):
         count += deleted
     return count
+
+
+@shared_task(name="user.clean_up")
+def clean_up() -> int:
+    """Delete idempotency keys that are past their retention; return how many."""
+    return delete_expired(IDEMPOTENCY_KEYS, timedelta(hours=settings.IDEMPOTENCY_RETENTION_HOURS))

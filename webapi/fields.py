@@ -8,6 +8,15 @@ from uuid import UUID
 from rest_framework import serializers
 
 
+class AmountField(serializers.DecimalField):
+    """A decimal number. DRF's field also takes an empty text for null, which would lose a value."""
+
+    def validate_empty_values(self, data: Any) -> tuple[bool, Any]:
+        """Return whether `data` is null or left out, and the value then."""
+        found: tuple[bool, Any] = serializers.Field.validate_empty_values(self, data)
+        return found
+
+
 class IdField(serializers.UUIDField):
     """A UUID as text. DRF's field also accepts numbers, and reads true and false as 1 and 0."""
 

@@ -51,6 +51,7 @@ def service_settings(service: Service) -> dict[str, Any]:
         "REGISTRATIONS_PER_MINUTE": read("REGISTRATIONS_PER_MINUTE"),
         "SPECTACULAR_SETTINGS": _spectacular(service),
         "LOGGING": _LOGGING,
+        "IDEMPOTENCY_RETENTION_HOURS": read("IDEMPOTENCY_RETENTION_HOURS"),
         "WEB_DATABASE_SECONDS": read("WEB_DATABASE_SECONDS"),
         "READY_NOTES": {"workers": "messaging.worker.live_workers.workers"},
         "JWKS_URL": read("USER_URL").rstrip("/") + "/.well-known/jwks.json",

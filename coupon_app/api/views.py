@@ -22,16 +22,19 @@ from coupon_app import selectors, services
 from coupon_app.api.filters import CampaignFilter, CouponFilter
 from coupon_app.api.serializers import CampaignSerializer, ClaimSerializer, CouponSerializer, GrantSerializer
 from coupon_app.campaigns import Grant, InvalidTerms, Terms
-from coupon_app.models import Campaign, Claim, Coupon
+from coupon_app.models import Campaign, Claim, Coupon, IdempotencyKey
 from messaging import new_id
-from webapi.idempotency import KeyReused, find_key, key_header
+from webapi.etags import CHANGED, ETAG, IF_MATCH, check_match, etag_of, wants_match
+from webapi.idempotency import Key, KeyReused, answer_once, find_key, key_header
 from webapi.permissions import needs_role
 from webapi.problems import Problem
 from webapi.roles import EDITS_CAMPAIGNS
 from webapi.serializers import NoFields, read_body
 from webapi.views import StrictView
 
-_KEY_HEADER = key_header("A repeated key returns the coupon that it granted before.")
+#: What changes without anybody's edit.
+COUNTERS = ("granted",)
+KEY_HEADER = key_header("A repeated request makes nothing and gets the first answer.")
 
 
 @contextmanager
@@ -67,15 +70,20 @@ class CampaignsView(ReadableByAll, ListAPIView[Campaign]):
         """Return the campaigns, the newest first."""
         return selectors.list_campaigns()
 
-    @extend_schema(request=CampaignSerializer, responses={201: CampaignSerializer})
+    @extend_schema(request=CampaignSerializer, responses={201: CampaignSerializer}, parameters=KEY_HEADER)
     def post(self, request: Request) -> Response:
         """Create a campaign. You cannot change its terms later. Times without a zone are UTC."""
         given = read_body(CampaignSerializer, request)
-        terms = Terms(**{name: given.pop(name) for name in Terms._fields})
+        given["terms"] = Terms(**{name: given.pop(name) for name in Terms._fields})
+        key = find_key(request)
         with refusals_as_problems(), transaction.atomic():
-            campaign = services.create_campaign(terms=terms, **given)
-        location = reverse("campaign", args=[campaign.id])
-        return Response(CampaignSerializer(campaign).data, status.HTTP_201_CREATED, headers={"Location": location})
+            made = answer_once(IdempotencyKey, key, lambda: _created(given))
+        location = reverse("campaign", args=[made.body["id"]])
+        return Response(made.body, status.HTTP_201_CREATED, headers={"Location": location, **made.headers})
+
+
+def _created(given: dict[str, Any]) -> dict[str, Any]:
+    return CampaignSerializer(services.create_campaign(**given)).data
 
 
 class CampaignView(StrictView, RetrieveAPIView[Campaign]):
@@ -87,6 +95,12 @@ class CampaignView(StrictView, RetrieveAPIView[Campaign]):
     def get_queryset(self) -> QuerySet[Campaign]:
         """Return where to look."""
         return selectors.list_campaigns()
+
+    @extend_schema(parameters=[ETAG])
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Show a campaign. Its terms never change, and so its ETag does not."""
+        shown = CampaignSerializer(self.get_object()).data
+        return Response(shown, headers={"ETag": etag_of(shown, counters=COUNTERS)})
 
 
 class CouponsView(ReadableByAll, ListAPIView[Coupon]):
@@ -101,14 +115,15 @@ class CouponsView(ReadableByAll, ListAPIView[Coupon]):
             return Coupon.objects.none()
         return selectors.list_coupons(user_id=self.request.user.id, now=timezone.now()).select_related("campaign")
 
-    @extend_schema(request=GrantSerializer, responses={201: CouponSerializer}, parameters=[_KEY_HEADER])
+    @extend_schema(request=GrantSerializer, responses={201: CouponSerializer}, parameters=KEY_HEADER)
     def post(self, request: Request) -> Response:
         """Grant a coupon. It counts towards the campaign's quantity and its limit per user."""
         given = read_body(GrantSerializer, request)
-        wish = Grant(coupon_id=_grant_id(request), granted_by=f"staff {request.user.id}", **given)
+        key = find_key(request)
+        wish = Grant(coupon_id=_grant_id(key), granted_by=f"staff {request.user.id}", **given)
         with refusals_as_problems(), transaction.atomic():
-            coupon = _grant(wish)
-        return Response(_shown(coupon), status.HTTP_201_CREATED)
+            made = answer_once(IdempotencyKey, key, lambda: _shown(_grant(wish)))
+        return Response(made.body, status.HTTP_201_CREATED, headers=made.headers)
 
 
 def _grant(wish: Grant) -> Coupon:
@@ -118,8 +133,8 @@ def _grant(wish: Grant) -> Coupon:
         raise Problem(422, "unknown_campaign", str(error), errors={"campaign_id": [str(error)]}) from error
 
 
-def _grant_id(request: Request) -> UUID:
-    key = find_key(request)
+def _grant_id(key: Key | None) -> UUID:
+    # Made from the key: it grants once, also after the stored answer has left.
     return uuid5(key.user_id, key.text) if key else new_id()
 
 
@@ -131,19 +146,31 @@ def _shown(coupon: Coupon) -> dict[str, Any]:
 class CampaignClaimsView(StrictView):
     """Claims for a coupon of a campaign, first come first served."""
 
-    @extend_schema(request=None, responses={202: ClaimSerializer})
+    @extend_schema(request=None, responses={202: ClaimSerializer, 412: CHANGED}, parameters=[*KEY_HEADER, IF_MATCH])
     def post(self, request: Request, campaign_id: UUID) -> Response:
-        """Claim a coupon. It is decided later: poll the URL in Location until the status is no longer PENDING."""
+        """Claim a coupon. It is decided later: poll the URL in Location until the status is no longer PENDING.
+
+        A claim that is certain to fail is decided at once. While a claim is PENDING, another one is the same claim.
+        """
         read_body(NoFields, request)
+        _check_terms_seen(request, campaign_id)
+        key = find_key(request)
         with refusals_as_problems(), transaction.atomic():
-            claim = _claim(campaign_id, request.user.id)
-        location = reverse("claim", args=[claim.id])
-        return Response(ClaimSerializer(claim).data, status.HTTP_202_ACCEPTED, headers={"Location": location})
+            taken = answer_once(IdempotencyKey, key, lambda: _claim(campaign_id, request.user.id))
+        location = reverse("claim", args=[taken.body["id"]])
+        return Response(taken.body, status.HTTP_202_ACCEPTED, headers={"Location": location, **taken.headers})
 
 
-def _claim(campaign_id: UUID, user_id: UUID) -> Claim:
+def _check_terms_seen(request: Request, campaign_id: UUID) -> None:
+    # No lock: terms never change.
+    if wants_match(request) and (campaign := selectors.list_campaigns().filter(id=campaign_id).first()):
+        check_match(request, CampaignSerializer(campaign).data, counters=COUNTERS)
+
+
+def _claim(campaign_id: UUID, user_id: UUID) -> dict[str, Any]:
     try:
-        return services.request_claim(campaign_id=campaign_id, user_id=user_id, now=timezone.now())
+        claim = services.request_claim(campaign_id=campaign_id, user_id=user_id, now=timezone.now())
+        return ClaimSerializer(claim).data
     except services.UnknownCampaign as error:
         raise Problem(404, "not_found", str(error)) from error
 

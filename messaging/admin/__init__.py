@@ -10,6 +10,7 @@ from messaging.admin.filters import known_filter
 from messaging.admin.parked_keys import ParkedKeyAdmin
 from messaging.admin.pauses import PauseAdmin
 from messaging.admin.read_only import AppendOnlyAdmin, ReadOnly, ReadOnlyAdmin, SearchByIds
+from messaging.admin.stale_forms import RefusesStaleForms
 from messaging.admin.tables import InboxAdmin, OutboxAdmin
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "ReadOnlyAdmin",
     "ReasonedAction",
     "ReasonedActionsAdmin",
+    "RefusesStaleForms",
     "SearchByIds",
     "Target",
     "known_filter",

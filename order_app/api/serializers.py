@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from rest_framework import serializers
 
 from money import stored
-from order_app.domain import OrderStatus, SagaStatus, StepStatus
-from order_app.models import Order, Saga
+from order_app.domain import Line, OrderStatus, SagaStatus, StepStatus
+from order_app.models import Order, OrderLine, Saga
 from order_app.selectors import waiting_for
 from order_app.services import PlacedOrder
-from webapi.fields import IdField
+from webapi.fields import AmountField, IdField
 from webapi.serializers import StrictSerializer
 
 
@@ -27,6 +28,17 @@ class OrderRequestSerializer(StrictSerializer):
 
     lines = LineRequestSerializer(many=True, help_text="1 to 100 lines, all of one currency.")
     coupon_id = IdField(allow_null=True, default=None)
+    expected_total = AmountField(
+        max_digits=30,
+        decimal_places=4,
+        min_value=0,
+        allow_null=True,
+        default=None,
+        help_text="The total of the lines that the customer was shown. If it differs: 422 `price_changed`.",
+    )
+    expected_currency = serializers.CharField(
+        max_length=3, allow_null=True, default=None, help_text="The currency that the customer was shown."
+    )
 
 
 class CancelRequestSerializer(StrictSerializer):
@@ -44,12 +56,13 @@ class LineSerializer(serializers.Serializer[Any]):
     """A line of an order."""
 
     product_id = serializers.UUIDField()
+    name = serializers.CharField(help_text="The product's name when the order was placed.")
     quantity = serializers.IntegerField()
     unit_price = serializers.CharField()
 
 
 class OrderSerializer(serializers.Serializer[Any]):
-    """An order. `total` is of the lines, before `discount`; `reason` says why it was canceled."""
+    """An order. `total` is of the lines; `payable` is `total` less `discount`; `reason` says why it was canceled."""
 
     id = serializers.UUIDField()
     user_id = serializers.UUIDField()
@@ -58,9 +71,13 @@ class OrderSerializer(serializers.Serializer[Any]):
     lines = LineSerializer(many=True)
     total = serializers.CharField()
     discount = serializers.CharField()
+    payable = serializers.CharField()
     currency = serializers.CharField()
     coupon_id = serializers.UUIDField(allow_null=True)
     created_at = serializers.DateTimeField()
+    confirmed_at = serializers.DateTimeField(allow_null=True)
+    canceled_at = serializers.DateTimeField(allow_null=True)
+    updated_at = serializers.DateTimeField(help_text="When status, reason or discount changed last.")
 
     def to_representation(self, order: Order | PlacedOrder) -> dict[str, Any]:
         """Return the order's JSON; amounts have the digits of its currency. Not by DRF's fields: this is a hot path."""
@@ -70,20 +87,31 @@ class OrderSerializer(serializers.Serializer[Any]):
             "user_id": str(order.user_id),
             "status": order.status,
             "reason": order.reason,
-            "lines": [
-                {
-                    "product_id": str(line.product_id),
-                    "quantity": line.quantity,
-                    "unit_price": str(stored(line.unit_price, order.currency)),
-                }
-                for line in lines
-            ],
+            "lines": [shown_line(line, order.currency) for line in lines],
             "total": str(stored(order.total, order.currency)),
             "discount": str(stored(order.discount, order.currency)),
+            "payable": str(stored(order.total - order.discount, order.currency)),
             "currency": order.currency,
             "coupon_id": str(order.coupon_id) if order.coupon_id else None,
-            "created_at": order.created_at.isoformat().replace("+00:00", "Z"),
+            "created_at": _moment(order.created_at),
+            "confirmed_at": _moment(order.confirmed_at),
+            "canceled_at": _moment(order.canceled_at),
+            "updated_at": _moment(order.updated_at or order.created_at),
         }
+
+
+def shown_line(line: Line | OrderLine, currency: str) -> dict[str, Any]:
+    """Return the JSON of a line."""
+    return {
+        "product_id": str(line.product_id),
+        "name": line.name,
+        "quantity": line.quantity,
+        "unit_price": str(stored(line.unit_price, currency)),
+    }
+
+
+def _moment(at: datetime | None) -> str | None:
+    return at.isoformat().replace("+00:00", "Z") if at else None
 
 
 class StepSerializer(serializers.Serializer[Any]):

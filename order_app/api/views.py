@@ -21,8 +21,9 @@ from order_app.api.serializers import (
     OrderRequestSerializer,
     OrderSerializer,
     SagaSerializer,
+    shown_line,
 )
-from order_app.domain import MAX_LINES, LineRequest, OrderRefused, OrderRequest
+from order_app.domain import MAX_LINES, LineRequest, OrderRefused, OrderRequest, PriceChanged
 from order_app.models import IdempotencyKey, Order
 from webapi.idempotency import answer_once, key_header, need_key
 from webapi.permissions import check_role, has_role
@@ -36,7 +37,8 @@ KEY_HEADER = key_header(
 )
 REFUSED = OpenApiResponse(
     description="unknown_product, product_inactive, mixed_currencies, unknown_currency, no_lines, too_many_lines, "
-    "quantity_out_of_range, total_too_large, or idempotency_key_reused."
+    "quantity_out_of_range, total_too_large, price_changed (with `lines`, `total` and `currency` of today), or "
+    "idempotency_key_reused."
 )
 
 NO_REASON = OpenApiResponse(description="reason_missing: staff must give a reason to cancel another user's order.")
@@ -59,15 +61,16 @@ class Orders(StrictView, ListAPIView):
         return super().get(request)
 
     @extend_schema(
-        request=OrderRequestSerializer, responses={202: OrderSerializer, 422: REFUSED}, parameters=[KEY_HEADER]
+        request=OrderRequestSerializer, responses={202: OrderSerializer, 422: REFUSED}, parameters=KEY_HEADER
     )
     def post(self, request: Request) -> Response:
         """Place an order at the shop's prices. It is PENDING until every service has answered: see its saga."""
         key = need_key(request)
         wanted = _order_request(request)
         with transaction.atomic():
-            body = answer_once(IdempotencyKey, key, lambda: _place(wanted))
-        return Response(body, status=202, headers={"Location": reverse("order", args=[body["id"]])})
+            first = answer_once(IdempotencyKey, key, lambda: _place(wanted))
+        location = reverse("order", args=[first.body["id"]])
+        return Response(first.body, status=202, headers={"Location": location, **first.headers})
 
 
 class OrderDetail(StrictView):
@@ -116,7 +119,15 @@ def _place(wanted: OrderRequest) -> dict[str, Any]:
         return _body(services.place_order(request=wanted))
     except OrderRefused as refusal:
         status = 403 if isinstance(refusal, services.UserInactive) else 422
-        raise Problem(status, refusal.code, refusal.detail) from refusal
+        raise Problem(status, refusal.code, refusal.detail, **_today(refusal)) from refusal
+
+
+def _today(refusal: OrderRefused) -> dict[str, Any]:
+    if not isinstance(refusal, PriceChanged):
+        return {}
+    draft = refusal.draft
+    lines = [shown_line(line, draft.currency) for line in draft.lines]
+    return {"lines": lines, "total": str(draft.total), "currency": draft.currency}
 
 
 def _body(order: Order | services.PlacedOrder) -> dict[str, Any]:
@@ -143,7 +154,8 @@ def _order_request(request: Request) -> OrderRequest:
         _refuse_too_many_lines(request.data.get("lines"))
     validated = read_body(OrderRequestSerializer, request)
     lines = tuple(LineRequest(line["product_id"], line["quantity"]) for line in validated["lines"])
-    return OrderRequest(request.user.id, lines, validated["coupon_id"])
+    expected = validated["expected_total"], validated["expected_currency"]
+    return OrderRequest(request.user.id, lines, validated["coupon_id"], *expected)
 
 
 def _refuse_too_many_lines(lines: Any) -> None:

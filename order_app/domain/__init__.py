@@ -12,6 +12,7 @@ from order_app.domain.drafts import (
     LineRequest,
     OrderRefused,
     OrderRequest,
+    PriceChanged,
     Product,
     draft_order,
 )
@@ -39,6 +40,7 @@ __all__ = [
     "Draft",
     "Line",
     "OrderRefused",
+    "PriceChanged",
     "draft_order",
     "MAX_LINES",
     # The saga's table

@@ -34,11 +34,16 @@ class LineRequest:
 
 @dataclass(frozen=True)
 class OrderRequest:
-    """What a customer asks for. It has no prices: the order service sets them."""
+    """What a customer asks for. It has no prices: the order service sets them.
+
+    `expected_total` and `expected_currency` are what the customer was shown. Another total is refused.
+    """
 
     user_id: UUID
     lines: tuple[LineRequest, ...]
     coupon_id: UUID | None = None
+    expected_total: Decimal | None = None
+    expected_currency: str | None = None
 
 
 @dataclass(frozen=True)
@@ -48,15 +53,17 @@ class Product:
     price: Decimal
     currency: str
     active: bool
+    name: str = ""
 
 
 @dataclass(frozen=True)
 class Line:
-    """A line with its price; `unit_price` is in the order's currency."""
+    """A line with its price, in the order's currency, and the product's name when the order was placed."""
 
     product_id: UUID
     quantity: int
     unit_price: Decimal
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -70,20 +77,36 @@ class Draft:
     currency: str
 
 
+class PriceChanged(OrderRefused):
+    """The customer was shown another total. `draft` is the order at today's prices; nothing was placed."""
+
+    def __init__(self, draft: Draft) -> None:
+        super().__init__("price_changed", f"The total is now {draft.total} {draft.currency}. Show it, and order again.")
+        self.draft = draft
+
+
 def draft_order(request: OrderRequest, catalogue: Mapping[UUID, Product]) -> Draft:
     """Return the order that `request` asks for, at the prices of `catalogue`. OrderRefused if it breaks a rule."""
     quantities = merge_lines(request.lines)
     currency = _one_currency([_orderable(product_id, catalogue) for product_id in quantities])
     lines = tuple(
-        Line(product_id, quantity, rounded(catalogue[product_id].price, currency))
+        Line(product_id, quantity, rounded(product.price, currency), product.name)
         for product_id, quantity in quantities.items()
+        if (product := catalogue[product_id])
     )
     total = sum((line.unit_price * line.quantity for line in lines), Decimal(0))
     if total >= MAX_TOTAL:
         raise OrderRefused(
             "total_too_large", f"The total of an order must be below {MAX_TOTAL:,} {currency}. Order fewer pieces."
         )
-    return Draft(request.user_id, lines, request.coupon_id, rounded(total, currency), currency)
+    draft = Draft(request.user_id, lines, request.coupon_id, rounded(total, currency), currency)
+    if not _is_expected(draft, request):
+        raise PriceChanged(draft)
+    return draft
+
+
+def _is_expected(draft: Draft, request: OrderRequest) -> bool:
+    return request.expected_total in (None, draft.total) and request.expected_currency in (None, draft.currency)
 
 
 def merge_lines(lines: tuple[LineRequest, ...]) -> dict[UUID, int]:

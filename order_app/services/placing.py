@@ -41,6 +41,9 @@ class PlacedOrder:
     currency: str
     coupon_id: UUID | None
     created_at: datetime
+    confirmed_at: datetime | None = None
+    canceled_at: datetime | None = None
+    updated_at: datetime | None = None
 
 
 class UserInactive(OrderRefused):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 from uuid import UUID
 
 from django.db import transaction
@@ -24,8 +25,9 @@ from product_app.api.serializers import (
     StockAdjustmentSerializer,
 )
 from product_app.domain import InvalidPrice
-from product_app.models import Product
-from webapi.idempotency import KeyReused, find_key, key_header
+from product_app.models import IdempotencyKey, Product
+from webapi.etags import CHANGED, ETAG, IF_MATCH, check_match, etag_of, wants_match
+from webapi.idempotency import KeyReused, answer_once, find_key, key_header
 from webapi.permissions import has_role, needs_role
 from webapi.problems import Problem
 from webapi.roles import EDITS_PRODUCTS
@@ -33,7 +35,9 @@ from webapi.serializers import read_body
 from webapi.throttles import AnonymousReads, ShowsRateLimit
 from webapi.views import StrictView
 
-KEY_HEADER = key_header("A repeated key changes nothing.")
+#: What changes without anybody's edit.
+COUNTERS = ("available",)
+KEY_HEADER = key_header("A repeated request changes nothing and gets the first answer.")
 
 
 @contextmanager
@@ -71,13 +75,14 @@ class ProductsView(OpenCatalogue, StrictView, ListAPIView):
 
     filterset_class = ProductFilter
 
-    @extend_schema(request=ProductInput, responses={201: ProductSerializer})
+    @extend_schema(request=ProductInput, responses={201: ProductSerializer}, parameters=KEY_HEADER)
     def post(self, request: Request) -> Response:
         """Create a product, without stock."""
         given = read_body(ProductInput, request)
+        key = find_key(request)
         with changing():
-            product = services.create_product(**given)
-        return Response(ProductSerializer(product).data, status=201)
+            made = answer_once(IdempotencyKey, key, lambda: ProductSerializer(services.create_product(**given)).data)
+        return Response(made.body, status=201, headers=made.headers)
 
 
 class ProductView(OpenCatalogue, StrictView, RetrieveAPIView):
@@ -85,13 +90,29 @@ class ProductView(OpenCatalogue, StrictView, RetrieveAPIView):
 
     lookup_url_kwarg = "product_id"
 
-    @extend_schema(request=ProductInput(partial=True), responses=ProductSerializer)
+    @extend_schema(parameters=[ETAG])
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Show a product."""
+        return _tagged(ProductSerializer(self.get_object()).data)
+
+    @extend_schema(
+        request=ProductInput(partial=True),
+        responses={200: ProductSerializer, 412: CHANGED},
+        parameters=[IF_MATCH, ETAG],
+    )
     def patch(self, request: Request, product_id: UUID) -> Response:
         """Change the given fields. The version grows if a value changes."""
         given = read_body(ProductInput, request, partial=True)
         with changing():
+            if wants_match(request):
+                there = selectors.get_product_locked(product_id=product_id)
+                check_match(request, ProductSerializer(there).data, counters=COUNTERS)
             product = services.change_product(product_id=product_id, **given)
-        return Response(ProductSerializer(product).data)
+        return _tagged(ProductSerializer(product).data)
+
+
+def _tagged(shown: dict[str, Any]) -> Response:
+    return Response(shown, headers={"ETag": etag_of(shown, counters=COUNTERS)})
 
 
 class StockAdjustmentsView(StrictView):
@@ -99,13 +120,17 @@ class StockAdjustmentsView(StrictView):
 
     permission_classes = [needs_role(EDITS_PRODUCTS)]
 
-    @extend_schema(request=StockAdjustmentInput, responses={201: StockAdjustmentSerializer}, parameters=[KEY_HEADER])
+    @extend_schema(request=StockAdjustmentInput, responses={201: StockAdjustmentSerializer}, parameters=KEY_HEADER)
     def post(self, request: Request, product_id: UUID) -> Response:
         """Add to the stock, or remove pieces that no order holds."""
         given = read_body(StockAdjustmentInput, request)
         key = find_key(request)
+        # The ledger keeps the key for good: it adjusts once, also after the stored answer has left.
+        wish = {"product_id": product_id, "actor": str(request.user.id), "request_key": key and key.text, **given}
         with changing():
-            adjustment = services.adjust_stock(
-                product_id=product_id, actor=str(request.user.id), request_key=key and key.text, **given
-            )
-        return Response(StockAdjustmentSerializer(adjustment).data, status=201)
+            made = answer_once(IdempotencyKey, key, lambda: _adjusted(wish))
+        return Response(made.body, status=201, headers=made.headers)
+
+
+def _adjusted(wish: dict[str, Any]) -> dict[str, Any]:
+    return StockAdjustmentSerializer(services.adjust_stock(**wish)).data

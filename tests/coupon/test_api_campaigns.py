@@ -21,6 +21,7 @@ def offer(**changes: Any) -> dict[str, Any]:
         "name": "Spring",
         "kind": "percent",
         "value": "12.5",
+        "currency": "KRW",
         "minimum_order": "1000",
         "valid_from": "2026-01-01T00:00:00Z",
         "valid_until": "2027-01-01T00:00:00Z",
@@ -34,7 +35,7 @@ def test_staff_creates_a_campaign_which_all_can_see(user, staff):
     response = staff.post(CAMPAIGNS, offer())
     assert response.status_code == 201
     made = response.json()
-    assert (made["value"], made["minimum_order"], made["currency"], made["granted"]) == ("12.5", "1000", None, 0)
+    assert (made["value"], made["minimum_order"], made["currency"], made["granted"]) == ("12.5", "1000", "KRW", 0)
     assert user.get(response.headers["Location"]).json() == made
     assert user.get(CAMPAIGNS).json()["results"] == [made]
 
@@ -42,12 +43,20 @@ def test_staff_creates_a_campaign_which_all_can_see(user, staff):
 def test_an_amount_has_a_currency(staff):
     made = staff.post(CAMPAIGNS, offer(kind="amount", value="5000", currency="KRW"))
     assert (made.status_code, made.json()["currency"]) == (201, "KRW")
-    assert code(staff.post(CAMPAIGNS, offer(kind="amount", value="5000"))) == (422, "currency_required")
+    refused = staff.post(CAMPAIGNS, offer(kind="amount", value="5000", currency="left out"))
+    assert code(refused) == (422, "currency_required")
+
+
+def test_a_minimum_has_a_currency(staff):
+    refused = staff.post(CAMPAIGNS, offer(currency=None))
+    assert code(refused) == (422, "currency_required")
+    assert list(refused.json()["errors"]) == ["currency"]
 
 
 def test_what_may_be_left_out_has_a_default(staff):
-    made = staff.post(CAMPAIGNS, offer(minimum_order="left out", per_user_limit="left out"))
+    made = staff.post(CAMPAIGNS, offer(minimum_order="left out", per_user_limit="left out", currency="left out"))
     assert (made.status_code, made.json()["minimum_order"], made.json()["per_user_limit"]) == (201, "0", 1)
+    assert made.json()["currency"] is None
 
 
 @pytest.mark.parametrize("currency", ["KRW", "USD", "KWD"])
@@ -151,3 +160,19 @@ def test_the_schema_names_every_address():
         "/campaigns/{campaign_id}/claims",
     }
     assert addresses == named
+
+
+def test_a_campaign_has_a_tag_that_grants_do_not_change(user, staff):
+    address = staff.post(CAMPAIGNS, offer()).headers["Location"]
+    tag = user.get(address)["ETag"]
+    campaign = Campaign.objects.get()
+    staff.post(COUPONS, {"campaign_id": campaign.id, "user_id": uuid4()})
+    assert (user.get(address)["ETag"], user.get(address).json()["granted"]) == (tag, 1)
+
+
+def test_a_claim_under_other_terms_than_these_is_a_412(user, staff):
+    address = staff.post(CAMPAIGNS, offer()).headers["Location"]
+    refused = user.post(f"{address}/claims", headers={"If-Match": '"other"'})
+    assert code(refused) == (412, "precondition_failed")
+    assert refused.json()["current"] == user.get(address).json()
+    assert user.post(f"{address}/claims", headers={"If-Match": refused["ETag"]}).status_code == 202

@@ -36,8 +36,8 @@ def test_a_claim_is_taken_at_once_and_decided_by_the_log(user):
 
 
 def test_taking_a_claim_reads_the_campaign_and_writes_only_the_claim_and_its_event(user, django_assert_num_queries):
-    campaign = a_campaign()
-    with django_assert_num_queries(4 + 2) as queries:  # campaign, user, claim, outbox; savepoint
+    campaign = valid_now()
+    with django_assert_num_queries(4 + 2) as queries:  # the user's lock; campaign and user; claim, outbox; savepoint
         user.post(f"{CAMPAIGNS}/{campaign.id}/claims")
     assert not [each for each in queries.captured_queries if "FOR UPDATE" in each["sql"] or "UPDATE" in each["sql"][:6]]
 

@@ -68,6 +68,7 @@ def test_there_is_no_discount_in_a_currency_whose_minor_unit_nobody_knows(kind):
         ({"currency": "XXX"}, "currency", "unknown_currency"),
         ({"currency": "krw"}, "currency", "unknown_currency"),
         ({"kind": "amount"}, "currency", "currency_required"),
+        ({"minimum_order": Decimal("0.01")}, "currency", "currency_required"),
         ({"value": Decimal(0)}, "value", "value_out_of_range"),
         ({"value": Decimal("100.0001")}, "value", "value_out_of_range"),
         ({"kind": "amount", "currency": "KRW", "value": Decimal("0.5")}, "value", "below_minor_unit"),

@@ -117,6 +117,8 @@ DAY = timedelta(days=1)
         (Reason.EXPIRED, a_coupon(valid_until=NOW)),
         (Reason.CURRENCY_MISMATCH, a_coupon(currency="USD")),
         (Reason.BELOW_MINIMUM, a_coupon(minimum_order=Decimal("10000.01"))),
+        (Reason.NO_DISCOUNT, a_coupon(value=Decimal("0.0049"))),
+        (None, a_coupon(value=Decimal("0.005"))),
         (None, a_coupon(valid_from=NOW, currency="KRW", minimum_order=Decimal(10_000))),
         (None, a_coupon(valid_until=NOW + timedelta(microseconds=1))),
     ],

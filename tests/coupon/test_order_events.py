@@ -62,7 +62,10 @@ def test_an_order_without_a_coupon_gets_no_row_and_no_answer():
         ({}, {"created_at": NOW - timedelta(days=2)}, "not_yet_valid"),
         ({}, {"created_at": NOW + timedelta(days=1)}, "expired"),
         ({"kind": "amount", "currency": "USD"}, {}, "currency_mismatch"),
-        ({"minimum_order": Decimal(10_001)}, {}, "below_minimum"),
+        ({"minimum_order": Decimal(10_001), "currency": "KRW"}, {}, "below_minimum"),
+        ({"value": Decimal("0.0001")}, {}, "no_discount"),
+        ({}, {"total": Decimal(0)}, "no_discount"),
+        ({"kind": "amount", "currency": "KRW"}, {"total": Decimal(0)}, "no_discount"),
     ],
 )
 def test_a_coupon_that_cannot_be_used_is_refused_with_the_reason(campaign, order, reason):

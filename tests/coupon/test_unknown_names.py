@@ -43,3 +43,7 @@ def test_a_claim_without_a_body_is_as_good_as_one_with_an_empty_one(user: APICli
     for body in ({}, None):
         answer = user.post(f"/api/v1/campaigns/{valid_now().id}/claims", body)
         assert answer.status_code == 202, answer.json()
+
+
+def test_every_post_that_makes_something_takes_an_idempotency_key() -> None:
+    assert unknown_names.posts_without_key() == []

@@ -107,7 +107,7 @@ def not_yet_valid(shop: Shop, shelves: Shelves, customer: Person) -> str:
 
 
 def for_dearer_orders(shop: Shop, shelves: Shelves, customer: Person) -> str:
-    return shelves.coupon(customer, minimum_order="1000000")
+    return shelves.coupon(customer, minimum_order="1000000", currency="KRW")
 
 
 def of_another_currency(shop: Shop, shelves: Shelves, customer: Person) -> str:

@@ -168,7 +168,7 @@ def test_any_reason_cancels_and_can_be_published(reason: str, kept: str) -> None
     assert published(OrderCanceled)[0].reason == kept
 
 
-@pytest.mark.parametrize("discount", ["20.01", "999999"])
+@pytest.mark.parametrize("discount", ["20.01", "999999", "3.001"])
 def test_a_discount_that_can_not_be_given_is_flagged_and_its_order_is_not_confirmed(discount: str) -> None:
     order_id = an_order()
     deliver(reduced(order_id), used(order_id, discount))

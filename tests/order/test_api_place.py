@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -40,7 +41,9 @@ def test_an_order_is_accepted_with_its_location_at_our_price(customer: APIClient
     body = response.json()
     assert response["Location"] == f"{URL}/{body['id']}"
     assert (body["status"], body["total"], body["discount"], body["currency"]) == ("PENDING", "25.00", "0.00", "USD")
-    assert body["lines"] == [{"product_id": str(product_id), "quantity": 2, "unit_price": "12.50"}]
+    assert body["lines"] == [{"product_id": str(product_id), "name": "tea 1", "quantity": 2, "unit_price": "12.50"}]
+    assert (body["payable"], body["confirmed_at"], body["canceled_at"]) == ("25.00", None, None)
+    assert body["updated_at"] == body["created_at"]
     assert (body["user_id"], body["coupon_id"], body["reason"]) == (str(user_id), None, "")
     assert customer.get(response["Location"]).json() == body
     assert [str(event.order_id) for event in published(OrderCreated)] == [body["id"]]
@@ -55,6 +58,48 @@ def test_lines_of_one_product_are_added_up(customer: APIClient) -> None:
     product_id = a_product()
     body = place(customer, {"lines": [line(product_id, 2), line(product_id, 3)]}).json()
     assert [each["quantity"] for each in body["lines"]] == [5]
+
+
+def expecting(total: Any, product_id: Any, **more: Any) -> dict[str, Any]:
+    """Return an order of two pieces for which the customer was shown this total."""
+    return {"lines": [line(product_id)], "expected_total": total, **more}
+
+
+@pytest.mark.parametrize("total", ["25", "25.00", 25, 25.0, None])
+def test_the_total_that_the_customer_was_shown_is_accepted(customer: APIClient, total: Any) -> None:
+    assert place(customer, expecting(total, a_product("12.50"), expected_currency="USD")).status_code == 202
+
+
+def test_another_total_is_refused_with_the_lines_of_today(customer: APIClient) -> None:
+    product_id = a_product("12.50")
+    deliver(product_changed(product_id, 2, price=Decimal("13.00")))
+    response = place(customer, expecting("25.00", product_id))
+    assert refused(response) == (422, "price_changed")
+    body = response.json()
+    assert (body["total"], body["currency"]) == ("26.00", "USD")
+    assert body["lines"] == [{"product_id": str(product_id), "name": "tea 2", "quantity": 2, "unit_price": "13.00"}]
+    assert place(customer, expecting(body["total"], product_id)).status_code == 202
+
+
+def test_the_same_number_in_another_currency_is_refused(customer: APIClient) -> None:
+    product_id = a_product("1000", "JPY")
+    deliver(product_changed(product_id, 2, price=Decimal(1000), currency="KRW"))
+    response = place(customer, expecting("2000", product_id, expected_currency="JPY"))
+    assert refused(response) == (422, "price_changed")
+    assert response.json()["currency"] == "KRW"
+
+
+@pytest.mark.parametrize("total", ["much", "", "-1", "NaN", "1.00001", True, []])
+def test_an_expected_total_is_an_amount(customer: APIClient, total: Any) -> None:
+    assert refused(place(customer, expecting(total, a_product()))) == (400, "validation_failed")
+
+
+def test_the_answer_to_a_repeated_request_is_the_first_one_whatever_the_price_is_now(customer: APIClient) -> None:
+    product_id = a_product("12.50")
+    first = place(customer, expecting("25.00", product_id))
+    deliver(product_changed(product_id, 2, price=Decimal("13.00")))
+    again = place(customer, expecting("25.00", product_id))
+    assert (again.status_code, again.json()) == (202, first.json())
 
 
 def refused(response: Response) -> tuple[int, str]:
@@ -188,6 +233,7 @@ def test_the_same_request_again_gets_the_first_answer_again(customer: APIClient)
     deliver(product_changed(product_id, 2, active=False))
     again = place(customer, json.loads(json.dumps(dict(reversed(body.items())))))
     assert (again.status_code, again.json(), again["Location"]) == (202, first.json(), first["Location"])
+    assert (first.headers.get("Idempotent-Replayed"), again["Idempotent-Replayed"]) == (None, "true")
     assert Order.objects.count() == 1
     assert len(published(OrderCreated)) == 1
 
@@ -198,6 +244,20 @@ def test_another_body_under_the_same_key_is_refused(customer: APIClient) -> None
     response = place(customer, {"lines": [line(product_id, 2)]})
     assert (response.status_code, response.json()["code"]) == (422, "idempotency_key_reused")
     assert Order.objects.count() == 1
+
+
+def test_a_key_stored_by_an_older_release_still_gets_the_first_answer(customer: APIClient) -> None:
+    body = {"lines": [line(a_product())]}
+    first = place(customer, body)
+    IdempotencyKey.objects.update(target="")
+    assert place(customer, body).json() == first.json()
+
+
+def test_a_key_belongs_to_one_address(customer: APIClient) -> None:
+    body = {"lines": [line(a_product())]}
+    place(customer, body)
+    IdempotencyKey.objects.update(target="POST /api/v1/others")
+    assert place(customer, body).json()["code"] == "idempotency_key_reused"
 
 
 def test_a_refusal_leaves_the_key_free(customer: APIClient) -> None:

@@ -75,3 +75,7 @@ def test_an_order_is_found_by_its_id_in_upper_case(staff: APIClient) -> None:
 
     for path in ("", "/saga"):
         assert staff.get(f"/api/v1/orders/{str(order_id).upper()}{path}").status_code == 200
+
+
+def test_every_post_that_makes_something_takes_an_idempotency_key() -> None:
+    assert unknown_names.posts_without_key() == ["POST /api/v1/orders/{order_id}/cancel"], "a cancel is one by itself"

@@ -35,3 +35,7 @@ def test_a_filter_that_cannot_be_read_does_not_list_everything(staff: APIClient,
     answer = staff.get(f"/api/v1/products?active={value}")
 
     assert (answer.status_code, list(answer.json()["errors"])) == (400, ["active"])
+
+
+def test_every_post_that_makes_something_takes_an_idempotency_key() -> None:
+    assert unknown_names.posts_without_key() == []

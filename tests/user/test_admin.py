@@ -11,6 +11,7 @@ from django.test import Client
 from messaging import new_id
 from messaging.models import OutboxRow
 from messaging.testing import deliver
+from tests.opened_form import opened, seen
 from tests.user.conftest import PASSWORD
 from tests.user.test_purchases import confirmed
 from user_app import services
@@ -34,15 +35,16 @@ def admin_client(root):
     return client
 
 
-def form(user, **changes):
-    """The change form of `user` as a browser sends it."""
+def form(client, user, **changes):
+    """The change form of `user` as a browser opens it and sends it."""
     fields = {"username": user.username, "email": user.email, "is_active": "on" if user.is_active else ""}
-    return {name: value for name, value in {**fields, **changes}.items() if value != ""}
+    opened = seen(client, f"{USERS}{user.pk}/change/")
+    return {name: value for name, value in {**fields, **opened, **changes}.items() if value != ""}
 
 
 def test_a_user_deactivated_in_the_form_is_published(admin_client, alice, published):
     # When the box is cleared and saved
-    response = admin_client.post(f"{USERS}{alice.pk}/change/", form(alice, is_active=""))
+    response = admin_client.post(f"{USERS}{alice.pk}/change/", form(admin_client, alice, is_active=""))
     # Then the user is deactivated and others hear of it
     assert response.status_code == 302
     assert published() == [{"user_id": str(alice.pk), "version": 2, "active": False}]
@@ -50,17 +52,58 @@ def test_a_user_deactivated_in_the_form_is_published(admin_client, alice, publis
 
 def test_a_user_made_staff_in_the_form_is_published(admin_client, alice, published):
     # When the staff box is set
-    admin_client.post(f"{USERS}{alice.pk}/change/", form(alice, is_staff="on"))
+    admin_client.post(f"{USERS}{alice.pk}/change/", form(admin_client, alice, is_staff="on"))
     # Then the version has moved
     assert published() == [{"user_id": str(alice.pk), "version": 2, "active": True}]
 
 
 def test_a_new_address_in_the_form_is_not_published(admin_client, alice, published):
     # When something of no concern to others changes
-    admin_client.post(f"{USERS}{alice.pk}/change/", form(alice, email="other@example.com"))
+    admin_client.post(f"{USERS}{alice.pk}/change/", form(admin_client, alice, email="other@example.com"))
     # Then it is stored and not published
     assert User.objects.get(pk=alice.pk).email == "other@example.com"
     assert published() == []
+
+
+@pytest.mark.parametrize("later", [{"is_active": False}, {"is_staff": False}, {"email": "new@example.com"}])
+def test_a_form_that_was_opened_before_another_change_is_refused(admin_client, alice, published, later):
+    # Given a form that was opened while alice was active and staff, and what happened since
+    User.objects.update(is_staff=True)
+    page = f"{USERS}{alice.pk}/change/"
+    old = opened(admin_client, page)
+    User.objects.filter(pk=alice.pk).update(**later)
+    # When it is saved with another name
+    response = admin_client.post(page, {**old, "username": "alicia"})
+    # Then nothing comes back
+    assert response.status_code == 200
+    alice.refresh_from_db()
+    assert {name: getattr(alice, name) for name in later} == later
+    assert (alice.username, published()) == ("alice", [])
+
+
+def test_a_right_that_was_taken_away_does_not_come_back_by_an_old_form(admin_client, alice):
+    # Given a form that was opened while alice had a permission
+    alice.user_permissions.set(Permission.objects.filter(codename="view_user"))
+    page = f"{USERS}{alice.pk}/change/"
+    old = form(admin_client, alice, user_permissions=[alice.user_permissions.get().pk])
+    alice.user_permissions.clear()
+    # When it is saved
+    response = admin_client.post(page, {**old, "username": "alicia"})
+    # Then the permission stays away
+    assert (response.status_code, alice.user_permissions.count()) == (200, 0)
+
+
+def test_a_new_password_does_not_make_a_form_stale(admin_client, alice):
+    # Given a form that was opened before alice changed her password
+    page = f"{USERS}{alice.pk}/change/"
+    old = opened(admin_client, page)
+    alice.set_password("new-horse-battery-8")
+    alice.save()
+    # When it is saved
+    response = admin_client.post(page, {**old, "username": "alicia"})
+    # Then the name is stored and the new password stays
+    alice.refresh_from_db()
+    assert (response.status_code, alice.username, alice.check_password("new-horse-battery-8")) == (302, "alicia", True)
 
 
 def test_a_user_added_in_the_admin_is_published(admin_client, published):
@@ -120,7 +163,7 @@ def test_staff_who_may_edit_users_cannot_make_themselves_more(alice):
     client = Client()
     client.force_login(alice)
     # When it claims everything
-    client.post(f"{USERS}{alice.pk}/change/", form(alice, is_staff="on", is_superuser="on"))
+    client.post(f"{USERS}{alice.pk}/change/", form(client, alice, is_staff="on", is_superuser="on"))
     # Then it is not given
     alice.refresh_from_db()
     assert (alice.is_staff, alice.is_superuser) == (True, False)
@@ -154,7 +197,7 @@ NEW_PASSWORD = {"usable_password": "true", "password1": "new-horse-battery-8", "
 def test_staff_who_may_edit_users_cannot_take_over_an_account_that_may_more(clerk_client, mighty):
     # When its password, or the address to which a new one may be sent, is changed
     password = clerk_client.post(f"{USERS}{mighty.pk}/password/", NEW_PASSWORD)
-    address = clerk_client.post(f"{USERS}{mighty.pk}/change/", form(mighty, email="clerk@example.com"))
+    address = clerk_client.post(f"{USERS}{mighty.pk}/change/", {"username": "mighty", "email": "clerk@example.com"})
     # Then both are refused
     assert (password.status_code, address.status_code) == (403, 403)
     mighty.refresh_from_db()
@@ -181,7 +224,9 @@ def test_staff_who_may_edit_users_still_edit_customers_and_themselves(clerk, cle
         customer = services.register_user(username="carol", email="c@example.com", password=PASSWORD)
     # When the customer's and the clerk's own data are changed
     for user in (customer, clerk):
-        changed = clerk_client.post(f"{USERS}{user.pk}/change/", form(user, email=f"new-{user.username}@example.com"))
+        changed = clerk_client.post(
+            f"{USERS}{user.pk}/change/", form(clerk_client, user, email=f"new-{user.username}@example.com")
+        )
         # Then it is stored
         assert changed.status_code == 302
         user.refresh_from_db()

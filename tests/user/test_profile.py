@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 
 import pytest
 from django.core.wsgi import get_wsgi_application
@@ -122,9 +123,21 @@ def test_a_chunked_body_changes_what_it_says(as_alice, alice):
     application = read_chunked(get_wsgi_application(), most=1_000_000)
     environ = {"HTTP_TRANSFER_ENCODING": "chunked", "CONTENT_TYPE": "application/json", "wsgi.input_terminated": True}
     request = RequestFactory()._base_environ(PATH_INFO=ME, REQUEST_METHOD="PATCH", **environ, **as_alice._credentials)
-    request["wsgi.input"] = io.BytesIO(b'{"active": false}')
+    request["wsgi.input"] = io.BytesIO(json.dumps({"active": False, "current_password": PASSWORD}).encode())
     statuses: list[str] = []
     list(application(request, lambda status, _: statuses.append(status)))
     # Then the account is deactivated, as the answer says
     alice.refresh_from_db()
     assert (statuses, alice.is_active) == (["200 OK"], False)
+
+
+def test_a_change_from_an_old_state_is_a_412_with_what_is_there_now(as_alice):
+    # Given two devices that have read the account
+    tag = as_alice.get(ME)["ETag"]
+    first = as_alice.patch(ME, {"email": "one@example.com"}, headers={"If-Match": tag})
+    # When the second changes it too
+    second = as_alice.patch(ME, {"email": "two@example.com"}, headers={"If-Match": tag})
+    # Then only the first change is made, and the second device sees it
+    assert (first.status_code, second.status_code, second.json()["code"]) == (200, 412, "precondition_failed")
+    assert (second.json()["current"], second["ETag"]) == (first.json(), first["ETag"])
+    assert User.objects.get().email == "one@example.com"

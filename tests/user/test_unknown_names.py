@@ -35,3 +35,12 @@ def test_a_misspelled_active_does_not_leave_the_account_active(as_alice: APIClie
 
     assert answer.status_code == 400
     assert 'Did you mean "active"?' in answer.json()["errors"]["is_active"][0]
+
+
+def test_every_post_that_makes_something_takes_an_idempotency_key() -> None:
+    # A session ends by itself.
+    assert unknown_names.posts_without_key() == [
+        "POST /api/v1/token",
+        "POST /api/v1/token/refresh",
+        "POST /api/v1/token/revoke",
+    ]

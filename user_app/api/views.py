@@ -17,9 +17,11 @@ from rest_framework.response import Response
 from user_app import selectors, services, tokens
 from user_app.api import serializers
 from user_app.api.base import AccountView, OpenView
-from user_app.models import User
+from user_app.models import IdempotencyKey, User
 from webapi import limits
+from webapi.etags import CHANGED, ETAG, IF_MATCH, check_match, etag_of, wants_match
 from webapi.filters import pages_of
+from webapi.idempotency import answer_once, find_key, key_header
 from webapi.limits import Limit
 from webapi.pagination import Pages
 from webapi.problems import Problem
@@ -27,6 +29,9 @@ from webapi.serializers import read_body
 
 #: Wrong current passwords, sent with the tokens of one account.
 WRONG_PASSWORDS = Limit("wrong-current-passwords", 20)
+KEY_HEADER = key_header(
+    "Use a random one, such as a UUID: keys sent without a token share one space. A repeated request registers once."
+)
 
 
 class UsersView(OpenView):
@@ -36,37 +41,45 @@ class UsersView(OpenView):
         summary="Register",
         request=serializers.RegistrationSerializer,
         responses={201: serializers.UserSerializer, 409: OpenApiResponse(description="username_taken.")},
+        parameters=KEY_HEADER,
     )
     def post(self, request: Request) -> Response:
         """201 with the new user; 409 `username_taken`."""
         limits.take([(_registrations(), limits.hashed(limits.address_of(request)))])
         given = read_body(serializers.RegistrationSerializer, request)
+        key = find_key(request)
         try:
             with transaction.atomic():
-                user = services.register_user(**given)
+                made = answer_once(IdempotencyKey, key, lambda: _registered(given))
         except services.UsernameTaken as error:
             raise Problem(409, "username_taken", "This username is taken; choose another one.") from error
-        return Response(serializers.UserSerializer(user).data, status=201)
+        return Response(made.body, status=201, headers=made.headers)
 
 
 class MeView(AccountView):
     """The caller's own account."""
 
-    @extend_schema(summary="My account", responses=serializers.UserSerializer)
+    @extend_schema(summary="My account", responses=serializers.UserSerializer, parameters=[ETAG])
     def get(self, request: Request) -> Response:
         """200 with the account."""
-        return Response(serializers.UserSerializer(request.user).data)
+        return _tagged(request.user)
 
     @extend_schema(
-        summary="Change my account", request=serializers.ProfileSerializer, responses=serializers.UserSerializer
+        summary="Change my account",
+        request=serializers.ProfileSerializer,
+        responses={200: serializers.UserSerializer, 412: CHANGED},
+        parameters=[IF_MATCH, ETAG],
     )
     def patch(self, request: Request) -> Response:
         """200 with the account after the change."""
         changes = read_body(serializers.ProfileSerializer, request, instance=request.user, partial=True)
         _check_current_password(request.user, changes.pop("current_password", None))
         with transaction.atomic():
+            if wants_match(request):
+                there = services.lock_user(user_id=request.user.pk)
+                check_match(request, serializers.UserSerializer(there).data)
             user = _change(request.user, changes)
-        return Response(serializers.UserSerializer(user).data)
+        return _tagged(user)
 
 
 class PurchasesView(AccountView):
@@ -117,3 +130,12 @@ def _change(user: User, changes: dict[str, Any]) -> User:
     if active is False:
         user = services.set_active(user_id=user.pk, active=False)
     return user
+
+
+def _registered(given: dict[str, Any]) -> dict[str, Any]:
+    return serializers.UserSerializer(services.register_user(**given)).data
+
+
+def _tagged(user: User) -> Response:
+    shown = serializers.UserSerializer(user).data
+    return Response(shown, headers={"ETag": etag_of(shown)})
