@@ -45,9 +45,15 @@ def add_problems(result: dict[str, Any], generator: Any, request: Any, public: b
 
 
 def _problems_of(address: str, operation: dict[str, Any]) -> dict[str, str]:
-    problems = {"429": "Too many requests.", "503": "The database does not answer."}
+    problems = {
+        "400": "Malformed, or values are not valid.",
+        "429": "Too many requests.",
+        "503": "The database does not answer.",
+    }
     if "requestBody" in operation:
-        problems |= {"400": "Malformed, or values are not valid.", "413": "Too large.", "415": "Not JSON."}
+        problems |= {"411": "Chunked, behind a server that decodes none.", "413": "Too large.", "415": "Not JSON."}
+    if any(each["name"] == "Idempotency-Key" for each in operation.get("parameters", [])):
+        problems["422"] = "The Idempotency-Key was used for another request."
     if any(operation.get("security", [])):
         problems |= {"401": "No valid access token.", "403": "You may not do this."}
     if "{" in address:

@@ -40,6 +40,9 @@ def test_every_operation_documents_its_problems(schema):
     for address, method, operation in operations(schema):
         problem = operation["responses"]["503"]["content"]["application/problem+json"]["schema"]
         assert problem == {"$ref": "#/components/schemas/Problem"}, (address, method)
+        takes_key = any(each["name"] == "Idempotency-Key" for each in operation.get("parameters", []))
+        assert "400" in operation["responses"], "an unknown parameter is refused everywhere"
+        assert not takes_key or "422" in operation["responses"], (address, method)
         signs_in = address in ("/api/v1/token", "/api/v1/token/refresh")
         assert ("401" in operation["responses"]) == (any(operation.get("security", [])) or signs_in), (address, method)
 
