@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.utils.crypto import constant_time_compare
 from django.utils.translation import gettext_lazy as _
 
 from messaging.admin.rendering import as_text
+from messaging.admin.stale_forms import digest
 from messaging.audit_log import ActionResult, Target
 from messaging.kafka.records import RawRecord
 from messaging.operations import actions
@@ -31,10 +33,22 @@ class EditForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 3, "cols": 100}),
     )
 
+    seen = forms.CharField(required=False, widget=forms.HiddenInput)
+
     def __init__(self, record: RawRecord, data: Any = None) -> None:
         self._value, self._headers = as_text(record.value), headers_of(record)
         lines = "\n".join(f"{name}: {text}" for name, text in self._headers.items())
-        super().__init__(data, initial={"value": self._value, "headers": lines})
+        shown = {"value": self._value, "headers": lines}
+        self._digest = digest(shown)
+        super().__init__(data, initial={**shown, "seen": self._digest})
+
+    def clean(self) -> dict[str, Any]:
+        """Refuse the form if another operator has edited the record since it was opened."""
+        if not constant_time_compare(str(self.cleaned_data.pop("seen", "")), self._digest):
+            raise forms.ValidationError(
+                _("This record was edited after you opened the form. Nothing was retried. Open it again."), code="stale"
+            )
+        return self.cleaned_data
 
     def clean_headers(self) -> dict[str, str]:
         """Return the headers that are not as they were."""

@@ -9,10 +9,11 @@ from urllib.parse import quote
 
 import pytest
 from django.test import Client
+from msgspec import structs
 
 from messaging import retry, skip
 from messaging.admin import results
-from messaging.kafka.records import unpacked
+from messaging.kafka.records import packed, unpacked
 from messaging.models import DeadLetterRow, InboxRow, OperatorAction, OutboxRow
 from tests.messaging.operating import BATCH, WHO, broken, drain, goes_on, note, undecodable
 from tests.messaging.test_batch import applied, singly
@@ -176,6 +177,7 @@ def test_an_edited_value_takes_effect_and_the_original_is_kept_and_shown(letters
     address = f"{LETTERS}{letters[0].pk}/edit/"
     assert "not JSON" in page(operator, address)
     form = {"value": '{"key": "a",\r\n "number": 7}', "headers": "traceparent: 00-x", "reason": "a test"}
+    form |= seen(operator, address)
 
     answer = operator.post(address, form, follow=True)
     drain()
@@ -202,12 +204,31 @@ def test_an_edited_value_takes_effect_and_the_original_is_kept_and_shown(letters
 )
 def test_a_bad_edit_is_refused_beside_its_field_and_what_was_typed_stays(letters, operator, changes, why):
     form = {"value": '{"key": "a", "number": 7}', "headers": "note: kept", "reason": "a test"} | changes
+    address = f"{LETTERS}{letters[0].pk}/edit/"
 
-    answer = operator.post(f"{LETTERS}{letters[0].pk}/edit/", form)
+    answer = operator.post(address, form | seen(operator, address))
 
     text = unescape(answer.content.decode())
     assert why in text and "errorlist" in text
     assert form["headers"] in text
+    assert open_keys() == ["a", "b", "c"]
+
+
+def seen(operator, address):
+    """The hidden field, which says which record the form was opened with."""
+    return {"seen": operator.get(address).context["form"].initial["seen"]}
+
+
+def test_an_edit_of_a_record_that_another_operator_has_edited_is_refused(letters, operator):
+    address = f"{LETTERS}{letters[0].pk}/edit/"
+    form = {"value": '{"key": "a", "number": 7}', "headers": "", "reason": "a test"} | seen(operator, address)
+    edited = structs.replace(unpacked(letters[0].raw), value=b'{"key": "a", "number": 8}')
+    DeadLetterRow.objects.filter(pk=letters[0].pk).update(edited=packed(edited))
+
+    answer = operator.post(address, form)
+
+    assert "edited after you opened the form" in answer.content.decode()
+    assert unpacked(DeadLetterRow.objects.get(pk=letters[0].pk).edited) == edited
     assert open_keys() == ["a", "b", "c"]
 
 
