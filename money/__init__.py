@@ -42,6 +42,11 @@ def is_finer(amount: Decimal, currency: str) -> bool:
     return amount != rounded(amount, currency)
 
 
+def fits(amount: Decimal, currency: str) -> bool:
+    """Return whether `amount` is of whole minor units. Of a currency that ISO has withdrawn, every amount is."""
+    return currency not in _SMALLEST or not is_finer(amount, currency)
+
+
 def stored(amount: Decimal, currency: str) -> Decimal:
     """Return a stored amount with the digits of its currency.
 

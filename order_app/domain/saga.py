@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
-from money import MINOR_UNITS, is_finer
+from money import fits
 from order_app.domain import steps
 from order_app.domain.drafts import Draft
 from order_app.domain.states import Command, Kind, OrderStatus, Publication, SagaStatus, StepStatus
@@ -191,12 +191,8 @@ class SagaState:
         return FLAG if cell.then is Then.CONFIRM and not self._can_be_given(answer.discount) else cell
 
     def _can_be_given(self, discount: Decimal | None) -> bool:
-        if discount is None:
-            return True
-        if not discount.is_finite() or not 0 <= discount <= self.total:
-            return False
-        # ISO may have withdrawn the currency of an old order.
-        return self.currency not in MINOR_UNITS or not is_finer(discount, self.currency)
+        possible = discount is None or (discount.is_finite() and 0 <= discount <= self.total)
+        return possible and (discount is None or fits(discount, self.currency))
 
     def _contradicts(self, answer: Answer, then: Then) -> bool:
         step = self.steps.get(answer.step.name)
@@ -248,8 +244,7 @@ def start_saga(order_id: UUID, draft: Draft) -> tuple[SagaState, Outcome]:
         step.name: StepState(StepStatus.SKIPPED if step.skipped_when(draft) else StepStatus.PENDING)
         for step in steps.STEPS
     }
-    state = SagaState(
-        order_id, OrderStatus.PENDING, SagaStatus.RUNNING, states, total=draft.total, currency=draft.currency
-    )
+    state = SagaState(order_id, OrderStatus.PENDING, SagaStatus.RUNNING, states)
+    state.total, state.currency = draft.total, draft.currency
     entry = Entry("", "", SagaStatus.RUNNING, event=Publication.CREATED)
     return state, Outcome(entries=[entry], publish=[Publication.CREATED])

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.values import MAX_DECIMALS
-from money import MINOR_UNITS, UnknownCurrency, is_finer, rounded, stored
+from money import MINOR_UNITS, UnknownCurrency, fits, is_finer, rounded, stored
 
 ENTRIES = {entry.findtext("Ccy"): entry.findtext("CcyMnrUnts") for entry in iso4217.raw_xml.iter("CcyNtry")}
 WITHOUT_MINOR_UNIT = sorted(code for code, units in ENTRIES.items() if code and units == "N.A.")
@@ -75,3 +75,8 @@ def test_another_rounding_can_be_asked_for():
 def test_a_stored_amount_of_a_withdrawn_currency_stays_as_it_is():
     assert str(stored(Decimal("12.5000"), "KRW")) == "13"
     assert str(stored(Decimal("12.5000"), "DEM")) == "12.5000"
+
+
+def test_an_amount_fits_its_currency_and_any_withdrawn_one():
+    found = [fits(Decimal(amount), currency) for amount, currency in (("12", "KRW"), ("12.5", "KRW"), ("12.5", "DEM"))]
+    assert found == [True, False, True]

@@ -12,18 +12,15 @@ from messaging import TransientError
 from messaging.models import ConsumerPosition, InboxRow, OutboxRow
 from messaging.testing import deliver, forget_published, published
 from order_app import services
-from order_app.models import OperatorAction, Order, Saga, SagaHistory
+from order_app.models import OperatorAction, Saga, SagaHistory
 from tests.order.given import (
     a_confirmed_order,
-    a_product,
     an_order,
     coupon_restored,
-    product_changed,
     reduce_failed,
     reduced,
     shape,
     stock_restored,
-    used,
 )
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -53,41 +50,6 @@ def test_orders_are_filtered_by_status_and_paged(customer: APIClient, user_id: U
     assert [order["id"] for order in body["results"]] == [str(confirmed)]
     body = customer.get("/api/v1/orders", {"page_size": 2}).json()
     assert (len(body["results"]), body["count"]) == (2, 3)
-
-
-def test_an_order_tells_what_is_payable_and_when_it_was_confirmed(customer: APIClient, user_id: UUID) -> None:
-    order_id = a_confirmed_order(user_id=user_id)
-    body = customer.get(url(order_id)).json()
-    assert (body["total"], body["discount"], body["payable"]) == ("20.00", "3.00", "17.00")
-    confirmed = Saga.objects.get(order_id=order_id).finished_at
-    assert body["confirmed_at"] == body["updated_at"] == confirmed.isoformat().replace("+00:00", "Z")
-    assert body["canceled_at"] is None
-
-
-def test_an_order_tells_when_it_was_canceled_and_that_it_was_confirmed_before(
-    customer: APIClient, user_id: UUID
-) -> None:
-    order_id = a_confirmed_order(user_id=user_id)
-    before = customer.get(url(order_id)).json()
-    body = customer.post(url(order_id, "/cancel")).json()
-    assert body["confirmed_at"] == before["confirmed_at"] < body["canceled_at"] == body["updated_at"]
-    deliver(stock_restored(order_id), coupon_restored(order_id), reduced(order_id))
-    assert customer.get(url(order_id)).json() == body, "the end of the undo is the saga's, not the order's"
-
-
-def test_the_times_of_an_order_of_an_older_release_stay_empty(customer: APIClient, user_id: UUID) -> None:
-    order_id = a_confirmed_order(user_id=user_id)
-    Order.objects.update(confirmed_at=None, updated_at=None)
-    deliver(reduced(order_id), used(order_id))
-    body = customer.get(url(order_id)).json()
-    assert (body["confirmed_at"], body["updated_at"]) == (None, body["created_at"])
-
-
-def test_the_lines_of_an_order_keep_the_name_of_the_product(customer: APIClient, user_id: UUID) -> None:
-    product_id = a_product()
-    order_id = an_order(user_id=user_id, product_id=product_id)
-    deliver(product_changed(product_id, 2, name="another name"))
-    assert customer.get(url(order_id)).json()["lines"][0]["name"] == "tea 1"
 
 
 def test_staff_sees_all_orders_and_may_pick_a_user(staff: APIClient, user_id: UUID) -> None:

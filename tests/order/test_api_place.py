@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -58,48 +57,6 @@ def test_lines_of_one_product_are_added_up(customer: APIClient) -> None:
     product_id = a_product()
     body = place(customer, {"lines": [line(product_id, 2), line(product_id, 3)]}).json()
     assert [each["quantity"] for each in body["lines"]] == [5]
-
-
-def expecting(total: Any, product_id: Any, **more: Any) -> dict[str, Any]:
-    """Return an order of two pieces for which the customer was shown this total."""
-    return {"lines": [line(product_id)], "expected_total": total, **more}
-
-
-@pytest.mark.parametrize("total", ["25", "25.00", 25, 25.0, None])
-def test_the_total_that_the_customer_was_shown_is_accepted(customer: APIClient, total: Any) -> None:
-    assert place(customer, expecting(total, a_product("12.50"), expected_currency="USD")).status_code == 202
-
-
-def test_another_total_is_refused_with_the_lines_of_today(customer: APIClient) -> None:
-    product_id = a_product("12.50")
-    deliver(product_changed(product_id, 2, price=Decimal("13.00")))
-    response = place(customer, expecting("25.00", product_id))
-    assert refused(response) == (422, "price_changed")
-    body = response.json()
-    assert (body["total"], body["currency"]) == ("26.00", "USD")
-    assert body["lines"] == [{"product_id": str(product_id), "name": "tea 2", "quantity": 2, "unit_price": "13.00"}]
-    assert place(customer, expecting(body["total"], product_id)).status_code == 202
-
-
-def test_the_same_number_in_another_currency_is_refused(customer: APIClient) -> None:
-    product_id = a_product("1000", "JPY")
-    deliver(product_changed(product_id, 2, price=Decimal(1000), currency="KRW"))
-    response = place(customer, expecting("2000", product_id, expected_currency="JPY"))
-    assert refused(response) == (422, "price_changed")
-    assert response.json()["currency"] == "KRW"
-
-
-@pytest.mark.parametrize("total", ["much", "", "-1", "NaN", "1.00001", True, []])
-def test_an_expected_total_is_an_amount(customer: APIClient, total: Any) -> None:
-    assert refused(place(customer, expecting(total, a_product()))) == (400, "validation_failed")
-
-
-def test_the_answer_to_a_repeated_request_is_the_first_one_whatever_the_price_is_now(customer: APIClient) -> None:
-    product_id = a_product("12.50")
-    first = place(customer, expecting("25.00", product_id))
-    deliver(product_changed(product_id, 2, price=Decimal("13.00")))
-    again = place(customer, expecting("25.00", product_id))
-    assert (again.status_code, again.json()) == (202, first.json())
 
 
 def refused(response: Response) -> tuple[int, str]:
