@@ -18,8 +18,10 @@ from messaging.errors import (
 )
 from messaging.event import Event, event, upcaster
 from messaging.ids import new_id
+from messaging.inbox.group_members import ask_readings, foreign_members
 from messaging.inbox.positions import positions_of
 from messaging.inbox.rows import parked_events, unhandled, unhandled_keys
+from messaging.kafka.members import Reading
 from messaging.kafka.offsets import end_offsets, positions_passed
 from messaging.operations.actions import edit_and_retry, pause, resume, retry, skip
 from messaging.operations.selectors import dead_letters, parked_keys, queue_of
@@ -53,6 +55,9 @@ __all__ = [
     "unhandled",
     "unhandled_keys",
     "parked_events",
+    "Reading",
+    "ask_readings",
+    "foreign_members",
     # Cleaning up
     "Expiring",
     "delete_expired",

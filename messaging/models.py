@@ -127,6 +127,33 @@ class ConsumerPosition(models.Model):
         return f"{self.consumer_group} {self.topic}/{self.partition} at {self.next_offset}"
 
 
+class GroupMember(models.Model):
+    """A member of a consumer group: one of this service's workers, or a foreign one that Kafka showed.
+
+    A foreign one may be in another service's group, of which this service waits for answers.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    consumer_group = models.CharField(max_length=100)
+    member_id = models.TextField()
+    #: The worker of this service; empty for a foreign member.
+    worker = models.TextField()
+    client_id = models.TextField()
+    host = models.TextField()
+    #: What a foreign member has: "topic/partition" each.
+    partitions = models.JSONField()
+    seen_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "messaging_group_member"
+        constraints = [models.UniqueConstraint(fields=["consumer_group", "member_id"], name="group_member_once")]
+        verbose_name = _("member of a consumer group")
+        verbose_name_plural = _("members of consumer groups")
+
+    def __str__(self) -> str:
+        return f"{self.consumer_group} {self.member_id}"
+
+
 class ParkedKey(models.Model):
     """A key whose first open event is retried later, or waits for an operator; the later events queue behind it.
 

@@ -10,7 +10,8 @@ from django.conf import settings
 from django.db.models import QuerySet
 
 from batchsql import fetch
-from messaging import outbox_pending, outbox_refusal, parked_events, positions_of, unhandled
+from contracts.order import TOPIC
+from messaging import foreign_members, outbox_pending, outbox_refusal, parked_events, positions_of, unhandled
 from order_app.domain import Product, SagaStatus, StepStatus, answer_topics, steps
 from order_app.models import Order, ProductCopy, Saga, SagaStep
 
@@ -76,6 +77,12 @@ def answer_positions() -> dict[tuple[str, int], int]:
     }
 
 
+def request_places(places: Mapping[str, int] | None) -> dict[int, int]:
+    """Return where a saga's request was seen not to be read by a participant: partition → the end of its log."""
+    found = read_places(places or {})
+    return {partition: end for (topic, partition), end in found.items() if topic == TOPIC}
+
+
 def read_places(places: Mapping[str, int]) -> dict[tuple[str, int], int]:
     """Return a saga's guard offsets as (topic, partition) → next offset."""
     parted = ((place.rpartition("/"), offset) for place, offset in places.items())
@@ -98,7 +105,8 @@ _WAITING = (StepStatus.PENDING, StepStatus.UNDOING, StepStatus.WAIVED)
 
 def _why(saga: Saga, step: SagaStep, errors: bool) -> str:
     # Parked events first: the dead letter of one may still be in the outbox, under the same key.
-    return _our_queue(saga, step, errors) or _our_sending(saga, errors) or _our_reading(saga, step, errors)
+    ours = _our_queue(saga, step, errors) or _our_sending(saga, errors) or _our_reading(saga, step, errors)
+    return ours or _their_reading(saga, step, errors)
 
 
 def _our_sending(saga: Saga, errors: bool) -> str:
@@ -149,6 +157,23 @@ def _behind(saga: Saga, topic: str, here: Mapping[int, int]) -> str:
         if place == topic and here.get(partition, 0) < end:
             unread = f"{topic}/{partition} up to {end}"
             return f"the order service has not read {unread} yet; the deadline waits for that"
+    return ""
+
+
+def _their_reading(saga: Saga, step: SagaStep, errors: bool) -> str:
+    """Say where the participant was not given the request to read. The sweep of the deadlines asks Kafka for that."""
+    table = _table_row(step)
+    if table is None or step.status != StepStatus.PENDING:
+        return ""
+    for partition, end in request_places(saga.guard_offsets).items():
+        place = f"{TOPIC}/{partition}"
+        waits = f"the deadline waits until {table.service} has read {place} up to {end}"
+        foreign = foreign_members([each.group for each in steps.STEPS], place)
+        for each in foreign:
+            if each.group == table.group:
+                names = f" (client id {each.client_id}, host {each.host})" if errors else ""
+                return f"a foreign member of {table.service}'s consumer group has {place}{names}; {waits}"
+        return "" if foreign else waits
     return ""
 
 

@@ -11,9 +11,10 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from messaging import Expiring, delete_expired, end_offsets
+from contracts.order import TOPIC
+from messaging import Expiring, ask_readings, delete_expired, end_offsets
 from order_app import selectors, services
-from order_app.domain import answer_topics
+from order_app.domain import answer_topics, steps
 
 #: Celery drops a tick that no worker took for this long. Beat's clock writes the time and the worker's clock reads
 #: it, so the two clocks must differ by less than this.
@@ -37,10 +38,11 @@ def sweep_deadlines() -> int:
         return 0
     # Read after `now`, so after every deadline that has passed by then.
     offsets = end_offsets(answer_topics())
+    readings = ask_readings(TOPIC, {step.group: step.service for step in steps.STEPS})
     return _in_pages(
         now,
         selectors.list_overdue,
-        lambda order_ids: services.cancel_overdue(order_ids=order_ids, end_offsets=offsets, now=now),
+        lambda order_ids: services.cancel_overdue(order_ids=order_ids, end_offsets=offsets, readings=readings, now=now),
     )
 
 

@@ -25,7 +25,9 @@ from order_app.domain import (
 NOBODY = UUID(int=0)
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 POLICY = UndoPolicy(first=timedelta(0), cap=timedelta(0), budget=timedelta(0))
-HOLDS = Guard(deadline_passed=True, end_offsets_passed=True, outbox_empty=True, nothing_unhandled=True)
+HOLDS = Guard(
+    deadline_passed=True, end_offsets_passed=True, outbox_empty=True, nothing_unhandled=True, request_read=True
+)
 
 CAUSES = {
     Kind.SUCCESS: "success",

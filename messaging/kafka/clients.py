@@ -35,6 +35,11 @@ METADATA_MS = 10_000
 READ_COMMITTED = "read_committed"
 
 
+def client_id_of(service: str, group: str) -> str:
+    """Return the client id of a service's workers in one of its groups."""
+    return f"{service}-{group}"
+
+
 def group_consumer(group: str) -> KafkaConsumer:
     """Return a consumer of `group`: it reads committed, and never commits or chooses a position by itself.
 
@@ -45,7 +50,7 @@ def group_consumer(group: str) -> KafkaConsumer:
         KafkaConsumer,
         bootstrap_servers=settings.bootstrap_servers,
         bootstrap_timeout_ms=BOOTSTRAP_MS,
-        client_id=f"{settings.service}-{group}",
+        client_id=client_id_of(settings.service, group),
         group_id=group,
         enable_auto_commit=False,
         auto_offset_reset="none",

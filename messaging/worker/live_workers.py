@@ -15,6 +15,8 @@ from django.db import connection
 
 from messaging.conf import conf
 from messaging.database import own_connection
+from messaging.inbox.group_members import foreign_members
+from messaging.worker.member_check import MemberCheck
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +29,7 @@ class Presence:
     def __init__(self, consumer: Any) -> None:
         self._consumer = consumer
         self._connection: Any = None
+        self._members = MemberCheck(consumer)
 
     def run(self) -> None:
         """Run until the process ends."""
@@ -45,6 +48,7 @@ class Presence:
                 self._connection = own_connection(application_name=name, idle_session_timeout=idle)
             with self._connection.cursor() as cursor:
                 cursor.execute("SELECT 1")
+                self._members.look(cursor)
         except psycopg2.Error as error:
             logger.info("the database does not show this consumer as alive for now: %s", error)
             if self._connection is not None:
@@ -58,6 +62,8 @@ def consumer_name(group: str) -> str:
 
 def workers() -> dict[str, Any]:
     """Return how many relays, and consumers of each group, live, and how many partitions and events wait for a person.
+
+    Also the client ids of the foreign members of its groups.
 
     For operators and dashboards only: no traffic depends on it. DatabaseError when the database does not answer.
     """
@@ -75,4 +81,5 @@ def workers() -> dict[str, Any]:
         "consumers": {group: living.get(consumer_name(group), 0) for group in conf().groups},
         "stopped_partitions": stopped,
         "refused_events": refused,
+        "foreign_members": [f"{each.group}: {each.client_id[:100]}" for each in foreign_members(conf().groups)],
     }

@@ -37,11 +37,13 @@ class Guard:
     end_offsets_passed: bool
     outbox_empty: bool
     nothing_unhandled: bool
+    request_read: bool
 
     @property
     def holds(self) -> bool:
         """Whether the participants could answer in time, and every answer until the deadline was handled."""
-        return self.deadline_passed and self.end_offsets_passed and self.outbox_empty and self.nothing_unhandled
+        parts = (self.deadline_passed, self.end_offsets_passed, self.outbox_empty, self.nothing_unhandled)
+        return all(parts) and self.request_read
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,11 @@ class Step:
     undone: str
     skipped_when: Callable[[Draft], bool]
 
+    @property
+    def group(self) -> str:
+        """The consumer group in which the service reads the requests: it is named after the service."""
+        return self.service
+
 
 def never(draft: Draft) -> bool:
     """Never: every order needs it."""

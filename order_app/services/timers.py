@@ -12,18 +12,21 @@ from messaging import outbox_pending, pending_keys, unhandled_keys
 from order_app import selectors
 from order_app.domain import UNDO_IS_ASKED, Guard, SagaStatus, answer_topics
 from order_app.saga_changes import Changes, undo_policy
+from order_app.services.requests_read import Readings, is_read, starved_place
 from order_app.sql import SagaRow, lock_sagas, store_offsets
 
 Offsets = Mapping[tuple[str, int], int]
 
 
-def cancel_overdue(*, order_ids: Iterable[UUID], end_offsets: Offsets, now: datetime | None = None) -> int:
+def cancel_overdue(
+    *, order_ids: Iterable[UUID], end_offsets: Offsets, readings: Readings | None = None, now: datetime | None = None
+) -> int:
     """Cancel the sagas whose deadline has passed and whose guard holds; return how many.
 
     `end_offsets` are the ends of the participants' topics, read after the deadlines. A saga without offsets gets them,
     unless a topic is missing or the order's request is still in the outbox: then no answer can exist yet. So does one
     whose offsets are beyond the present logs: they are of logs that are gone. An order that another transaction has
-    locked waits for the next sweep.
+    locked waits for the next sweep. `readings`: how the participants read the requests, where Kafka says so.
     """
     changes = Changes(now or timezone.now())
     rows = lock_sagas(order_ids, skip_locked=True).values()
@@ -31,7 +34,8 @@ def cancel_overdue(*, order_ids: Iterable[UUID], end_offsets: Offsets, now: date
     pending = pending_keys(str(row.id) for row in late)
     without = [row for row in late if _needs_offsets(row, end_offsets) and str(row.id) not in pending]
     _store_offsets(without, end_offsets)
-    for row, guard in _guards(late, pending, changes.now):
+    _store_starved(late, readings or {})
+    for row, guard in _guards(late, pending, readings or {}, changes.now):
         outcome = row.state.on_deadline(guard)
         if outcome.changed:
             changes.add(row, outcome, actor="deadline")
@@ -78,7 +82,21 @@ def _store_offsets(rows: Iterable[SagaRow], offsets: Offsets) -> None:
     store_offsets((row.id, places) for row in found)
 
 
-def _guards(late: Sequence[SagaRow], pending: Collection[str], now: datetime) -> Iterator[tuple[SagaRow, Guard]]:
+def _store_starved(late: Iterable[SagaRow], readings: Readings) -> None:
+    """Keep where a request stands that a participant's workers are not given, beside the sagas' other offsets."""
+    found = []
+    for row in late:
+        is_known = bool(selectors.request_places(row.guard_offsets))
+        place = {} if is_known or row.guard_offsets is None else starved_place(row, readings)
+        if place:
+            row.guard_offsets = {**(row.guard_offsets or {}), **place}
+            found.append((row.id, row.guard_offsets))
+    store_offsets(found)
+
+
+def _guards(
+    late: Sequence[SagaRow], pending: Collection[str], readings: Readings, now: datetime
+) -> Iterator[tuple[SagaRow, Guard]]:
     """Return each saga with its guard, asking once for all of them.
 
     The positions are read before the inbox: an answer that is handled between the two is then seen there. The outbox
@@ -94,6 +112,7 @@ def _guards(late: Sequence[SagaRow], pending: Collection[str], now: datetime) ->
                 end_offsets_passed=_complete(row.guard_offsets) and _passed(row.guard_offsets or {}, here),
                 outbox_empty=str(row.id) not in pending,
                 nothing_unhandled=str(row.id) not in unhandled,
+                request_read=is_read(row, readings),
             ),
         )
 
@@ -106,4 +125,5 @@ def _complete(places: Mapping[str, int] | None) -> bool:
 
 def _passed(places: Mapping[str, int], here: Offsets) -> bool:
     """An empty partition, or one whose end is 0, counts as passed."""
-    return all(here.get(place, 0) >= end for place, end in selectors.read_places(places).items())
+    answers = selectors.read_places(places).items()
+    return all(here.get(place, 0) >= end for place, end in answers if place[0] in answer_topics())

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from itertools import groupby
 
 from config.topology import SERVICES, Service
-from tests.faults.events import APPLIED, REQUESTS, WANTED, Applied, Events, cause_of, distinct, is_in_order
+from tests.faults.events import APPLIED, REQUESTS, WANTED, Applied, Events, cause_of, distinct, is_in_order, key_of
 from tests.faults.findings import DOUBLED, LOST, OUT_OF_ORDER, UNFINISHED, WRONG, Expected, Finding
-from tests.faults.records import Corrupted
+from tests.faults.records import Corrupted, identity_of
 from tests.journeys import consistency
 from tests.journeys.databases import Databases
 from tests.journeys.foreign_client import ForeignClient
@@ -38,6 +38,8 @@ _QUEUED = "SELECT event_id, handler, state, error FROM messaging_inbox WHERE raw
 _PARKED = "SELECT topic, key FROM messaging_parked_key"
 #: No kill, no freeze and no outage may use up the attempts of an event (P8).
 _EXHAUSTED = "SELECT id::text FROM order_app_order WHERE reason = 'retries_exhausted'"
+#: A foreign member's partitions are named until the service sees that it has left.
+_STOPPED = consistency.STOPPED
 _PAUSED = "SELECT name, reason FROM messaging_pause"
 _COPIES = {
     "order": "SELECT product_id::text, version, name, price, currency, active FROM order_app_productcopy",
@@ -68,7 +70,8 @@ class SoakChecker:
             for topic, key in self._databases.ask(service, _PARKED)
             if (topic, key) not in self._expected.parked
         ]
-        return self._state.unrest() + waiting
+        stopped = [f"{name}: stopped {row}" for name in SERVICES for row in self._databases.ask(name, _STOPPED)]
+        return self._state.unrest() + waiting + stopped
 
     def on_the_way(self) -> list[str]:
         """Return what still waits in an outbox or in the log; what has become of it does not matter."""
@@ -120,10 +123,10 @@ class SoakChecker:
     # Every event was published, and every handler that wants it has applied it.
 
     def _lost(self, events: Events) -> Iterator[Finding]:
-        applied = {(row.service, row.handler, row.event_id) for row in events.inbox if row.state in APPLIED}
+        applied = {(row.service, row.handler, row.identity) for row in events.inbox if row.state in APPLIED}
         for record in events.log:
             for service, handler in WANTED[record.headers["ce_type"]]:
-                if (service, handler, record.id) not in applied:
+                if (service, handler, identity_of(record)) not in applied:
                     yield Finding(LOST, record.key, f"{handler} has not applied {record.type} {record.id}")
         for row in events.history:
             if row.event_id not in events.by_id:
@@ -136,8 +139,8 @@ class SoakChecker:
             if record.headers["ce_type"] not in REQUESTS:
                 continue
             for topic in PARTICIPANTS:
-                wanted = 1 if topic == "product.events" or coupons.get(record.key) else 0
-                found = len(events.answers(topic, record.id))
+                wanted = 1 if topic == "product.events" or coupons.get(key_of(record)) else 0
+                found = len(events.answers(topic, record))
                 if found < wanted:
                     yield Finding(LOST, record.key, f"{topic} has no answer to {record.type} {record.id}")
 
@@ -145,8 +148,8 @@ class SoakChecker:
 
     def _doubled(self, events: Events) -> Iterator[Finding]:
         for topic in PARTICIPANTS:
-            causes = Counter(cause_of(record) for record in events.log if record.topic == topic)
-            for cause, times in causes.items():
+            causes = Counter((cause_of(record), record.key) for record in events.log if record.topic == topic)
+            for (cause, _), times in causes.items():
                 request = events.by_id.get(cause)
                 if times > 1 or request is None or request.headers["ce_type"] not in REQUESTS:
                     subject = request.key if request else cause
@@ -174,22 +177,23 @@ class SoakChecker:
         for topic in PARTICIPANTS:
             for order in events.keys(topic):
                 answered = distinct(cause_of(record) for record in events.of(topic, order))
-                asked = [record.id for record in events.of("order.events", order)]
+                asked = distinct(record.id for record in events.of("order.events", order))
                 if not is_in_order(answered, asked):
                     yield Finding(OUT_OF_ORDER, order, f"{topic} answers {answered}, but order.events has {asked}")
 
     def _reception_out_of_order(self, events: Events) -> Iterator[Finding]:
-        """Each key's inbox rows: those of one batch share a time and are sorted by id, a later batch has later offsets.
+        """Each key's inbox rows of a partition: those of one batch share a time, a later batch has later offsets.
 
         The offsets compared are those at which the events stand first in the log.
         """
-        by_key: dict[tuple[str, str, str, str], list[Applied]] = {}
+        by_key: dict[tuple[str, str, str, int, str], list[Applied]] = {}
         for row in events.inbox:
-            by_key.setdefault((row.service, row.handler, row.topic, row.key), []).append(row)
-        for (_, handler, topic, key), rows in by_key.items():
+            by_key.setdefault((row.service, row.handler, row.topic, row.partition, row.key), []).append(row)
+        for (_, handler, topic, _, key), rows in by_key.items():
             last = -1
             for _, together in groupby(rows, key=lambda row: row.received_at):
-                offsets = sorted(events.by_id[row.event_id].offset for row in together if row.event_id in events.by_id)
+                known = [found for row in together if (found := events.by_identity.get(row.identity))]
+                offsets = sorted(record.offset for record in known)
                 if offsets and offsets[0] < last:
                     yield Finding(OUT_OF_ORDER, key, f"{handler} has taken {topic} {key} at {offsets[0]} after {last}")
                 last = max([last, *offsets])

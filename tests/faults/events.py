@@ -6,13 +6,14 @@ and librdkafka.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from config.topology import SERVICES, TOPICS
-from tests.faults.records import first_occurrences, place_of
+from tests.faults.records import first_occurrences, identity_of, place_of
 from tests.journeys.databases import Databases
 from tests.journeys.foreign_client import ForeignClient, Record
 
@@ -44,8 +45,10 @@ REQUESTS = ("order.OrderCreated.v1", "order.OrderCanceled.v1")
 APPLIED = ("done", "exhausted")
 
 _INBOX = """
-    SELECT event_id, handler, topic, key, "offset", state, received_at FROM messaging_inbox ORDER BY id
+    SELECT coalesce(ce_id, event_id), coalesce(nullif(source, ''), '/' || split_part(topic, '.', 1)), handler, topic,
+           partition, key, "offset", state, received_at FROM messaging_inbox ORDER BY id
 """
+_UUID = re.compile("[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 #: What the saga's rows say was done, in the order in which it was done.
 _HISTORY = "SELECT order_id::text, event_id, step, event FROM order_app_sagahistory WHERE event_id <> '' ORDER BY id"
 
@@ -56,12 +59,18 @@ class Applied:
 
     service: str
     event_id: str
+    source: str
     handler: str
     topic: str
+    partition: int
     key: str
     offset: int
     state: str
     received_at: Any
+
+    @property
+    def identity(self) -> tuple[str, str]:
+        return self.source, self.event_id
 
 
 @dataclass(frozen=True)
@@ -86,9 +95,12 @@ class Events:
             for record in first_occurrences(each for each in log.read(topic) if place_of(each) not in unreadable)
             if _is_event(record)
         ]
+        self.by_identity = {identity_of(record): record for record in self.log}
         self.by_id = {record.id: record for record in self.log}
-        self._by_key = _grouped(((record.topic, record.key), record) for record in self.log)
-        self._by_cause = _grouped(((record.topic, cause_of(record)), record) for record in self.log)
+        plain = [record for record in self.log if key_of(record) == record.key]
+        #: Without those whose key is spelled otherwise: in their partition they have no place among the key's events.
+        self._by_key = _grouped(((record.topic, record.key), record) for record in plain)
+        self._by_cause = _grouped(((record.topic, cause_of(record), key_of(record)), record) for record in self.log)
         self.inbox = [Applied(name, *row) for name in SERVICES for row in databases.ask(name, _INBOX)]
         self.history = [HistoryRow(*row) for row in databases.ask("order", _HISTORY)]
 
@@ -100,13 +112,18 @@ class Events:
         """Return the keys that a topic has."""
         return [key for each, key in self._by_key if each == topic]
 
-    def answers(self, topic: str, cause: str) -> list[Record]:
-        """Return the events of a topic that an event led to."""
-        return self._by_cause.get((topic, cause), [])
+    def answers(self, topic: str, request: Record) -> list[Record]:
+        """Return the events of a topic that an event led to. Its key tells which of those that have its id it is."""
+        return self._by_cause.get((topic, request.id, key_of(request)), [])
 
     def history_by_order(self) -> dict[str, list[HistoryRow]]:
         """Return the history rows by order."""
         return _grouped((row.order, row) for row in self.history)
+
+
+def key_of(record: Record) -> str:
+    """Return the key, which for a UUID is its value and not its spelling."""
+    return record.key.lower() if _UUID.fullmatch(record.key) else record.key
 
 
 def cause_of(record: Record) -> str:

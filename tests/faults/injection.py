@@ -6,25 +6,37 @@ import os
 import random
 import signal
 import time
-from collections.abc import Callable, Mapping
-from contextlib import closing
-from dataclasses import dataclass
+from collections.abc import Callable
+from contextlib import closing, nullcontext
+from dataclasses import dataclass, field
+from threading import Lock
 
 import psutil
 import psycopg2
 from confluent_kafka import KafkaException
+from kafka.errors import KafkaError
 from redis import Redis
 from redis.exceptions import RedisError
 
-from stack import control, postgres
+from stack import control
 from stack.errors import StackError
 from stack.process import family
-from stack.state import State
-from tests.faults import crash_points, plan
+from tests.faults import crash_points, plan, roles
 from tests.faults.faulty_stack import FaultyStack
+from tests.faults.made_again import make_again
 from tests.faults.plan import Fault
-from tests.faults.records import abort_orders, corrupt, publish_again, publish_late
+from tests.faults.records import (
+    Corrupted,
+    abort_orders,
+    corrupt,
+    corrupt_largely,
+    publish_again,
+    publish_from_two_sources,
+    publish_late,
+    publish_upper_case,
+)
 from tests.journeys.foreign_client import ForeignClient
+from tests.journeys.foreign_member import foreign_member
 
 #: How long a fault waits for its target: one that is restarting can't be killed.
 TARGET_SECONDS = 15.0
@@ -33,10 +45,6 @@ POINT_SECONDS = 12.0
 #: How long a record waits for the broker.
 BROKER_SECONDS = 90.0
 POLL_SECONDS = 0.05
-
-#: What a role may have that nobody set for us, and what ours have (stack/postgres.py).
-SPOILED_ROLE = {"default_transaction_isolation": "repeatable read", **dict.fromkeys(postgres.ROLE_SETTINGS, "0")}
-GOOD_ROLE = {"default_transaction_isolation": "read committed", **postgres.ROLE_SETTINGS}
 
 DONE, ABSENT, NOT_REACHED = "done", "its target did not run", "the point was not reached"
 
@@ -47,6 +55,10 @@ class Injector:
 
     stack: FaultyStack
     seed: int
+    #: What stood unreadable in topics that were made again: its dead letters stay.
+    gone: list[Corrupted] = field(default_factory=list)
+    #: Nobody else writes into a topic while it is made again.
+    _made_again: Lock = field(default_factory=Lock)
 
     def inject(self, fault: Fault) -> str:
         """Do the fault, wait as long as it lasts, undo it; return what came of it."""
@@ -68,7 +80,12 @@ class Injector:
             plan.DISK: self._disk,
             plan.REFUSE: self._refuse,
             plan.ROLE: self._role,
-            plan.ABORT: self._abort,
+            plan.ABORT: lambda fault: self._publish(fault, abort_orders),
+            plan.TWIN: lambda fault: self._publish(fault, publish_from_two_sources),
+            plan.UPPER: lambda fault: self._publish(fault, publish_upper_case),
+            plan.LARGE: lambda fault: self._publish(fault, corrupt_largely),
+            plan.STRANGER: self._stranger,
+            plan.REMADE: self._make_again,
         }
 
     def _kill(self, fault: Fault) -> str:
@@ -117,7 +134,8 @@ class Injector:
 
     def _publish(self, fault: Fault, publish: Callable[[ForeignClient, Fault, random.Random], int]) -> str:
         """Write records; those that a broker in trouble did not acknowledge may be in the log or not."""
-        with closing(self._client()) as client:
+        alone = self._made_again if fault.target == plan.QUIET_TOPIC else nullcontext()
+        with alone, closing(self._client()) as client:
             try:
                 return f"{publish(client, fault, self._chance(fault))} records"
             except (AssertionError, KafkaException) as error:
@@ -154,26 +172,27 @@ class Injector:
     def _role(self, fault: Fault) -> str:
         """The service's role loses its settings for a while, and every session begins again with what is left."""
         service = fault.target.removeprefix("postgres-")
-        if not _attempted(lambda: self._alter_role(service, SPOILED_ROLE), psycopg2.Error):
+        if not _attempted(lambda: roles.alter(self.stack.layout, service, roles.SPOILED), psycopg2.Error):
             return ABSENT
         time.sleep(fault.seconds)
-        _until_done(lambda: self._alter_role(service, GOOD_ROLE), psycopg2.Error)
+        _until_done(lambda: roles.alter(self.stack.layout, service, roles.GOOD), psycopg2.Error)
         return DONE
 
-    def _alter_role(self, service: str, settings: Mapping[str, str]) -> None:
-        name = f"{service}_service"
-        with closing(postgres.connect(State.load(self.stack.layout), service)) as opened, opened.cursor() as cursor:
-            for setting, value in settings.items():
-                cursor.execute(f"ALTER ROLE {name} SET {setting} = %s", [value])
-            cursor.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s", [name])
+    def _stranger(self, fault: Fault) -> str:
+        """Somebody's consumer is in one of our groups for a while, and commits nothing."""
+        group = fault.target.removeprefix("group ")
+        try:
+            with foreign_member(self.stack.variables["KAFKA_BOOTSTRAP_SERVERS"], group, fault.detail) as member:
+                had = len(member.partitions)
+                time.sleep(fault.seconds)
+        except (AssertionError, KafkaError) as error:
+            return f"the broker was in trouble: {error!r}"
+        return f"it had {had} partitions"
 
-    def _abort(self, fault: Fault) -> str:
-        """Orders that never were stand in an open transaction, which then is aborted."""
-        with closing(self._client()) as client:
-            try:
-                return f"{abort_orders(client, fault, self._chance(fault))} records"
-            except (AssertionError, KafkaException) as error:
-                return f"the broker was in trouble: {error}"
+    def _make_again(self, fault: Fault) -> str:
+        with self._made_again, closing(self._client()) as client:
+            self.gone += make_again(client, self.stack, fault.detail)
+        return DONE
 
     def _running(self, name: str) -> psutil.Process | None:
         """Wait for a process to run; None when it does not in time."""

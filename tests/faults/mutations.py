@@ -12,6 +12,7 @@ NO_INBOX = "without the inbox and the decision rows"
 NO_COMPARISON = "without the comparison of positions"
 OFFSETS_FIRST = "with offsets committed before the transaction"
 SKIP_LOCKED = "with SKIP LOCKED in the relay"
+ID_ALONE = "with events known by their id alone"
 KEY_GOES_ON = "with parking that lets the key go on"
 
 
@@ -109,10 +110,25 @@ def with_parking_that_lets_the_key_go_on() -> None:
     one_by_one.lock_parked = lambda keys: set()
 
 
+def with_events_known_by_id_alone() -> None:
+    """A second source's event with an id that is known counts as handled."""
+    from messaging.inbox import identity, rows
+
+    def insert_new(entries: Iterable[Any]) -> dict[Any, Any]:
+        first: dict[tuple[str, str], Any] = {}
+        for entry in entries:
+            first.setdefault(entry.identity, entry)
+        inserted = rows.insert_new(list(first.values()))
+        return {entry: entry for entry in first.values() if entry.identity in inserted}
+
+    identity.insert_new = insert_new
+
+
 MUTATIONS: dict[str, Callable[[], None]] = {
     NO_INBOX: without_inbox_and_decision_rows,
     NO_COMPARISON: without_comparison_of_positions,
     OFFSETS_FIRST: with_offsets_committed_first,
     SKIP_LOCKED: with_skip_locked_in_relay,
+    ID_ALONE: with_events_known_by_id_alone,
     KEY_GOES_ON: with_parking_that_lets_the_key_go_on,
 }

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 
 from config.topology import SERVICES, TOPICS
@@ -18,6 +18,8 @@ FREEZE, CUT, DELAY, LOSS = "freeze", "cut", "delay", "one-way loss"
 DUPLICATE, LATE, CORRUPT = "duplicate records", "late records", "corrupt records"
 CLOCK, DISK = "clock jump", "full disk"
 REFUSE, ROLE, ABORT = "redis refuses writes", "another role", "aborted transaction"
+TWIN, UPPER, LARGE = "one id from two sources", "upper-case keys", "large unreadable records"
+STRANGER, REMADE = "foreign member", "topic made again"
 KILLS = (KILL, BACKEND, CRASH)
 
 WEBS = [f"{name}-web" for name in SERVICES]
@@ -26,6 +28,14 @@ BEATS = [f"{name}-beat" for name in SERVICES]
 DATABASES = [f"postgres-{name}" for name in SERVICES]
 LINKS = [f"{name}-{server}" for name in SERVICES for server in ("database", "kafka")]
 EVENT_TOPICS = [name for name in TOPICS if not name.endswith((".status", ".dead-letters"))]
+#: A topic that nothing is published to while customers order, so that its own records can be given back to it.
+QUIET_TOPIC, ITS_READER = "product.catalog", "order-worker"
+#: A topic that one service reads: what is written there fills the disk of one database.
+TOPIC_OF_ONE = "coupon.claims"
+#: Who may get a foreign member: the consumer group and a topic that it reads.
+GROUPS = [(group.name, group.topics[0]) for service in SERVICES.values() for group in service.groups]
+#: How long, in seconds, to keep other faults from a worker whose topic is made again: its operator needs it.
+OPERATOR_SECONDS = 30.0
 #: The database of the one service whose disk can be full (disk.py).
 FULL = "postgres-order"
 
@@ -45,6 +55,11 @@ WEIGHTS = {
     REFUSE: 2,
     ROLE: 3,
     ABORT: 4,
+    TWIN: 3,
+    UPPER: 3,
+    LARGE: 1,
+    STRANGER: 3,
+    REMADE: 1,
 }
 #: Among the kills: how often each target is hit.
 KILL_WEIGHTS = {
@@ -103,6 +118,18 @@ class Draft:
     detail: str = ""
 
 
+#: Kinds whose target is always the same, and those of them that last.
+FIXED = {
+    REFUSE: Draft(REFUSE, "redis"),
+    ABORT: Draft(ABORT, "order.events"),
+    TWIN: Draft(TWIN, "order.events"),
+    UPPER: Draft(UPPER, "order.events"),
+    LARGE: Draft(LARGE, TOPIC_OF_ONE),
+    REMADE: Draft(REMADE, ITS_READER, OPERATOR_SECONDS, QUIET_TOPIC),
+}
+LASTING = {REFUSE, ABORT}
+
+
 def draw(seed: int, number: int, kinds: Sequence[str] = tuple(WEIGHTS)) -> list[Fault]:
     """Return so many faults, in the order of their times; `kinds` are those that this machine can do beside kills."""
     chance = random.Random(f"faults {seed}")
@@ -147,6 +174,9 @@ def _others(chance: random.Random, number: int, kinds: Sequence[str]) -> list[Dr
 
 def _other(chance: random.Random, kind: str) -> Draft:
     short = round(chance.uniform(1, 8), 1)
+    fixed = FIXED.get(kind)
+    if fixed:
+        return fixed if fixed.seconds else replace(fixed, seconds=short if kind in LASTING else 0.0)
     match kind:
         case "freeze":
             return _freeze(chance, short)
@@ -156,12 +186,11 @@ def _other(chance: random.Random, kind: str) -> Draft:
         case "clock jump":
             jump = chance.choice([-1, 1]) * round(60 ** chance.uniform(0.25, 2))
             return Draft(kind, chance.choice(list(SERVICES)), short, str(jump))
-        case "redis refuses writes":
-            return Draft(kind, "redis", short)
         case "another role":
             return Draft(kind, chance.choice(DATABASES), short)
-        case "aborted transaction":
-            return Draft(kind, "order.events", short)
+        case "foreign member":
+            group, topic = chance.choice(GROUPS)
+            return Draft(kind, f"group {group}", round(chance.uniform(8, 15), 1), topic)
         case "full disk":
             return Draft(kind, FULL, round(chance.uniform(2, 6), 1))
         case _:

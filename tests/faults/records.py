@@ -18,6 +18,9 @@ MANY = 10
 #: An event that any operator may let be published again, under a new id: its answers come from the decision rows.
 ASKED_AGAIN = "order.OrderCreated.v1"
 
+FOREIGN = "/foreign"
+#: The relay publishes 32 MB a round: these dead letters are more. The issue's own case is 500 of 900 kB.
+LARGE_RECORDS, LARGE_BYTES = 40, 900_000
 #: How the ids of unreadable records begin.
 CORRUPT = "corrupt-"
 
@@ -40,10 +43,14 @@ class Corrupted:
     key: str
     type: str
 
+    @classmethod
+    def of(cls, record: Record) -> Corrupted:
+        return cls(place_of(record), record.topic, record.key, record.headers.get("ce_type", ""))
+
 
 def publish_again(client: ForeignClient, fault: Fault, chance: random.Random) -> int:
     """Write some of the topic's last records again, as they are, several times."""
-    records = [record for record in client.tail(fault.target, TAIL) if _is_readable(record)]
+    records = [record for record in client.tail(fault.target, TAIL) if is_readable(record)]
     chosen = chance.sample(records, min(MANY, len(records)))
     for record in chosen:
         client.publish_again(record, int(fault.detail))
@@ -52,7 +59,7 @@ def publish_again(client: ForeignClient, fault: Fault, chance: random.Random) ->
 
 def publish_late(client: ForeignClient, fault: Fault, chance: random.Random) -> int:
     """Write old records again, behind whatever came after them and in any order; a request also under a new id."""
-    records = [record for record in client.read(fault.target) if _is_readable(record)]
+    records = [record for record in client.read(fault.target) if is_readable(record)]
     chosen = chance.sample(records, min(MANY, len(records)))
     for record in chosen:
         client.publish_again(record, 1)
@@ -61,6 +68,41 @@ def publish_late(client: ForeignClient, fault: Fault, chance: random.Random) -> 
             headers = record.headers | {"ce_id": f"foreign-{identity}", "ce_causationid": record.id}
             client.publish(record.topic, record.key, record.value, headers)
     return len(chosen)
+
+
+def publish_from_two_sources(client: ForeignClient, fault: Fault, chance: random.Random) -> int:
+    """Ask again for orders, each time under the id that the event of another order has, from another source."""
+    chosen = _requests(client, fault, chance)
+    for record, other in zip(chosen, [*chosen[1:], *chosen[:1]], strict=True):
+        if record.key != other.key:
+            headers = record.headers | {"ce_id": other.id, "ce_source": FOREIGN, "ce_causationid": record.id}
+            client.publish(record.topic, record.key, record.value, headers)
+    return len(chosen)
+
+
+def publish_upper_case(client: ForeignClient, fault: Fault, chance: random.Random) -> int:
+    """Ask again for orders, the key in another spelling, so mostly in another partition."""
+    chosen = _requests(client, fault, chance)
+    for record in chosen:
+        identity = str(UUID(int=chance.getrandbits(128), version=4))
+        headers = record.headers | {"ce_id": f"foreign-{identity}", "ce_causationid": record.id}
+        client.publish(record.topic, record.key.upper(), record.value, headers)
+    return len(chosen)
+
+
+def _requests(client: ForeignClient, fault: Fault, chance: random.Random) -> list[Record]:
+    """Return some of the last orders that were placed."""
+    last = client.tail(fault.target, TAIL)
+    created = [each for each in last if each.headers.get("ce_type") == ASKED_AGAIN and is_of_its_owner(each)]
+    return chance.sample(created, min(MANY, len(created)))
+
+
+def corrupt_largely(client: ForeignClient, fault: Fault, chance: random.Random) -> int:
+    """Write unreadable records of the largest size, more than one page of the relay's is to hold."""
+    for _ in range(LARGE_RECORDS):
+        key, _, headers = _unreadable(KNOWN_TYPES[fault.target], chance)[0]
+        client.write(fault.target, key, chance.randbytes(LARGE_BYTES), headers)
+    return LARGE_RECORDS
 
 
 def corrupt(client: ForeignClient, fault: Fault, chance: random.Random) -> int:
@@ -77,8 +119,7 @@ def corrupt(client: ForeignClient, fault: Fault, chance: random.Random) -> int:
 
 def abort_orders(client: ForeignClient, fault: Fault, chance: random.Random) -> int:
     """Write orders that never were in a transaction that stays open for a while and is aborted then."""
-    created = [each for each in client.tail(fault.target, TAIL) if each.headers.get("ce_type") == ASKED_AGAIN]
-    chosen = chance.sample(created, min(MANY, len(created)))
+    chosen = _requests(client, fault, chance)
     client.abort([_never_was(record, chance) for record in chosen], fault.seconds)
     return len(chosen)
 
@@ -92,14 +133,11 @@ def _never_was(record: Record, chance: random.Random) -> Record:
 def corrupted_in(client: ForeignClient) -> list[Corrupted]:
     """Return what corrupt() wrote, acknowledged or not: a record of the system itself always has an id."""
     records = [record for topic in KNOWN_TYPES for record in client.read(topic)]
-    return [
-        Corrupted(place_of(each), each.topic, each.key, each.headers.get("ce_type", ""))
-        for each in records
-        if not _is_readable(each)
-    ]
+    return [Corrupted.of(each) for each in records if not is_readable(each)]
 
 
-def _is_readable(record: Record) -> bool:
+def is_readable(record: Record) -> bool:
+    """Say whether a record is none of those that corrupt() wrote."""
     return not record.headers.get("ce_id", CORRUPT).startswith(CORRUPT)
 
 
@@ -124,11 +162,31 @@ def _unreadable(kind: str, chance: random.Random) -> list[Written]:
 
 
 def first_occurrences(records: Iterable[Record]) -> list[Record]:
-    """Return the records without those whose id stood in the log before."""
-    seen: dict[str, Record] = {}
+    """Return the records without those whose id and source stood in the log before."""
+    seen: dict[tuple[str, str], Record] = {}
     for record in records:
-        seen.setdefault(record.headers.get("ce_id", place_of(record)), record)
+        seen.setdefault(identity_of(record), record)
     return list(seen.values())
+
+
+def identity_of(record: Record) -> tuple[str, str]:
+    """Return what makes a record one event: its source and its id, or its place where it has no id."""
+    return source_of(record), record.headers.get("ce_id", place_of(record))
+
+
+def source_of(record: Record) -> str:
+    """Return the source of a record: that of the topic's owner where it names none."""
+    return record.headers.get("ce_source") or own_source(record.topic)
+
+
+def own_source(topic: str) -> str:
+    """Return the source of the events that a topic's owner publishes."""
+    return f"/{topic.split('.')[0]}"
+
+
+def is_of_its_owner(record: Record) -> bool:
+    """Say whether a record is one that the system itself has written, or a copy of it."""
+    return source_of(record) == own_source(record.topic) and not record.headers["ce_id"].startswith("foreign-")
 
 
 def place_of(record: Record) -> str:

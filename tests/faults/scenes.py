@@ -16,6 +16,7 @@ from stack import control
 from tests.faults.checker import SoakChecker
 from tests.faults.crash_points import AFTER_COMMIT, BEFORE_HANDLING, BEFORE_PRODUCE, PROCESS, arm
 from tests.faults.findings import Finding
+from tests.faults.records import FOREIGN
 from tests.journeys.databases import Databases
 from tests.journeys.foreign_client import ForeignClient, Record
 from tests.journeys.processes import second_worker
@@ -83,6 +84,19 @@ def an_event_comes_again(stage: Stage, mutated: bool) -> Seen:
     stage.log.publish_again(stage.created(order), 2)
     stage.wait_for_messages()
     return Seen(stage.new_findings(), [order, product])
+
+
+def two_sources_have_one_id(stage: Stage, mutated: bool) -> Seen:
+    """An order is asked for again by another source, under the id that the event of another order has."""
+    customer, product = stage.customer_and_product()
+    order, other = (customer.place({product: 3}) for _ in range(2))
+    for each in (order, other):
+        customer.wait_ended(each, "CONFIRMED", PATIENT_SECONDS)
+    request = stage.created(order)
+    headers = request.headers | {"ce_id": stage.created(other).id, "ce_source": FOREIGN, "ce_causationid": request.id}
+    stage.log.publish(request.topic, request.key, request.value, headers)
+    stage.wait_for_messages()
+    return Seen(stage.new_findings(), [order])
 
 
 def a_frozen_worker_wakes(stage: Stage, mutated: bool) -> Seen:

@@ -162,7 +162,7 @@ def _run(stack: FaultyStack, planned: list[Fault], diary: Diary, orders: int, se
         known_seconds = round(time.monotonic() - healed, 1)
         tell(f"every customer knows after {known_seconds} s")
         _reach_everything(stack, databases, log)
-        checker = SoakChecker(databases, log, _expected(load, past, log, everything=everybody_knows))
+        checker = SoakChecker(databases, log, _expected(load, past, log, injector, everything=everybody_knows))
         _wait_for_rest(checker)
         rest_seconds = round(time.monotonic() - healed, 1)
         tell(f"at rest after {rest_seconds} s; checking")
@@ -190,7 +190,7 @@ def _past(databases: Databases, log: ForeignClient) -> Past:
     return Past(orders, set(SoakChecker(databases, log, Expected()).findings()))
 
 
-def _expected(load: Load, past: Past, log: ForeignClient, *, everything: bool) -> Expected:
+def _expected(load: Load, past: Past, log: ForeignClient, injector: Injector, *, everything: bool) -> Expected:
     accepted = load.accepted
     return Expected(
         orders=past.orders | set(accepted.orders.values()),
@@ -198,7 +198,7 @@ def _expected(load: Load, past: Past, log: ForeignClient, *, everything: bool) -
         canceled=accepted.canceled,
         claims=accepted.claims,
         usernames=accepted.usernames,
-        corrupted=corrupted_in(log),
+        corrupted=[*corrupted_in(log), *injector.gone],
     )
 
 

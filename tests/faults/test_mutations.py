@@ -27,6 +27,7 @@ CASES: dict[str, tuple[str, Scene, tuple[str, ...]]] = {
     mutations.NO_COMPARISON: ("product-worker", scenes.a_frozen_worker_wakes, (UNFINISHED,)),
     mutations.OFFSETS_FIRST: ("product-worker", scenes.a_worker_dies_before_it_handles, (LOST, UNFINISHED)),
     mutations.SKIP_LOCKED: ("order-worker", scenes.a_frozen_relay_wakes, (OUT_OF_ORDER,)),
+    mutations.ID_ALONE: ("product-worker", scenes.two_sources_have_one_id, (LOST,)),
     mutations.KEY_GOES_ON: ("product-worker", scenes.a_parked_event_is_followed, (OUT_OF_ORDER,)),
 }
 

@@ -52,15 +52,17 @@ def account(shop: Shop) -> dict[str, str]:
     name, user = f"customer-{uuid4().hex}", Person(shop.urls)
     account = {"username": name, "password": PASSWORD, "email": f"{name}@example.com"}
     user_id = user.call("POST", "user", "/users", account)["id"]
-    tokens = user.call("POST", "user", "/token", {"username": name, "password": PASSWORD})
-    return {"{user_id}": user_id, "{refresh}": tokens["refresh"]}
+    return {"{user_id}": user_id, "{username}": name}
 
 
 @pytest.fixture
 def ids(account: dict[str, str], person: Person, shelves: Shelves) -> dict[str, str]:
     """What the operations' paths and bodies name; all that they change is new."""
     product, campaign = shelves.product(1_000), shelves.campaign()
+    signed_in = Person(person.urls).sign_in(account["{username}"], PASSWORD)
     return account | {
+        "{refresh}": signed_in.refresh_token,
+        "{session_id}": str(uuid4()),
         "{new}": f"customer-{uuid4().hex}",
         "{product_id}": product,
         "{campaign_id}": campaign,

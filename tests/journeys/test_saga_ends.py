@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
+import requests
 
 from stack import control, services, testing
+from stack.layout import Layout
 from tests.journeys.conftest import SETTINGS
 from tests.journeys.console import Console
 from tests.journeys.databases import Databases
 from tests.journeys.foreign_client import ForeignClient
+from tests.journeys.foreign_member import CLIENT_ID, foreign_member
 from tests.journeys.processes import second_worker, stopped
 from tests.journeys.shop import Person, Shelves
 from tests.journeys.waiting import eventually
@@ -158,3 +162,59 @@ def test_our_own_backlog_cancels_no_order_however_late(
 
 PAST_DEADLINE = "SELECT deadline < now() FROM order_app_saga WHERE order_id = %s"
 LOOKED_AT = "SELECT guard_offsets IS NOT NULL FROM order_app_saga WHERE order_id = %s"
+
+
+def test_a_foreign_member_of_a_participants_group_cancels_no_order_and_is_named(
+    quick_deadline: None,
+    customer: Person,
+    staff: Person,
+    shelves: Shelves,
+    log: ForeignClient,
+    databases: Databases,
+    variables: dict[str, str],
+):
+    product = shelves.product(100)
+
+    # Given somebody's consumer in product's group, which commits nothing
+    with foreign_member(variables["KAFKA_BOOTSTRAP_SERVERS"], "product", "order.events") as stranger:
+        orders = [customer.place({product: 1}) for _ in range(ORDERS)]
+        places = {order: eventually(lambda: log.read("order.events", order), "OrderCreated") for order in orders}  # noqa: B023
+        starved = [order for order, [record, *_] in places.items() if record.partition in stranger.partitions]
+        assert 0 < len(starved) < ORDERS
+
+        # When their deadline has passed, several sweeps have looked, and the service has compared its members
+        for order in starved:
+            eventually(lambda: databases.value("order", REQUEST_IS_UNREAD, [order]), "a sweep to see it")  # noqa: B023
+        url = variables["PRODUCT_URL"]
+        eventually(lambda: workers(url)["foreign_members"], "the stranger to be named", seconds=60.0)
+        eventually(lambda: workers(url)["stopped_partitions"], "its partitions to be named", seconds=60.0)
+
+        # Then no order was canceled, and the stranger is named
+        assert workers(url)["foreign_members"] == [f"product: {CLIENT_ID}"]
+        assert workers(url)["stopped_partitions"] == len(stranger.partitions)
+        for order in starved:
+            shown, [told] = customer.order(order), staff.saga(order)["waiting_for"]
+            assert (shown["status"], customer.saga(order)["status"]) == ("PENDING", "RUNNING")
+            assert told.startswith("stock: a foreign member of product's consumer group has order.events/")
+            assert CLIENT_ID in told and "the deadline waits until product has read order.events/" in told
+            assert CLIENT_ID not in customer.saga(order)["waiting_for"][0]
+        named = "a foreign member is in the consumer group product (client id console-consumer"
+        assert named in (Layout.current().log / "product-worker.log").read_text()
+
+    # And when it has left, every order ends well
+    for order in orders:
+        customer.wait_ended(order, "CONFIRMED")
+    for what in ("stopped_partitions", "foreign_members"):
+        eventually(lambda: not workers(url)[what], f"no {what} any more", seconds=60.0)  # noqa: B023
+    assert shelves.stock(product) == 100 - ORDERS
+
+
+#: Enough that both consumers of the group are given some.
+ORDERS = 12
+REQUEST_IS_UNREAD = "SELECT guard_offsets::text LIKE '%%order.events/%%' FROM order_app_saga WHERE order_id = %s"
+
+
+def workers(url: str) -> dict[str, Any]:
+    """Return what a service says about its workers."""
+    found: dict[str, Any] = requests.get(f"{url}/readyz", timeout=10).json()["workers"]
+    return found

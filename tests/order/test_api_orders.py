@@ -5,11 +5,12 @@ from __future__ import annotations
 from uuid import UUID, uuid4
 
 import pytest
+from django.utils import timezone
 from rest_framework.test import APIClient
 
 from contracts.order import OrderCanceled
 from messaging import TransientError
-from messaging.models import ConsumerPosition, InboxRow, OutboxRow
+from messaging.models import ConsumerPosition, GroupMember, InboxRow, OutboxRow
 from messaging.testing import deliver, forget_published, published
 from order_app import services
 from order_app.models import OperatorAction, Saga, SagaHistory
@@ -246,6 +247,29 @@ def test_what_our_consumer_has_not_read_is_told_after_the_deadline(staff: APICli
         "stock: the order service has not read product.events/0 up to 7 yet; the deadline waits for that",
         "coupon: no answer from coupon yet; the saga waits for its answer",
     ]
+
+
+def test_a_request_that_a_participant_is_not_given_is_told_and_the_stranger_to_staff_only(
+    staff: APIClient, customer: APIClient, user_id: UUID
+) -> None:
+    order_id = an_order(user_id=user_id)
+    forget_published()
+    Saga.objects.update(guard_offsets={"product.events/0": 0, "coupon.events/0": 0, "order.events/3": 7})
+    seen = {"member_id": "m", "worker": "", "client_id": "console", "host": "10.0.0.1", "seen_at": timezone.now()}
+    GroupMember.objects.create(consumer_group="product", partitions=["order.events/3"], **seen)
+    GroupMember.objects.create(consumer_group="coupon", partitions=["order.events/4"], **seen)
+    waits_until = "the deadline waits until {} has read order.events/3 up to 7"
+    assert waits(staff, order_id) == [
+        "stock: a foreign member of product's consumer group has order.events/3 (client id console, host 10.0.0.1); "
+        + waits_until.format("product"),
+        "coupon: no answer from coupon yet; the saga waits for its answer",
+    ]
+    assert waits(customer, order_id)[0] == (
+        "stock: a foreign member of product's consumer group has order.events/3; " + waits_until.format("product")
+    )
+    # When the stranger has left, or nobody has the partition
+    GroupMember.objects.filter(consumer_group="product").delete()
+    assert waits(staff, order_id)[0] == "stock: " + waits_until.format("product")
 
 
 def test_a_finished_saga_waits_for_nothing(staff: APIClient) -> None:

@@ -32,7 +32,9 @@ NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 TOTAL = Decimal("20.00")
 POLICY = UndoPolicy(first=timedelta(seconds=30), cap=timedelta(seconds=100), budget=timedelta(seconds=200))
 STOCK, COUPON = steps.STEPS
-HOLDS = Guard(deadline_passed=True, end_offsets_passed=True, outbox_empty=True, nothing_unhandled=True)
+HOLDS = Guard(
+    deadline_passed=True, end_offsets_passed=True, outbox_empty=True, nothing_unhandled=True, request_read=True
+)
 ORDER_OF = {SagaStatus.RUNNING: OrderStatus.PENDING, SagaStatus.COMPLETED: OrderStatus.CONFIRMED}
 FINISHED = {SagaStatus.COMPLETED: StepStatus.DONE, SagaStatus.COMPENSATED: StepStatus.UNDONE}
 OPEN = {
@@ -257,10 +259,10 @@ def test_the_deadline_cancels_only_a_running_saga(saga: SagaStatus) -> None:
     assert state.reason == ("deadline_passed" if saga is SagaStatus.RUNNING else "")
 
 
-@pytest.mark.parametrize("missing", range(4))
+@pytest.mark.parametrize("missing", range(5))
 def test_the_deadline_cancels_only_when_every_part_of_its_guard_holds(missing: int) -> None:
     state = typical(SagaStatus.RUNNING)
-    guard = Guard(*[number != missing for number in range(4)])
+    guard = Guard(*[number != missing for number in range(5)])
     assert not state.on_deadline(guard).changed
     assert state.saga_status is SagaStatus.RUNNING
 

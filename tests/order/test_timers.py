@@ -200,13 +200,16 @@ def test_the_sweep_finds_late_sagas_page_by_page(monkeypatch: pytest.MonkeyPatch
     forget_published()
     we_are_at(product=7, coupon=3)
     asked: list[list[str]] = []
+    read: list[tuple[str, dict[str, str]]] = []
     monkeypatch.setattr(tasks, "end_offsets", lambda topics: asked.append(topics) or END)
+    monkeypatch.setattr(tasks, "ask_readings", lambda topic, groups: read.append((topic, groups)) or {})
     monkeypatch.setattr(tasks.selectors, "list_overdue", _in_twos(selectors.list_overdue))
     assert tasks.sweep_deadlines() == 5
     assert asked == [["product.events", "coupon.events"]]
+    assert read == [("order.events", {"product": "product", "coupon": "coupon"})]
     assert {shape(order_id)[0] for order_id in ids} == {"CANCELED"}
     assert tasks.sweep_deadlines() == 0
-    assert len(asked) == 1
+    assert len(asked) == len(read) == 1
 
 
 def _in_twos(find: Any) -> Any:

@@ -31,7 +31,9 @@ from saga.participant import Incoming
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 POLICY = UndoPolicy(timedelta(seconds=1), timedelta(seconds=1), timedelta(seconds=10))
-HOLDS = Guard(deadline_passed=True, end_offsets_passed=True, outbox_empty=True, nothing_unhandled=True)
+HOLDS = Guard(
+    deadline_passed=True, end_offsets_passed=True, outbox_empty=True, nothing_unhandled=True, request_read=True
+)
 TEA, COUPON, USER = uuid4(), uuid4(), uuid4()
 STEPS = {step.name: step for step in steps.STEPS}
 KINDS = {

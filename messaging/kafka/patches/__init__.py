@@ -15,16 +15,17 @@ TRIED_VERSION = "3.0.12"
 
 #: What these modules use of kafka-python beyond its documented interface: class → names. A system check looks for each.
 PRIVATE_PARTS = {
-    "kafka.consumer.group:KafkaConsumer": ("_coordinator", "_cluster", "_fetcher", "_subscription"),
+    "kafka.consumer.group:KafkaConsumer": ("_coordinator", "_cluster", "_fetcher", "_manager", "_subscription"),
     "kafka.consumer.fetcher:Fetcher": ("_isolation_level",),
     "kafka.cluster:ClusterMetadata": ("topic_id",),
     "kafka.coordinator.consumer:ConsumerCoordinator": (
         *("rejoining", "rejoin_needed", "request_rejoin", "fetch_committed_offsets"),
+        *("coordinator_id", "group_metadata"),
     ),
     "kafka.producer.kafka:KafkaProducer": ("_sender",),
     "kafka.producer.sender:Sender": ("force_close", "join"),
     "kafka.admin.client:KafkaAdminClient": ("_manager",),
-    "kafka.net.manager:KafkaConnectionManager": ("cluster", "run", "send"),
+    "kafka.net.manager:KafkaConnectionManager": ("cluster", "run", "send", "wait_for"),
     "kafka.net.compat:KafkaNetClient": ("close",),
     "kafka.record.default_records:DefaultRecordBatch": ("_read_msg", "_buffer"),
     "kafka.consumer.fetcher:Fetcher.PartitionRecords": ("take", "drain", "next_fetch_offset", "topic_partition"),

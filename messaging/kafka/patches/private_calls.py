@@ -10,6 +10,7 @@ from uuid import UUID
 
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import KafkaError, LogTruncationError
+from kafka.protocol.admin import DescribeGroupsRequest
 from kafka.protocol.consumer import IsolationLevel
 from kafka.protocol.metadata import MetadataRequest
 from kafka.structs import OffsetAndMetadata
@@ -40,6 +41,27 @@ def committed_offsets(consumer: KafkaConsumer, partitions: list[TopicPartition])
     """
     committed = consumer._coordinator.fetch_committed_offsets(partitions, timeout_ms=ASK_MS)
     return {tp: committed[tp].offset if tp in committed else None for tp in partitions}
+
+
+def own_member_id(consumer: KafkaConsumer) -> str:
+    """Return the id that the broker gave this member; '' before it has joined."""
+    member_id: str = consumer._coordinator.group_metadata().member_id
+    return member_id
+
+
+def described_group(consumer: KafkaConsumer) -> Any:
+    """Return the broker's answer about the consumer's own group; None while its coordinator is unknown.
+
+    One request on a connection that the consumer has already. Any thread may call this.
+    """
+    node = consumer._coordinator.coordinator_id
+    return None if node is None else consumer._manager.run(_described_group, consumer, node)
+
+
+async def _described_group(consumer: KafkaConsumer, node: str) -> Any:
+    asked = consumer._manager.send(DescribeGroupsRequest(groups=[consumer.config["group_id"]]), node_id=node)
+    answer = await consumer._manager.wait_for(asked, ASK_MS)
+    return answer.groups[0]
 
 
 def fetch_positions(consumer: KafkaConsumer) -> dict[TopicPartition, OffsetAndMetadata]:
