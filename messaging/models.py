@@ -110,6 +110,9 @@ class ConsumerPosition(models.Model):
     epoch_offset = models.BigIntegerField(null=True)
     #: The position that was found to be outside the log. While it is there, only reset_consumer_offsets moves it.
     outside_at = models.BigIntegerField(null=True)
+    #: Where the group is known to have been before the database lost commits. While the position is before it, nothing
+    #: of this service continues.
+    lost_until = models.BigIntegerField(null=True)
     #: The worker that has the partition; the name stays when that worker dies.
     owner = models.TextField(null=True)
     #: The crash mark: the event's offset, the worker that handles it, and how many workers died at that event.

@@ -219,15 +219,9 @@ class Assignment:
         return positions.read_stored(self.group, map(_place_of, read))
 
     def _lost(self, rows: Rows, offsets: Mapping[TopicPartition, int | None]) -> str | None:
-        """Return where the database lost commits, or None."""
-        for tp, offset in offsets.items():
-            committed = max((each for each in (offset, self.stored.get(tp)) if each is not None), default=None)
-            row = rows.get(_place_of(tp))
-            if reason := lost_commits.reason(f"{tp.topic}/{tp.partition}", row.next_offset if row else None, committed):
-                return reason
-        if lost_commits.is_flagged(except_group=self.group):
-            return lost_commits.ELSEWHERE
-        return None
+        """Return where the database lost commits, and keep in the rows what shows it; None when nothing is lost."""
+        seen = [(place := _place_of(tp), rows.get(place), offsets[tp], self.stored.get(tp)) for tp in offsets]
+        return lost_commits.find(self.group, seen)
 
     def _place(
         self, tp: TopicPartition, row: positions.Stored | None, offset: int | None, begin: int, end: int

@@ -150,7 +150,7 @@ class Consumer:
         """Return the records of partitions whose position is known; others are fetched again later."""
         keep_joining(self.client)
         try:
-            polled = self.client.poll(timeout_ms=conf().poll_ms)
+            polled = self.client.poll(timeout_ms=self._commits.poll_ms(conf().poll_ms))
         except NoOffsetForPartitionError:
             polled = {}
         except OffsetOutOfRangeError as error:

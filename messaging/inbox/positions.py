@@ -10,6 +10,7 @@ from uuid import UUID
 
 from django.db import connection
 
+from messaging.conf import conf
 from messaging.database import storable
 from messaging.errors import PositionMoved
 
@@ -51,28 +52,35 @@ class Stored:
     """A position's row: where it is, and in which log.
 
     `leader_epoch` is that of the last record before it, -1 when it is unknown. `outside`: why the position is not in
-    the log, until an operator moves it; None while it may be.
+    the log, until an operator moves it; None while it may be. `lost_until`: where the group was before the database
+    lost commits; None when the position is not behind. `service_lost`: whether any position of the service is.
     """
 
     next_offset: int
     topic_id: UUID | None = None
     leader_epoch: int = -1
     outside: str | None = None
+    lost_until: int | None = None
+    service_lost: bool = False
 
     def is_where(self, batch: Fetched) -> bool:
-        """Return whether the batch was fetched from this position of this log."""
+        """Return whether the batch was fetched from this position of this log, and may be handled."""
         same_log = None in (self.topic_id, batch.topic_id) or self.topic_id == batch.topic_id
-        return self.next_offset == batch.start and same_log and self.outside is None
+        return self.next_offset == batch.start and same_log and self.outside is None and not self.service_lost
 
 
 #: The position of a row that exists only to show the operators why its partition is stopped.
 NO_POSITION = -1
 
 _IS_OUTSIDE = "position.outside_at = position.next_offset AND position.stopped_reason IS NOT NULL"
+#: Whether a position of these groups is behind where its group was: the database lost commits.
+ANY_LOST = """EXISTS (SELECT 1 FROM messaging_consumer_position AS lost
+               WHERE lost.next_offset < lost.lost_until AND lost.consumer_group = ANY(%s))"""
 _COLUMNS = f"""
 SELECT topic, partition, next_offset, topic_id,
        CASE WHEN epoch_offset = next_offset THEN coalesce(leader_epoch, -1) ELSE -1 END,
-       CASE WHEN {_IS_OUTSIDE} THEN stopped_reason END
+       CASE WHEN {_IS_OUTSIDE} THEN stopped_reason END,
+       CASE WHEN next_offset < lost_until THEN lost_until END, {ANY_LOST}
 """
 _WHERE = """
   FROM unnest(%s::text[], %s::int[]) AS wanted(topic, partition)
@@ -117,13 +125,16 @@ def _select(group: str, places: Iterable[Place], locking: str) -> dict[Place, St
     with connection.cursor() as cursor:
         cursor.execute(
             f"{_COLUMNS} {_WHERE} {locking}",
-            [[topic for topic, _ in wanted], [partition for _, partition in wanted], group],
+            [list(conf().groups), [topic for topic, _ in wanted], [partition for _, partition in wanted], group],
         )
         return {(topic, partition): Stored(*row) for topic, partition, *row in cursor.fetchall()}
 
 
 def lock_and_compare(group: str, batch: Iterable[Fetched]) -> None:
-    """Lock the batch's positions; PositionMoved when one is not where the batch was fetched from, or in another log."""
+    """Lock the batch's positions; PositionMoved when one is not where the batch was fetched from, or in another log.
+
+    Likewise when the database lost commits in any partition of the service, as far as a worker has noticed.
+    """
     by_place = {fetched.place: fetched for fetched in batch}
     here = _lock(group, by_place)
     moved = {place: row for place, each in by_place.items() if not ((row := here.get(place)) and row.is_where(each))}
@@ -138,6 +149,7 @@ def move(group: str, ends: Mapping[Place, int], epochs: Mapping[Place, int] | No
         cursor.execute(
             "UPDATE messaging_consumer_position AS position SET next_offset = t.next_offset,"
             " leader_epoch = nullif(t.leader_epoch, -1), epoch_offset = t.next_offset, outside_at = NULL,"
+            " lost_until = NULL,"
             " stopped_reason = NULL, stopped_at = NULL, marked_offset = NULL, marked_by = NULL, deaths = 0"
             " FROM unnest(%s::text[], %s::int[], %s::bigint[], %s::int[])"
             " AS t(topic, partition, next_offset, leader_epoch)"
@@ -203,6 +215,30 @@ def stop(group: str, place: Place, reason: str, outside_at: int | None = None) -
             " stopped_at = coalesce(position.stopped_at, excluded.stopped_at), outside_at = excluded.outside_at"
             f" WHERE ({_IS_OUTSIDE}) IS NOT TRUE",
             [group, *place, NO_POSITION, storable(reason), datetime.now(UTC), outside_at],
+        )
+
+
+def keep_loss(group: str, reached: Mapping[Place, int]) -> None:
+    """Store where the group was before the database lost commits, also where there is no position.
+
+    It stays until the position is there again, or an operator moves the group.
+    """
+    places = sorted(reached)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO messaging_consumer_position AS position"
+            " (consumer_group, topic, partition, next_offset, lost_until)"
+            " SELECT %s, topic, partition, %s, lost_until"
+            " FROM unnest(%s::text[], %s::int[], %s::bigint[]) AS t(topic, partition, lost_until)"
+            " ON CONFLICT (consumer_group, topic, partition) DO UPDATE"
+            " SET lost_until = greatest(position.lost_until, excluded.lost_until)",
+            [
+                group,
+                NO_POSITION,
+                [topic for topic, _ in places],
+                [partition for _, partition in places],
+                [reached[place] for place in places],
+            ],
         )
 
 

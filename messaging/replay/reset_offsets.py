@@ -54,7 +54,8 @@ class Move:
     """One partition's move to the offset `to`. `row` is our position, `committed` Kafka's offset; None: none.
 
     `end` is where reading ends now: at the first open transaction, or after the last record. `known`: up to where the
-    log is the one in which the position was; None: all of it. `topic_id` names the log that is there now.
+    log is the one in which the position was; None: all of it. `topic_id` names the log that is there now. `lost_until`:
+    where a worker has seen the group before the database lost commits.
     """
 
     place: Place
@@ -65,6 +66,7 @@ class Move:
     to: int
     known: int | None = None
     topic_id: UUID | None = None
+    lost_until: int | None = None
 
     @property
     def name(self) -> str:
@@ -84,7 +86,7 @@ class Move:
     @property
     def loss(self) -> str | None:
         """Why this looks as if the database had lost commits, or None."""
-        return lost_commits.reason(self.name, self.row, self.committed)
+        return lost_commits.reason(self.name, self.row, self.committed, self.lost_until)
 
     @property
     def goes_back(self) -> bool:
@@ -93,7 +95,7 @@ class Move:
 
     @property
     def is_needed(self) -> bool:
-        return self.known is not None or not self.row == self.committed == self.to
+        return self.known is not None or self.lost_until is not None or not self.row == self.committed == self.to
 
 
 def plan(request: ResetRequest) -> list[Move]:
@@ -120,6 +122,7 @@ def plan(request: ResetRequest) -> list[Move]:
             _inside(tp, wanted.get(tp, _target(request, tp, rows, begin, readable)), begin[tp], end[tp]),
             known.get(_place(tp)),
             topic,
+            stored[_place(tp)].lost_until if _place(tp) in stored else None,
         )
         for tp in partitions
     ]
