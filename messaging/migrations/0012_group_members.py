@@ -2,7 +2,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("messaging", "0010_audit_log_is_not_truncated")]
+    dependencies = [("messaging", "0011_lost_until")]
 
     operations = [
         migrations.CreateModel(
