@@ -285,7 +285,7 @@ def read(name: str, service: str = "") -> Any:
 
 
 #: Only this system uses names with these prefixes, so a name that is not in VARIABLES is a typing error.
-OUR_PREFIXES = ("OUTBOX_", "INBOX_", "CONSUMER_", "RETRY_", "IDEMPOTENCY_", "SAGA_")
+OUR_PREFIXES = ("OUTBOX_", "INBOX_", "CONSUMER_", "RETRY_", "IDEMPOTENCY_", "SAGA_", "RATE_LIMIT_", "NUM_PROX")
 
 
 def refuse_unknown() -> None:

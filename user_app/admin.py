@@ -6,7 +6,9 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import admin, messages
+from django.contrib.auth.admin import GroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.contrib.auth.models import Group
 from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -97,6 +99,26 @@ def _is_superuser(request: HttpRequest) -> bool:
     return getattr(request.user, "is_superuser", False)
 
 
+class RoleAdmin(RefusesStaleForms, GroupAdmin):
+    """Groups. Some are roles, so only superusers write them: a new name would raise the rights of all members."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Only superusers."""
+        return _is_superuser(request)
+
+    def has_change_permission(self, request: HttpRequest, obj: Group | None = None) -> bool:
+        """Only superusers."""
+        return _is_superuser(request)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Group | None = None) -> bool:
+        """Only superusers."""
+        return _is_superuser(request)
+
+
+admin.site.unregister(Group)
+admin.site.register(Group, RoleAdmin)
+
+
 @admin.register(Session)
 class SessionAdmin(ReadOnlyAdmin):
     """Who is signed in where. The ids of refresh tokens are not shown: they are half of a credential's evidence."""
@@ -105,7 +127,7 @@ class SessionAdmin(ReadOnlyAdmin):
     list_filter = ("end_reason", "created_at")
     list_select_related = ("user",)
     search_fields = ("id", "user__id")
-    exclude = ("token_id", "previous_token_id")
+    exclude = ("token_id", "previous_token_id", "password_mark")
 
 
 @admin.register(Purchase)

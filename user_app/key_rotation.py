@@ -44,8 +44,10 @@ def sign(*, signing: str, retired: str, new: str, published: set[str]) -> KeyVal
     return KeyValues(retired=_join([*others, old.private.public_key()]), signing=new)
 
 
-def retire() -> KeyValues:
-    """Return the values that show the signing key alone."""
+def retire(*, retired: str) -> KeyValues:
+    """Return the values that show the signing key alone. RotationRefused if that is so already."""
+    if not tokens.shown_only(retired):
+        raise RotationRefused("No key is shown besides the signing one.")
     return KeyValues(retired="")
 
 

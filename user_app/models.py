@@ -39,6 +39,8 @@ class Session(models.Model):
     id = models.UUIDField(_("id"), primary_key=True, default=new_id, editable=False)
     user = models.ForeignKey(User, models.CASCADE, verbose_name=_("user"), related_name="sessions")
     token_id = models.UUIDField(_("valid refresh token"))
+    #: Which password the user had (tokens.password_mark): another one ends the session, however it was stored.
+    password_mark = models.CharField(_("password mark"), max_length=32)
     previous_token_id = models.UUIDField(_("replaced refresh token"), null=True)
     created_at = models.DateTimeField(_("created at"))
     refreshed_at = models.DateTimeField(_("refreshed at"))

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from decimal import Decimal
 from uuid import UUID
 
 from django.db.models import F, QuerySet, Sum
 from django.utils import timezone
 
+from user_app import tokens
 from user_app.domain import PurchaseState
 from user_app.models import Purchase, Session, User
+from webapi.tokens import LEEWAY_SECONDS
 
 
 def get_active_user(*, user_id: UUID) -> User | None:
@@ -18,14 +21,19 @@ def get_active_user(*, user_id: UUID) -> User | None:
     return User.objects.filter(pk=user_id, is_active=True).first()
 
 
-def is_session_open(*, session_id: UUID | None, user_id: UUID) -> bool:
-    """Return whether this session of the user has neither ended nor expired."""
-    return list_sessions(user_id=user_id).filter(pk=session_id).exists()
+def list_sessions(*, user: User) -> QuerySet[Session]:
+    """Return the sessions in which the user can go on, the latest sign-in first.
 
-
-def list_sessions(*, user_id: UUID) -> QuerySet[Session]:
-    """Return the user's open sessions, the latest sign-in first."""
-    return Session.objects.filter(user_id=user_id, ended_at=None, expires_at__gt=timezone.now())
+    They have neither ended nor expired, their refresh token is not too old, and the password is still the same.
+    """
+    now = timezone.now()
+    return Session.objects.filter(
+        user=user,
+        ended_at=None,
+        expires_at__gt=now,
+        refreshed_at__gt=now - tokens.REFRESH_LIFETIME - timedelta(seconds=LEEWAY_SECONDS),
+        password_mark=tokens.password_mark(user),
+    )
 
 
 def list_purchases(*, user_id: UUID) -> QuerySet[Purchase]:

@@ -10,7 +10,6 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
-from django.utils.crypto import constant_time_compare
 
 from messaging import new_id
 from user_app import selectors, tokens
@@ -45,6 +44,7 @@ def start_session(*, user: User, device: str = "") -> tokens.Tokens:
     """Start a session of `user` and return its first tokens. `device`: what the client calls itself."""
     now = timezone.now()
     session = Session(user=user, token_id=new_id(), created_at=now, refreshed_at=now, expires_at=now + LIFETIME)
+    session.password_mark = tokens.password_mark(user)
     session.device = device.replace("\0", "")[:DEVICE_LENGTH]
     session.save(force_insert=True)
     return tokens.issue_tokens(session)
@@ -66,12 +66,12 @@ def refresh_session(*, claims: Claims) -> tokens.Tokens:
 
 def end_session(*, user_id: UUID, session_id: UUID | None, reason: End) -> bool:
     """End one session of the user; return whether it was open."""
-    return _end(selectors.list_sessions(user_id=user_id).filter(pk=session_id), reason) > 0
+    return _end(_not_ended(user_id).filter(pk=session_id), reason) > 0
 
 
 def end_sessions(*, user_id: UUID, reason: End, except_id: UUID | None = None) -> int:
     """End all sessions of the user, but the one of `except_id`; return how many were open."""
-    return _end(selectors.list_sessions(user_id=user_id).exclude(pk=except_id), reason)
+    return _end(_not_ended(user_id).exclude(pk=except_id), reason)
 
 
 def forget_sessions(*, before: datetime) -> int:
@@ -81,16 +81,15 @@ def forget_sessions(*, before: datetime) -> int:
 
 
 def _lock_open(claims: Claims) -> Session | None:
-    session = (
-        selectors.list_sessions(user_id=claims.user_id)
-        .select_for_update(of=("self",))
-        .select_related("user")
-        .filter(pk=claims.session_id, user__is_active=True)
-        .first()
-    )
-    if session is None or not constant_time_compare(claims.password_mark, tokens.password_mark(session.user)):
+    # The user first, as a change of the password does: it then sees either this refresh or its end.
+    user = User.objects.select_for_update().filter(pk=claims.user_id, is_active=True).first()
+    if user is None:
         return None
-    return session
+    return selectors.list_sessions(user=user).select_for_update().filter(pk=claims.session_id).first()
+
+
+def _not_ended(user_id: UUID) -> QuerySet[Session]:
+    return Session.objects.filter(user_id=user_id, ended_at=None, expires_at__gt=timezone.now())
 
 
 def _advance(session: Session, token_id: str) -> bool:

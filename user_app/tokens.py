@@ -53,8 +53,7 @@ class Tokens:
 def issue_tokens(session: Session) -> Tokens:
     """Sign a pair for the user of `session`. The refresh token is the session's valid one and ends with it."""
     lifetime = min(REFRESH_LIFETIME, session.expires_at - datetime.now(UTC))
-    mark = password_mark(session.user)
-    refresh = _signed(session, "refresh", [ISSUER], lifetime, jti=str(session.token_id), ses=mark)
+    refresh = _signed(session, "refresh", [ISSUER], lifetime, jti=str(session.token_id))
     return Tokens(_access_token(session), refresh, int(ACCESS_LIFETIME.total_seconds()))
 
 
@@ -72,7 +71,7 @@ def roles_of(user: User) -> frozenset[Role]:
 
 
 def password_mark(user: User) -> str:
-    """Return a value that binds a refresh token to the current password, without revealing the password."""
+    """Return a value that changes with the password, and does not reveal it."""
     return hashlib.sha256(user.get_session_auth_hash().encode()).hexdigest()[:32]
 
 

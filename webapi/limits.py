@@ -91,9 +91,11 @@ def hashed(*subject: str) -> str:
 def take(counted: Counted) -> None:
     """Count one attempt. LimitExceeded if one of the limits is reached; LimitsUnavailable."""
     with _redis():
-        for limit, subject in counted:
+        for number, (limit, subject) in enumerate(counted):
             if not _window().hit(_item(limit), limit.name, subject):
-                raise LimitExceeded(limit, _seconds_left(limit, subject))
+                # Otherwise refused attempts of one address would use up the limits of names.
+                give_back(counted[:number])
+                raise LimitExceeded(limit, _left(limit, subject)[1])
 
 
 def give_back(counted: Counted) -> None:
@@ -124,13 +126,14 @@ def counting(counted: Counted, failure: type[Exception]) -> Iterator[None]:
 def usage(limit: Limit, subject: str) -> tuple[int, int]:
     """Return how many attempts are left, and the seconds until all are."""
     with _redis():
-        left: int = _window().get_window_stats(_item(limit), limit.name, subject).remaining
-        return max(0, left), _seconds_left(limit, subject)
+        return _left(limit, subject)
 
 
 def remember(name: str, address: str) -> None:
-    """Remember that this name signed in from this address."""
+    """Remember that this name signed in from this address, from now on for KNOWN_SECONDS."""
     with _redis():
+        # The expiry is set by the first increment alone.
+        _storage().clear(_known_key(name, address))
         _storage().incr(_known_key(name, address), KNOWN_SECONDS)
 
 
@@ -144,9 +147,9 @@ def _known_key(name: str, address: str) -> str:
     return f"known:{hashed(name, address)}"
 
 
-def _seconds_left(limit: Limit, subject: str) -> int:
-    reset: float = _window().get_window_stats(_item(limit), limit.name, subject).reset_time
-    return max(1, min(60, round(reset - time.time())))
+def _left(limit: Limit, subject: str) -> tuple[int, int]:
+    stats = _window().get_window_stats(_item(limit), limit.name, subject)
+    return max(0, stats.remaining), max(1, min(60, round(stats.reset_time - time.time())))
 
 
 def _item(limit: Limit) -> RateLimitItemPerMinute:

@@ -31,7 +31,7 @@ def needs_role(roles: frozenset[Role]) -> type[RoleRequired]:
 
 def has_role(user: Any, roles: frozenset[Role]) -> bool:
     """Return whether `user` (a TokenUser; anybody else has none) is staff with one of `roles`."""
-    return bool(getattr(user, "is_staff", False) and user.roles & roles)
+    return bool(getattr(user, "is_staff", False) and getattr(user, "roles", frozenset()) & roles)
 
 
 def check_role(user: Any, roles: frozenset[Role]) -> None:

@@ -16,8 +16,11 @@ from rest_framework.request import Request
 from webapi import limits
 from webapi.limits import Counted, Limit
 
-PER_NAME = Limit("sign-in-failures-name", 20)
-PER_KNOWN_PAIR = Limit("sign-in-failures-known-address", 20)
+#: The same name in answers for both: it does not say whether the name is known at this address.
+PER_NAME = Limit("sign-in-failures", 20)
+PER_KNOWN_PAIR = PER_NAME
+#: Wrong current passwords, with the token or the admin session of one account.
+WRONG_PASSWORDS = Limit("wrong-current-passwords", 20)
 PER_ADDRESS = Limit("sign-in-failures-address", 100)
 
 
@@ -36,4 +39,4 @@ def guessing(request: Request | HttpRequest, name: str, failure: type[Exception]
 def _counted(name: str, address: str) -> Counted:
     if limits.is_known(name, address):
         return [(PER_KNOWN_PAIR, limits.hashed(name, address))]
-    return [(PER_NAME, limits.hashed(name)), (PER_ADDRESS, limits.hashed(address))]
+    return [(PER_ADDRESS, limits.hashed(address)), (PER_NAME, limits.hashed(name))]

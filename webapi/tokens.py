@@ -31,7 +31,6 @@ class Claims:
     """The claims of a verified token.
 
     `session_id`: the session that it was issued in, None if the claim is missing. `token_id`: its own id.
-    `password_mark` (refresh tokens): which password it was issued under.
     """
 
     user_id: UUID
@@ -39,7 +38,6 @@ class Claims:
     roles: frozenset[Role]
     session_id: UUID | None
     token_id: str
-    password_mark: str
 
 
 def read_claims(token: str, *, kind: str) -> Claims:
@@ -83,5 +81,4 @@ def _claims(payload: dict[str, object], kind: str) -> Claims:
         roles=read_roles(payload.get("roles")),
         session_id=UUID(str(payload["sid"])) if "sid" in payload else None,
         token_id=str(payload["jti"]),
-        password_mark=str(payload.get("ses", "")),
     )

@@ -98,6 +98,11 @@ def test_a_file_that_holds_no_key_is_refused_by_name(tmp_path, shown, options) -
         run("sign", tmp_path / "2", **options)
 
 
+def test_nothing_is_retired_where_nothing_is_shown_besides(tmp_path, shown) -> None:
+    with pytest.raises(CommandError, match="No key is shown besides"):
+        run("retire", tmp_path / "1")
+
+
 def test_the_key_that_signs_is_not_signed_with_again(settings) -> None:
     with pytest.raises(key_rotation.RotationRefused, match="signs already"):
         key_rotation.sign(signing=settings.SIGNING_KEY, retired="", new=settings.SIGNING_KEY, published=set())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -12,7 +13,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from tests.webapi.conftest import SOMEBODY, signed_in
-from webapi.permissions import needs_role
+from webapi.permissions import has_role, needs_role
 from webapi.roles import Role
 
 pytestmark = pytest.mark.urls(__name__)
@@ -142,6 +143,12 @@ def test_staff_needs_one_of_the_roles_of_an_endpoint(issuer, roles, status):
     if status == 403:
         assert response.json()["code"] == "role_missing"
         assert "catalog or operator" in response.json()["detail"]
+
+
+def test_a_user_without_roles_has_none():
+    # Then a row of a user table is no staff of an endpoint, and no error
+    assert not has_role(SimpleNamespace(is_staff=True), frozenset(Role))
+    assert not has_role(None, frozenset(Role))
 
 
 def test_staff_only_without_a_token_is_a_401(client, issuer):

@@ -25,7 +25,7 @@ class AccountAuthentication(BearerAuthentication):
             raise AuthenticationFailed(
                 "This account is deactivated; ask staff to reactivate it.", code="account_inactive"
             )
-        if not selectors.is_session_open(session_id=found[0].session_id, user_id=user.pk):
+        if not selectors.list_sessions(user=user).filter(pk=found[0].session_id).exists():
             raise AuthenticationFailed("This session has ended; sign in again.", code="session_ended")
         return user, found[0]
 

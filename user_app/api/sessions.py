@@ -84,7 +84,7 @@ class SessionsView(AccountView):
     @extend_schema(summary="My sessions", responses=serializers.SessionSerializer(many=True))
     def get(self, request: Request) -> Response:
         """200 with the sessions that have not ended, the latest sign-in first."""
-        found = selectors.list_sessions(user_id=request.user.pk)
+        found = selectors.list_sessions(user=request.user)
         shown = serializers.SessionSerializer(found, many=True, context={"current": request.auth.session_id})
         return Response(shown.data)
 

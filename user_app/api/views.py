@@ -26,9 +26,8 @@ from webapi.limits import Limit
 from webapi.pagination import Pages
 from webapi.problems import Problem
 from webapi.serializers import read_body
+from webapi.sign_in_limits import WRONG_PASSWORDS
 
-#: Wrong current passwords, sent with the tokens of one account.
-WRONG_PASSWORDS = Limit("wrong-current-passwords", 20)
 KEY_HEADER = key_header(
     "Use a random one, such as a UUID: keys sent without a token share one space. A repeated request registers once."
 )

@@ -29,6 +29,7 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("token_id", models.UUIDField(verbose_name="valid refresh token")),
+                ("password_mark", models.CharField(max_length=32, verbose_name="password mark")),
                 ("previous_token_id", models.UUIDField(null=True, verbose_name="replaced refresh token")),
                 ("created_at", models.DateTimeField(verbose_name="created at")),
                 ("refreshed_at", models.DateTimeField(verbose_name="refreshed at")),

@@ -34,7 +34,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Add the step, --out and --key."""
-        parser.add_argument("step", choices=sorted(NEXT))
+        parser.add_argument("step", choices=list(NEXT), help="publish, sign or retire")
         parser.add_argument("--out", required=True, metavar="FILE", help="a new file for the variables (mode 600)")
         parser.add_argument("--key", metavar="FILE", help="sign: the file that `publish` wrote")
 
@@ -52,7 +52,7 @@ class Command(BaseCommand):
         if options["step"] == "publish":
             return key_rotation.publish(**present)
         if options["step"] == "retire":
-            return key_rotation.retire()
+            return key_rotation.retire(retired=settings.RETIRED_PUBLIC_KEYS)
         if not options["key"]:
             raise RotationRefused("Name the file that `publish` wrote: --key FILE.")
         return key_rotation.sign(**present, new=_new_key(Path(options["key"])), published=_published())
