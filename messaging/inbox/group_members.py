@@ -1,7 +1,7 @@
 """Which members of our consumer groups are ours: each worker records its own, and a check compares Kafka's with them.
 
 A member that is not ours takes its share of the partitions, and whatever it does with them, our workers read none of
-their events. See decision 25. The statements run on a cursor that is given: the check has a connection of its own.
+their events. See decision 24. The statements run on a cursor that is given: the check has a connection of its own.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Compares the members of a consumer group, as Kafka has them, with the workers that use this database.
 
 A member that is not ours reads its share of the partitions in our place: everything looks healthy, and the events there
-wait. See decision 25.
+wait. See decision 24.
 """
 
 from __future__ import annotations
