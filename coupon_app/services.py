@@ -166,7 +166,8 @@ def request_claim(*, campaign_id: UUID, user_id: UUID, now: datetime) -> Claim:
     """Return the user's claim, without a lock on the campaign. UnknownCampaign or UserInactive.
 
     A claim that is certain to fail is decided here: quantity and limits never change, and granted coupons only become
-    more. Any other one is published, and the log decides. An equal claim that is there is returned instead.
+    more. Any other one is published, and the log decides. An equal claim that is there is returned instead; an open one
+    only in its first hour, since the event of an older one may be lost, or skipped.
     """
     claimant = sql.lock_claimant(campaign_id, user_id)
     if claimant is None:

@@ -104,7 +104,8 @@ SELECT quantity, granted, per_user_limit, valid_from, valid_until,
        (SELECT count(*) FROM coupon_app_coupon AS c WHERE c.campaign_id = k.id AND c.user_id = %s::uuid),
        NOT EXISTS (SELECT FROM coupon_app_usercopy WHERE user_id = %s::uuid AND NOT active),
        (SELECT coalesce(jsonb_object_agg(status, id ORDER BY requested_at), '{}')
-          FROM coupon_app_claim WHERE user_id = %s::uuid AND campaign_id = k.id)
+          FROM coupon_app_claim WHERE user_id = %s::uuid AND campaign_id = k.id
+           AND (status <> 'PENDING' OR requested_at > now() - interval '1 hour'))
   FROM coupon_app_campaign AS k
  WHERE id = %s::uuid
 """

@@ -61,6 +61,9 @@ _UPDATE_SAGAS = update_rows(
 )
 _UPDATE_STEPS = update_rows("order_app_sagastep", _STEP, key=["saga_id", "name"])
 _UPDATE_OFFSETS = update_rows("order_app_saga", {"order_id": "uuid", "guard_offsets": "jsonb"}, key=["order_id"])
+_START_DEADLINES = update_rows(
+    "order_app_saga", {"order_id": "uuid", "deadline": "timestamptz", "guard_offsets": "jsonb"}, key=["order_id"]
+)
 _INSERT_ORDERS = insert_rows(
     "order_app_order",
     {
@@ -225,6 +228,11 @@ def update_sagas(rows: Iterable[SagaRow], now: datetime) -> None:
 def store_offsets(rows: Iterable[tuple[UUID, dict[str, int]]]) -> None:
     """Write the guard offsets of locked sagas (order id, offsets)."""
     execute(_UPDATE_OFFSETS, [(order_id, json.dumps(offsets)) for order_id, offsets in rows])
+
+
+def start_deadlines(order_ids: Iterable[UUID], deadline: datetime) -> None:
+    """Give locked sagas a new deadline, and no guard offsets: those of the one before are of no use."""
+    execute(_START_DEADLINES, [(order_id, deadline, None) for order_id in order_ids])
 
 
 def storable(text: str) -> str:

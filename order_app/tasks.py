@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import struct
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -12,9 +14,11 @@ from django.db import transaction
 from django.utils import timezone
 
 from contracts.order import TOPIC
-from messaging import Expiring, ask_readings, delete_expired, end_offsets
+from messaging import Expiring, Reading, ask_readings, delete_expired, end_offsets
 from order_app import selectors, services
 from order_app.domain import answer_topics, steps
+
+logger = logging.getLogger(__name__)
 
 #: Celery drops a tick that no worker took for this long. Beat's clock writes the time and the worker's clock reads
 #: it, so the two clocks must differ by less than this.
@@ -38,12 +42,21 @@ def sweep_deadlines() -> int:
         return 0
     # Read after `now`, so after every deadline that has passed by then.
     offsets = end_offsets(answer_topics())
-    readings = ask_readings(TOPIC, {step.group: step.service for step in steps.STEPS})
+    readings = _readings()
     return _in_pages(
         now,
         selectors.list_overdue,
         lambda order_ids: services.cancel_overdue(order_ids=order_ids, end_offsets=offsets, readings=readings, now=now),
     )
+
+
+def _readings() -> dict[str, Reading]:
+    try:
+        return ask_readings(TOPIC, {step.group: step.service for step in steps.STEPS})
+    except (ValueError, struct.error) as error:
+        # A member of the group wrote what Kafka's client can't read. Without an answer the deadline works as usual.
+        logger.warning("the groups of the participants can not be read: %r", error)
+        return {}
 
 
 @shared_task(name="order.ask_undo_again")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import json
 from collections.abc import Mapping
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import IO, Any, NoReturn
 
 from rest_framework.exceptions import ParseError
@@ -28,7 +28,7 @@ class StrictJSONParser(JSONParser):
             raise ParseError("The JSON is nested too deeply.") from error
         except UnicodeEncodeError as error:
             raise ParseError("The JSON contains half of a surrogate pair.") from error
-        except ValueError as error:
+        except (ValueError, InvalidOperation) as error:  # a number may have more digits in its exponent than Decimal
             raise ParseError(f"JSON parse error - {error}") from error
         return value
 

@@ -64,7 +64,7 @@ UPDATE messaging_consumer_position AS position SET stopped_reason = NULL, stoppe
 
 
 class Foreign(NamedTuple):
-    """A foreign member of a consumer group. Names and addresses are for operators, not for an open URL."""
+    """A foreign member of a consumer group. Its address and member id are for operators, not for an open URL."""
 
     group: str
     client_id: str
@@ -81,11 +81,15 @@ def record_own(cursor: Any, group: str, member_id: str, worker: str) -> set[str]
     return {found for (found,) in cursor.fetchall()}
 
 
-def record_foreign(cursor: Any, group: str, members: Iterable[Member]) -> None:
-    """Record the foreign members of a group, and forget those that have left it."""
+def record_foreign(cursor: Any, group: str, members: Iterable[Member], present: Iterable[Member]) -> None:
+    """Record the foreign members of a group, and forget those that have left it.
+
+    `present`: all members of now. A worker that has just started is sure of no stranger, and takes back none that
+    another worker knows.
+    """
     found = list(members)
     ids = [storable(each.member_id) for each in found]
-    cursor.execute(_FORGET_FOREIGN, [group, ids])
+    cursor.execute(_FORGET_FOREIGN, [group, [storable(each.member_id) for each in present]])
     if found:
         texts = [[storable(each.client_id) for each in found], [storable(each.host) for each in found]]
         cursor.execute(_RECORD_FOREIGN, [group, ids, *texts, [json.dumps(_names(each.partitions)) for each in found]])
@@ -102,16 +106,21 @@ def foreign_members(groups: Collection[str], place: str = "") -> list[Foreign]:
         return [Foreign(*row) for row in cursor.fetchall()]
 
 
-def mark_unread(cursor: Any, group: str, reasons: Mapping[Place, str]) -> None:
+def mark_unread(cursor: Any, group: str, reasons: Mapping[Place, str], unread: Iterable[Place]) -> None:
     """Store why partitions of a group are not read, for the operators; clear it where they are read again.
 
-    A partition that is stopped for another reason keeps that.
+    `unread`: those that nobody reads now, also if it is not sure yet. A partition that is stopped for another reason
+    keeps that.
     """
-    places = sorted(reasons)
-    columns: list[Any] = [[topic for topic, _ in places], [partition for _, partition in places]]
-    cursor.execute(_UNMARK, [group, *columns])
-    if places:
-        cursor.execute(_MARK, [group, *columns, [storable(reasons[place]) for place in places]])
+    cursor.execute(_UNMARK, [group, *_columns(unread)])
+    if reasons:
+        places = sorted(reasons)
+        cursor.execute(_MARK, [group, *_columns(places), [storable(reasons[place]) for place in places]])
+
+
+def _columns(places: Iterable[Place]) -> tuple[list[str], list[int]]:
+    ordered = sorted(places)
+    return [topic for topic, _ in ordered], [partition for _, partition in ordered]
 
 
 def ask_readings(topic: str, services: Mapping[str, str]) -> dict[str, Reading]:
@@ -123,5 +132,5 @@ def ask_readings(topic: str, services: Mapping[str, str]) -> dict[str, Reading]:
     found = readings_of(topic, services)
     with connection.cursor() as cursor:
         for group, reading in found.items():
-            record_foreign(cursor, group, reading.foreign)
+            record_foreign(cursor, group, reading.foreign, reading.foreign)
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -39,16 +40,16 @@ class Member:
     partitions: frozenset[Place]
 
     def __str__(self) -> str:
-        return f"client id {self.client_id[:100]}, host {self.host}, member {self.member_id[:200]}"
+        return f"client id {' '.join(self.client_id.split())[:100]}, host {self.host}, member {self.member_id[:200]}"
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
     """How a service reads a topic, by Kafka.
 
-    `alive`: whether one of its workers is in its group. `unassigned`: the partitions that none of them has, which are
-    all while the group shares them out. `foreign`: the other members. `offsets`: what the group has committed. `ends`:
-    the offset after each partition's last record.
+    `alive`: whether one of its workers is in its group. `unassigned`: the partitions that none of them has. `foreign`:
+    the other members. `offsets`: what the group has committed. `ends`: the offset after each partition's last record.
+    `is_stable`: whether the group has shared the partitions out; if not, nobody can tell which are unassigned.
     """
 
     alive: bool
@@ -56,6 +57,7 @@ class Reading:
     foreign: tuple[Member, ...]
     offsets: Mapping[int, int]
     ends: Mapping[int, int]
+    is_stable: bool = True
 
     def partition_of(self, key: str) -> int:
         """Return the partition of a key's newest records."""
@@ -86,7 +88,10 @@ def own_members(consumer: KafkaConsumer) -> tuple[bool, list[Member]] | None:
 def _fields(member: Any) -> dict[str, Any]:
     """Return a member of the broker's answer, its assignment decoded as the admin client does."""
     given = member.member_assignment
-    assignment = ConsumerProtocolAssignment.decode(given).to_dict() if given else None
+    try:
+        assignment = ConsumerProtocolAssignment.decode(given).to_dict() if given else None
+    except (ValueError, struct.error):  # the leader of the group wrote it, which may be anybody
+        assignment = None
     return {
         "member_id": member.member_id,
         "client_id": member.client_id,
@@ -136,11 +141,12 @@ def _reading(client: Any, topic: str, group: str, client_id: str, ends: Mapping[
     foreign = tuple(each for each in members if each not in own)
     if not own:
         return Reading(alive=False, unassigned=frozenset(), foreign=foreign, offsets={}, ends=ends)
-    free = ends.keys() - _numbers(own, topic)
+    is_stable = described["group_state"] == STABLE
+    free = ends.keys() - _numbers(own, topic) if is_stable else frozenset()
     # After the members: what a member reads meanwhile counts as read.
     offsets = client.list_group_offsets({group: [TopicPartition(topic, number) for number in ends]})[group]
     passed = {tp.partition: found.offset for tp, found in offsets.items()}
-    return Reading(alive=True, unassigned=frozenset(free), foreign=foreign, offsets=passed, ends=ends)
+    return Reading(True, frozenset(free), foreign, offsets=passed, ends=ends, is_stable=is_stable)
 
 
 def _refused(error: str) -> KafkaError:

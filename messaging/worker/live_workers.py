@@ -51,9 +51,16 @@ class Presence:
                 self._members.look(cursor)
         except psycopg2.Error as error:
             logger.info("the database does not show this consumer as alive for now: %s", error)
-            if self._connection is not None:
-                self._connection.close()
-            self._connection = None
+            self._close()
+        except Exception:
+            # This thread must not end: without it a living consumer looks dead. What it asks Kafka is not essential.
+            logger.exception("a look at this consumer's group failed; it is tried again")
+            self._close()
+
+    def _close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = None
 
 
 def consumer_name(group: str) -> str:

@@ -61,10 +61,11 @@ class MemberCheck:
         if found is not None:
             is_stable, members = found
             foreign = self._foreign(members, ours)
-            group_members.record_foreign(cursor, group, foreign)
+            group_members.record_foreign(cursor, group, foreign, members)
             self._name(foreign)
             if is_stable:
-                group_members.mark_unread(cursor, group, self._unread(places, members, foreign))
+                unread = self._unread(places, members, foreign)
+                group_members.mark_unread(cursor, group, unread, self._unheld)
 
     def _foreign(self, members: Iterable[Member], ours: set[str]) -> list[Member]:
         """Return the members that are not ours, once they have been there for long enough to be sure."""

@@ -29,10 +29,28 @@ def starved_place(row: SagaRow, readings: Readings) -> dict[str, int]:
 
 
 def is_read(row: SagaRow, readings: Readings) -> bool:
-    """Return whether every participant that lives has read the request, as far as it was ever seen not to be."""
-    ends = selectors.request_places(row.guard_offsets)
-    asked = list(_of_pending(row, readings))
-    return all(not each.alive or each.has_read(partition, end) for each in asked for partition, end in ends.items())
+    """Return whether every participant that lives has read the request, as far as it was ever seen not to be.
+
+    While its group shares the partitions out, nobody can tell who has the request: then it counts as not read, in this
+    sweep alone. A log that no longer has the place is another one.
+    """
+    places = selectors.request_places(row.guard_offsets)
+    return not any(
+        each.alive and (_is_unread(each, places) or _may_be_starved(each, str(row.id)))
+        for each in _of_pending(row, readings)
+    )
+
+
+def _is_unread(reading: Reading, places: Mapping[int, int]) -> bool:
+    return any(
+        end <= reading.ends.get(partition, -1) and not reading.has_read(partition, end)
+        for partition, end in places.items()
+    )
+
+
+def _may_be_starved(reading: Reading, key: str) -> bool:
+    partition = reading.partition_of(key)
+    return not reading.is_stable and not reading.has_read(partition, reading.ends[partition])
 
 
 def _of_pending(row: SagaRow, readings: Readings) -> Iterator[Reading]:

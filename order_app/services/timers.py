@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
+from django.conf import settings
 from django.utils import timezone
 
 from messaging import outbox_pending, pending_keys, unhandled_keys
@@ -13,7 +14,7 @@ from order_app import selectors
 from order_app.domain import UNDO_IS_ASKED, Guard, SagaStatus, answer_topics
 from order_app.saga_changes import Changes, undo_policy
 from order_app.services.requests_read import Readings, is_read, starved_place
-from order_app.sql import SagaRow, lock_sagas, store_offsets
+from order_app.sql import SagaRow, lock_sagas, start_deadlines, store_offsets
 
 Offsets = Mapping[tuple[str, int], int]
 
@@ -26,7 +27,8 @@ def cancel_overdue(
     `end_offsets` are the ends of the participants' topics, read after the deadlines. A saga without offsets gets them,
     unless a topic is missing or the order's request is still in the outbox: then no answer can exist yet. So does one
     whose offsets are beyond the present logs: they are of logs that are gone. An order that another transaction has
-    locked waits for the next sweep. `readings`: how the participants read the requests, where Kafka says so.
+    locked waits for the next sweep. `readings`: how the participants read the requests, where Kafka says so. A saga
+    whose request was not read gets a new deadline once that has ended: only then can its participants answer.
     """
     changes = Changes(now or timezone.now())
     rows = lock_sagas(order_ids, skip_locked=True).values()
@@ -35,7 +37,8 @@ def cancel_overdue(
     without = [row for row in late if _needs_offsets(row, end_offsets) and str(row.id) not in pending]
     _store_offsets(without, end_offsets)
     _store_starved(late, readings or {})
-    for row, guard in _guards(late, pending, readings or {}, changes.now):
+    released = _release(late, readings or {}, changes.now)
+    for row, guard in _guards([row for row in late if row.id not in released], pending, readings or {}, changes.now):
         outcome = row.state.on_deadline(guard)
         if outcome.changed:
             changes.add(row, outcome, actor="deadline")
@@ -92,6 +95,14 @@ def _store_starved(late: Iterable[SagaRow], readings: Readings) -> None:
             row.guard_offsets = {**(row.guard_offsets or {}), **place}
             found.append((row.id, row.guard_offsets))
     store_offsets(found)
+
+
+def _release(late: Iterable[SagaRow], readings: Readings, now: datetime) -> set[UUID]:
+    """Give a new deadline to sagas whose request has been read at last, or waits for nobody; return which."""
+    held = [row for row in late if selectors.request_places(row.guard_offsets)]
+    released = [row.id for row in held if is_read(row, readings)]
+    start_deadlines(released, now + timedelta(seconds=settings.SAGA_DEADLINE_SECONDS))
+    return set(released)
 
 
 def _guards(

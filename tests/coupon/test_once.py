@@ -22,6 +22,7 @@ from messaging.testing import published
 from tests.coupon.callers import CAMPAIGNS, COUPONS, caller
 from tests.coupon.given import NOW, USER, a_campaign, a_coupon, decide
 from tests.coupon.test_api_campaigns import offer
+from tests.messaging.waiting import eventually
 
 pytestmark = pytest.mark.django_db(transaction=True)
 KEY = {"Idempotency-Key": "k"}
@@ -83,8 +84,7 @@ def test_one_coupon_id_for_two_campaigns_at_once_is_refused_and_no_fault() -> No
             services.grant_coupon(grant=wish, now=NOW)
             granted.set()
             # The other one looks for the coupon, does not see it, and waits for this transaction.
-            while not _somebody_waits():
-                pass
+            eventually(_somebody_waits)
         return "granted"
 
     def second() -> str:
@@ -102,7 +102,11 @@ def test_one_coupon_id_for_two_campaigns_at_once_is_refused_and_no_fault() -> No
 
 def _somebody_waits() -> bool:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)")
+        cursor.execute("SELECT pg_stat_clear_snapshot()")  # otherwise a transaction sees the sessions of its first look
+        cursor.execute(
+            "SELECT EXISTS (SELECT FROM pg_stat_activity"
+            " WHERE datname = current_database() AND wait_event_type = 'Lock')"
+        )
         return bool(cursor.fetchone()[0])
 
 
@@ -113,6 +117,15 @@ def test_a_claim_sent_twice_with_one_key_is_one_claim(user: APIClient) -> None:
 
     assert claim(user, campaign, KEY) == first
     assert Claim.objects.count() == 1
+
+
+def test_an_open_claim_whose_event_is_lost_locks_its_user_out_for_an_hour_at_most(user: APIClient) -> None:
+    campaign = a_campaign_today()
+    first = claim(user, campaign)
+    Claim.objects.update(requested_at=timezone.now() - timedelta(minutes=59))
+    assert claim(user, campaign) == {**first, "requested_at": claim(user, campaign)["requested_at"]}
+    Claim.objects.update(requested_at=timezone.now() - timedelta(minutes=61))
+    assert claim(user, campaign)["id"] != first["id"]
 
 
 def test_while_a_claim_is_open_another_one_is_the_same(user: APIClient) -> None:

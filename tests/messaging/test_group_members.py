@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from django.conf import settings as django_settings
@@ -16,7 +18,7 @@ from messaging.kafka import members
 from messaging.kafka.clients import client_id_of
 from messaging.kafka.members import Member
 from messaging.models import ConsumerPosition, GroupMember
-from messaging.worker import member_check
+from messaging.worker import live_workers, member_check
 from messaging.worker.live_workers import workers
 from messaging.worker.member_check import MemberCheck
 from tests.journeys.foreign_member import CLIENT_ID, ForeignMember, foreign_member
@@ -114,15 +116,16 @@ def _member(member_id: str, client_id: str, *places: tuple[str, int]) -> Member:
 def test_a_partition_without_a_member_is_named_and_a_stopped_one_keeps_its_reason(group: str) -> None:
     positions.stop(group, (TOPIC, 0), "unreadable")
     with connection.cursor() as cursor:
-        group_members.mark_unread(cursor, group, {(TOPIC, 0): "x", (TOPIC, 1): f"{group_members.UNREAD}: y"})
+        group_members.mark_unread(cursor, group, {(TOPIC, 0): "x", (TOPIC, 1): f"{group_members.UNREAD}: y"}, [])
         assert unread(group) == {(TOPIC, 1): f"{group_members.UNREAD}: y"}
-        group_members.mark_unread(cursor, group, {})
+        group_members.mark_unread(cursor, group, {}, [])
     assert [each.stopped_reason for each in positions_of(group, TOPIC)][:2] == ["unreadable", None]
 
 
 def test_foreign_members_are_forgotten_when_nobody_has_seen_them_for_a_minute(group: str) -> None:
     with connection.cursor() as cursor:
-        group_members.record_foreign(cursor, group, [_member("m", "x\x00y", (TOPIC, 1))])
+        stranger = _member("m", "x\x00y", (TOPIC, 1))
+        group_members.record_foreign(cursor, group, [stranger], [stranger])
         assert len(foreign_members([group])) == 1
         cursor.execute("UPDATE messaging_group_member SET seen_at = now() - interval '61 seconds'")
         assert foreign_members([group]) == []
@@ -160,3 +163,38 @@ def test_a_key_has_the_partition_that_kafka_gives_it() -> None:
     assert reading.partition_of("01999999-0000-7000-8000-000000000000") in range(12)
     assert not reading.is_starved(3)
     assert reading.has_read(3, 0)
+
+
+def test_a_worker_that_is_not_sure_yet_takes_back_nothing_that_another_one_found(group: str) -> None:
+    stranger = _member("m", "x", (TOPIC, 1))
+    with connection.cursor() as cursor:
+        group_members.record_foreign(cursor, group, [stranger], [stranger])
+        group_members.mark_unread(cursor, group, {(TOPIC, 1): f"{group_members.UNREAD}: y"}, [(TOPIC, 1)])
+
+        group_members.record_foreign(cursor, group, [], [stranger])
+        group_members.mark_unread(cursor, group, {}, [(TOPIC, 1)])
+        assert [each.member_id for each in foreign_members([group])] == ["m"]
+        assert unread(group)
+
+        group_members.record_foreign(cursor, group, [], [])
+        group_members.mark_unread(cursor, group, {}, [])
+    assert foreign_members([group]) == []
+    assert not unread(group)
+
+
+def test_a_member_whose_assignment_can_not_be_read_has_no_partitions() -> None:
+    found = SimpleNamespace(member_id="m", client_id="a\nb", client_host="/10.0.0.1", member_assignment=b"\x00\x01\xff")
+    member = members._member(members._fields(found))
+    assert member.partitions == frozenset()
+    assert str(member) == "client id a b, host 10.0.0.1, member m"
+
+
+def test_the_presence_of_a_consumer_outlives_a_look_that_fails(group: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    presence = live_workers.Presence(SimpleNamespace(group=group, progress=1, topics=()))
+    monkeypatch.setattr(presence._members, "look", Mock(side_effect=UnicodeDecodeError("utf-8", b"", 0, 1, "x")))
+    presence._renew()
+    assert presence._connection is None
+    monkeypatch.setattr(presence._members, "look", Mock())
+    presence._renew()
+    assert workers()["consumers"][group] == 1
+    presence._close()

@@ -26,6 +26,12 @@ def test_a_name_twice_in_an_object_is_refused(text: str) -> None:
         read(text)
 
 
+@pytest.mark.parametrize("number", ["1e9999999999999999999", "1e-99999999999999999999", "-1E99999999999999999999"])
+def test_a_number_that_no_decimal_can_be_is_refused(number: str) -> None:
+    with pytest.raises(ParseError, match="JSON parse error"):
+        read(f'{{"price": {number}}}')
+
+
 @pytest.mark.parametrize("constant", ["NaN", "Infinity", "-Infinity"])
 def test_a_value_that_json_does_not_have_is_refused(constant: str) -> None:
     with pytest.raises(ParseError, match="not JSON"):
