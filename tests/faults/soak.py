@@ -161,6 +161,7 @@ def _run(stack: FaultyStack, planned: list[Fault], diary: Diary, orders: int, se
         everybody_knows = load.wait(CUSTOMERS_SECONDS)
         known_seconds = round(time.monotonic() - healed, 1)
         tell(f"every customer knows after {known_seconds} s")
+        log.renew()
         _reach_everything(stack, databases, log)
         checker = SoakChecker(databases, log, _expected(load, past, log, injector, everything=everybody_knows))
         _wait_for_rest(checker)

@@ -66,6 +66,10 @@ class Record:
         return self.headers["ce_id"]
 
 
+#: It reads committed, by default: a partition may end with records that are not given to it, or a marker.
+READING = {"group.id": "journeys", "enable.auto.commit": False, "enable.partition.eof": True}
+
+
 class ForeignClient:
     """Reads and writes our topics; waits for the broker for up to `seconds`."""
 
@@ -74,10 +78,13 @@ class ForeignClient:
         self._seconds = seconds
         self._server = server
         self._admin = AdminClient(server)
-        # It reads committed, by default: a partition may end with records that are not given to it, or a marker.
-        reading = {"group.id": "journeys", "enable.auto.commit": False, "enable.partition.eof": True}
-        self._consumer = Consumer(server | reading)
+        self._consumer = Consumer(server | READING)
         self._producer = Producer(server | {"partitioner": "murmur2_random", "enable.idempotence": True})
+
+    def renew(self) -> None:
+        """Read with a new client: an older one does not find topics that were made again since."""
+        self._consumer.close()
+        self._consumer = Consumer(self._server | READING)
 
     def abort(self, records: Iterable[Record], seconds: float) -> None:
         """Write records in a transaction, leave it open for so many seconds, and abort it."""
