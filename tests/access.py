@@ -57,7 +57,7 @@ TABLE: dict[str, str | set[str]] = {
 }
 #: What is no endpoint of the API: probes, the description, the keys. Everything below admin/ asks for a login.
 OPEN_PAGES = {"livez", "readyz", "api/schema", "api/docs", ".well-known/jwks.json"}
-#: The admin's own pages that need no login. The last answers every other address with the login.
+#: The admin's page that needs no login.
 OPEN_ADMIN = {"admin/login/"}
 
 #: Gives a token of a kind that must not be believed.

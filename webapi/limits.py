@@ -1,7 +1,7 @@
 """Limits on how often somebody may try something, counted in Redis for all processes of a service together.
 
 An attempt is counted before its work and given back after a success, so attempts at once can not pass together. Fixed
-windows of a minute, by the library `limits`. Nobody's name or address is stored in the clear.
+windows of a minute, by the library `limits`. Redis keeps hashes, no names and no addresses.
 """
 
 from __future__ import annotations

@@ -193,10 +193,10 @@ def test_a_foreign_member_of_a_participants_group_cancels_no_order_and_is_named(
         assert workers(url)["foreign_members"] == [f"product: {CLIENT_ID}"]
         assert workers(url)["stopped_partitions"] == len(stranger.partitions)
         for order in starved:
-            shown, [told] = customer.order(order), staff.saga(order)["waiting_for"]
+            shown, [reason] = customer.order(order), staff.saga(order)["waiting_for"]
             assert (shown["status"], customer.saga(order)["status"]) == ("PENDING", "RUNNING")
-            assert told.startswith("stock: a foreign member of product's consumer group has order.events/")
-            assert CLIENT_ID in told and "the deadline waits until product has read order.events/" in told
+            assert reason.startswith("stock: a foreign member of product's consumer group has order.events/")
+            assert CLIENT_ID in reason and "the deadline waits until product has read order.events/" in reason
             assert CLIENT_ID not in customer.saga(order)["waiting_for"][0]
         named = "a foreign member is in the consumer group product (client id console-consumer"
         assert named in (Layout.current().log / "product-worker.log").read_text()
