@@ -55,7 +55,7 @@ def _readings() -> dict[str, Reading]:
         return ask_readings(TOPIC, {step.group: step.service for step in steps.STEPS})
     except (ValueError, struct.error) as error:
         # A member of the group wrote what Kafka's client can't read. Without an answer the deadline works as usual.
-        logger.warning("the groups of the participants can not be read: %r", error)
+        logger.warning("the groups of the participants cannot be read: %r", error)
         return {}
 
 

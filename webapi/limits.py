@@ -1,6 +1,6 @@
 """Limits on how often somebody may try something, counted in Redis for all processes of a service together.
 
-An attempt is counted before its work and given back after a success, so attempts at once can not pass together. Fixed
+An attempt is counted before its work and given back after a success, so attempts at once cannot pass together. Fixed
 windows of a minute, by the library `limits`. Redis keeps hashes, no names and no addresses.
 """
 
@@ -177,4 +177,4 @@ def _redis() -> Iterator[None]:
     try:
         yield
     except StorageError as error:
-        raise LimitsUnavailable("Redis does not answer, so attempts can not be counted.") from error
+        raise LimitsUnavailable("Redis does not answer, so attempts cannot be counted.") from error

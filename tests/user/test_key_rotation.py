@@ -94,7 +94,7 @@ def test_a_file_is_for_its_owner_alone_and_is_never_overwritten(tmp_path, shown)
 
 @pytest.mark.parametrize("options", [{}, {"key": "/nowhere"}, {"key": __file__}])
 def test_a_file_that_holds_no_key_is_refused_by_name(tmp_path, shown, options) -> None:
-    with pytest.raises(CommandError, match=r"that `publish` wrote|can not be read"):
+    with pytest.raises(CommandError, match=r"that `publish` wrote|cannot be read"):
         run("sign", tmp_path / "2", **options)
 
 

@@ -72,7 +72,7 @@ def _new_key(path: Path) -> str:
     try:
         lines = path.read_text().splitlines()
     except OSError as error:
-        raise RotationRefused(f"{path} can not be read: {error.strerror}.") from error
+        raise RotationRefused(f"{path} cannot be read: {error.strerror}.") from error
     found = [line.removeprefix(name).strip('"').replace("\\n", "\n") for line in lines if line.startswith(name)]
     if not found:
         raise RotationRefused(f"{path} holds no {name[:-1]}. Name the file that `publish` wrote.")
@@ -88,7 +88,7 @@ def _write(path: Path, values: KeyValues) -> None:
     try:
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except OSError as error:
-        raise CommandError(f"{path} can not be written: {error.strerror}. Name a new file.") from error
+        raise CommandError(f"{path} cannot be written: {error.strerror}. Name a new file.") from error
     with os.fdopen(file, "w") as out:
         for name, value in lines.items():
             if value is not None:
