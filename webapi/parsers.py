@@ -28,7 +28,9 @@ class StrictJSONParser(JSONParser):
             raise ParseError("The JSON is nested too deeply.") from error
         except UnicodeEncodeError as error:
             raise ParseError("The JSON contains half of a surrogate pair.") from error
-        except (ValueError, InvalidOperation) as error:  # a number may have more digits in its exponent than Decimal
+        except InvalidOperation as error:
+            raise ParseError("A number in the JSON is too large or too small.") from error
+        except ValueError as error:
             raise ParseError(f"JSON parse error - {error}") from error
         return value
 

@@ -28,7 +28,7 @@ def test_a_name_twice_in_an_object_is_refused(text: str) -> None:
 
 @pytest.mark.parametrize("number", ["1e9999999999999999999", "1e-99999999999999999999", "-1E99999999999999999999"])
 def test_a_number_that_no_decimal_can_be_is_refused(number: str) -> None:
-    with pytest.raises(ParseError, match="JSON parse error"):
+    with pytest.raises(ParseError, match="too large or too small"):
         read(f'{{"price": {number}}}')
 
 
